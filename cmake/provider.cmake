@@ -1,0 +1,312 @@
+# Dependency provider: answers CMakeLists.txt's plain find_package() calls with what the machine
+# has, and otherwise fetches it once, without root, into .deps/. Only the presets load it; without
+# them find_package() searches as usual.
+#
+#   Torch          a prefix you give, the active Python's torch, the CPU wheel
+#   fmt            installed, or LibTorch's own copy of its headers
+#   CLI11, Catch2  installed, or unpacked from the machine's Debian mirror (Catch2: or its source)
+#   ParityPython   a Python that imports the LibTorch in use and the packages of tests/parity
+
+cmake_path(SET CONVKIT_DEPS NORMALIZE "${CMAKE_CURRENT_LIST_DIR}/../.deps")
+cmake_path(SET CONVKIT_REQUIREMENTS NORMALIZE
+           "${CMAKE_CURRENT_LIST_DIR}/../tests/parity/requirements.txt")
+set(CONVKIT_TORCH torch==2.13.0+cpu)  # never a CUDA wheel unasked: it has several gigabytes
+set(CONVKIT_TORCH_INDEX https://download.pytorch.org/whl/cpu)
+set(CONVKIT_CATCH2_SOURCE https://github.com/catchorg/Catch2.git)
+set(CONVKIT_CATCH2_COMMIT fa43b77429ba76c462b1898d6cd2f2d7a9416b14)  # v3.7.1
+
+# A macro, since what find_package() sets has to reach the caller's scope.
+macro(convkit_provide method package)
+  if("${package}" MATCHES "^(Torch|fmt|CLI11|Catch2|ParityPython)$")
+    set(convkit_${package}_arguments ${ARGN})
+    list(REMOVE_ITEM convkit_${package}_arguments REQUIRED)
+    if(COMMAND convkit_before_${package})
+      cmake_language(CALL convkit_before_${package})
+    endif()
+    convkit_find(${package})
+    if(NOT ${package}_FOUND)
+      cmake_language(CALL convkit_fetch_${package})
+      convkit_find(${package})
+      if(NOT ${package}_FOUND)
+        convkit_give_up(${package} "what was fetched cannot be used")
+      endif()
+    endif()
+  endif()
+endmacro()
+cmake_language(SET_DEPENDENCY_PROVIDER convkit_provide SUPPORTED_METHODS FIND_PACKAGE)
+
+macro(convkit_find package)
+  # LibTorch's config warns about libraries that nothing here needs.
+  set(convkit_log_level "${CMAKE_MESSAGE_LOG_LEVEL}")
+  set(CMAKE_MESSAGE_LOG_LEVEL ERROR)
+  find_package(${package} ${convkit_${package}_arguments} QUIET CONFIG BYPASS_PROVIDER)
+  set(CMAKE_MESSAGE_LOG_LEVEL "${convkit_log_level}")
+endmacro()
+
+# The one message of a dependency that cannot be had.
+function(convkit_give_up package tried)
+  set(install_Torch "install PyTorch, or pass -D CMAKE_PREFIX_PATH=<a LibTorch 2.11 or newer>")
+  set(install_fmt "install fmt (Debian: libfmt-dev), or pass -D fmt_DIR=<its CMake folder>")
+  set(install_CLI11 "install CLI11 (Debian: libcli11-dev), or pass -D CLI11_DIR=<its CMake folder>")
+  set(install_ParityPython "the same by hand into .deps/python, or configure with -D BUILD_TESTING=OFF")
+  set(install_Catch2 "install Catch2 3, or pass -D Catch2_DIR=<its CMake folder>")
+  set(log "")
+  if(EXISTS "${CONVKIT_DEPS}/${package}.log")
+    set(log "\nLog: ${CONVKIT_DEPS}/${package}.log")
+  endif()
+  message(FATAL_ERROR "convkit needs ${package} and cannot get it.\nTried: installed on this machine; "
+                      "${tried}.${log}\nWhat to do: ${install_${package}}.")
+endfunction()
+
+# Runs a command, its output into the package's log; `result` is 0 for success.
+function(convkit_run package result)
+  list(JOIN ARGN " " command)
+  file(APPEND "${CONVKIT_DEPS}/${package}.log" "\n$ ${command}\n")
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  file(APPEND "${CONVKIT_DEPS}/${package}.log" "${output}\n")
+  set(${result} "${code}" PARENT_SCOPE)
+endfunction()
+
+# ---------------------------------------------------------------------------------- Python, Torch
+
+# `pip install ARGN` into the virtual environment .deps/<folder>, marked there as done by the file
+# `stamp`. An environment that an interrupted run left behind is begun anew.
+function(convkit_pip package folder stamp result)
+  set(environment "${CONVKIT_DEPS}/${folder}")
+  set(${result} 0 PARENT_SCOPE)
+  if(EXISTS "${environment}/${stamp}")
+    return()
+  endif()
+  file(LOCK "${CONVKIT_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
+  if(EXISTS "${environment}/${stamp}")
+    return()  # another configure did it meanwhile
+  endif()
+
+  message(STATUS "convkit: pip installs into .deps/${folder}: ${ARGN}")
+  file(WRITE "${CONVKIT_DEPS}/${package}.log" "")
+  if(EXISTS "${environment}/incomplete" OR NOT EXISTS "${environment}/bin/python")
+    file(REMOVE_RECURSE "${environment}")
+    file(MAKE_DIRECTORY "${environment}")
+    file(TOUCH "${environment}/incomplete")
+    convkit_run(${package} code python3 -m venv --without-pip "${environment}")
+    if(convkit_site_packages)
+      file(GLOB own "${environment}/lib/python3*/site-packages")
+      file(WRITE "${own}/convkit.pth" "${convkit_site_packages}\n")
+    endif()
+  endif()
+  file(TOUCH "${environment}/incomplete")
+  set(pip python3 -m pip --python "${environment}/bin/python" install --no-input
+      --disable-pip-version-check --no-cache-dir --retries 1 ${ARGN})
+  convkit_run(${package} code ${pip})
+  if(NOT code EQUAL 0)
+    convkit_run(${package} code ${pip} --extra-index-url ${CONVKIT_TORCH_INDEX})
+  endif()
+  if(code EQUAL 0)
+    file(TOUCH "${environment}/${stamp}")
+    file(REMOVE "${environment}/incomplete")
+  endif()
+  set(${result} "${code}" PARENT_SCOPE)
+endfunction()
+
+# The CMake folder of the active Python's torch, found without importing it: 0.1 s instead of 2. Not
+# one for CUDA where there is no nvcc: LibTorch's config stops there.
+function(convkit_active_torch result)
+  set(${result} "" PARENT_SCOPE)
+  execute_process(COMMAND python3 -c [[
+import importlib.util, os, runpy
+spec = importlib.util.find_spec("torch")
+if spec and spec.submodule_search_locations:
+    folder = list(spec.submodule_search_locations)[0]
+    version = runpy.run_path(os.path.join(folder, "version.py"))
+    print(folder, version["__version__"], version.get("cuda"), sep=";", end="")
+]] OUTPUT_VARIABLE found ERROR_QUIET)
+  list(LENGTH found fields)
+  if(fields EQUAL 3)
+    list(GET found 0 folder)
+    list(GET found 1 version)
+    list(GET found 2 cuda)
+    find_program(nvcc nvcc PATHS ENV CUDA_HOME PATH_SUFFIXES bin NO_CACHE)
+    if(version VERSION_LESS 2.11)
+      message(STATUS "convkit: the active Python's torch ${version} is older than 2.11: not used")
+    elseif(NOT cuda STREQUAL "None" AND NOT nvcc)
+      message(STATUS "convkit: the active Python's torch ${version} needs nvcc: not used")
+    else()
+      set(${result} "${folder}/share/cmake/Torch" PARENT_SCOPE)
+    endif()
+  endif()
+endfunction()
+
+# An interrupted fetch may have left a Torch_DIR that looks whole.
+function(convkit_before_Torch)
+  cmake_path(IS_PREFIX CONVKIT_DEPS "${Torch_DIR}" ours)
+  if(ours AND NOT EXISTS "${CONVKIT_DEPS}/python/torch")
+    unset(Torch_DIR CACHE)
+  endif()
+endfunction()
+
+function(convkit_fetch_Torch)
+  convkit_active_torch(folder)
+  if(NOT folder)
+    convkit_pip(Torch python torch code ${CONVKIT_TORCH})
+    if(NOT code EQUAL 0)
+      convkit_give_up(Torch "the active Python's torch; `pip install ${CONVKIT_TORCH}` by python3 \
+with pip 22.3 or newer, from where pip is set up to look and from ${CONVKIT_TORCH_INDEX}")
+    endif()
+    file(GLOB folder "${CONVKIT_DEPS}/python/lib/python3*/site-packages/torch/share/cmake/Torch")
+  endif()
+  message(STATUS "convkit: LibTorch at ${folder}")
+  set(Torch_DIR "${folder}" CACHE PATH "LibTorch's CMake folder" FORCE)
+endfunction()
+
+# The Python whose torch is the LibTorch in use, with what the parity tests need beside it. Where
+# there is none (a LibTorch that is no Python package; no network beside a torch of your own),
+# ParityPython_EXECUTABLE is empty, and the parity tests say that they were skipped.
+function(convkit_fetch_ParityPython)
+  file(SHA256 "${CONVKIT_REQUIREMENTS}" hash)
+  cmake_path(GET TORCH_INSTALL_PREFIX PARENT_PATH site_packages)
+  cmake_path(IS_PREFIX CONVKIT_DEPS "${site_packages}" ours)
+  set(python "")
+  if(ours)
+    convkit_pip(ParityPython python parity-${hash} code ${CONVKIT_TORCH}
+                -r "${CONVKIT_REQUIREMENTS}")
+    if(NOT code EQUAL 0)
+      convkit_give_up(ParityPython "pip install of ${CONVKIT_REQUIREMENTS}")
+    endif()
+    file(TOUCH "${CONVKIT_DEPS}/python/torch")
+    set(python "${CONVKIT_DEPS}/python/bin/python")
+  elseif(EXISTS "${TORCH_INSTALL_PREFIX}/version.py")
+    file(STRINGS "${TORCH_INSTALL_PREFIX}/version.py" version REGEX "^__version__")
+    string(REGEX REPLACE "^.*'(.*)'.*$" "\\1" version "${version}")
+    string(SHA256 hash "${hash} ${site_packages}")
+    if(NOT EXISTS "${CONVKIT_DEPS}/python-active/parity-${hash}")
+      file(TOUCH "${CONVKIT_DEPS}/python-active/incomplete")
+    endif()
+    set(convkit_site_packages "${site_packages}")
+    convkit_pip(ParityPython python-active parity-${hash} code torch==${version}
+                -r "${CONVKIT_REQUIREMENTS}")
+    if(code EQUAL 0)
+      set(python "${CONVKIT_DEPS}/python-active/bin/python")
+    endif()
+  endif()
+  if(NOT python)
+    message(WARNING "convkit: the parity tests will be skipped: no Python has both the LibTorch in "
+                    "use and what ${CONVKIT_REQUIREMENTS} lists")
+  endif()
+  file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/ParityPython-config.cmake"
+       "set(ParityPython_EXECUTABLE [[${python}]])\n")
+endfunction()
+
+# ------------------------------------------------------------------------------------ C++ packages
+
+# LibTorch ships fmt's headers, and they come first in every file that includes LibTorch.
+function(convkit_fetch_fmt)
+  if(NOT EXISTS "${TORCH_INSTALL_PREFIX}/include/fmt/format.h")
+    convkit_debian(fmt libfmt-dev code)
+    if(NOT code EQUAL 0)
+      convkit_give_up(fmt "LibTorch's own copy; the machine's Debian mirror")
+    endif()
+  else()
+    file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/fmt-config.cmake" "
+      if(NOT TARGET fmt::fmt-header-only)
+        add_library(fmt::fmt-header-only INTERFACE IMPORTED GLOBAL)
+        target_compile_definitions(fmt::fmt-header-only INTERFACE FMT_HEADER_ONLY=1)
+        target_include_directories(fmt::fmt-header-only SYSTEM INTERFACE
+                                   [[${TORCH_INSTALL_PREFIX}/include]])
+      endif()\n")
+  endif()
+endfunction()
+
+function(convkit_fetch_CLI11)
+  convkit_debian(CLI11 libcli11-dev code)
+  if(NOT code EQUAL 0)
+    convkit_give_up(CLI11 "libcli11-dev from the machine's Debian mirror")
+  endif()
+  set(CLI11_ROOT "${CONVKIT_DEPS}/CLI11/usr" CACHE PATH "Where CLI11 was fetched to" FORCE)
+endfunction()
+
+function(convkit_fetch_Catch2)
+  convkit_debian(Catch2 libcatch2-dev code)
+  if(NOT code EQUAL 0)
+    convkit_build_catch2(code)
+  endif()
+  if(NOT code EQUAL 0)
+    convkit_give_up(Catch2 "libcatch2-dev from the machine's Debian mirror and its backports; its \
+source, commit ${CONVKIT_CATCH2_COMMIT} of ${CONVKIT_CATCH2_SOURCE}")
+  endif()
+  set(Catch2_ROOT "${CONVKIT_DEPS}/Catch2/usr" CACHE PATH "Where Catch2 was fetched to" FORCE)
+endfunction()
+
+# Unpacks a Debian package into .deps/<package>, from the mirror that the machine itself uses (and
+# its backports), with lists of its own: apt's state needs root. The folder appears when it is whole.
+function(convkit_debian package debian_package result)
+  set(${result} 0 PARENT_SCOPE)
+  file(LOCK "${CONVKIT_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
+  if(EXISTS "${CONVKIT_DEPS}/${package}")
+    return()
+  endif()
+  message(STATUS "convkit: unpacks Debian's ${debian_package} into .deps/${package}")
+  set(work "${CONVKIT_DEPS}/apt")
+  file(REMOVE_RECURSE "${work}")
+  file(MAKE_DIRECTORY "${work}/lists/partial" "${work}/archives/partial" "${work}/unpacked")
+  file(WRITE "${CONVKIT_DEPS}/${package}.log" "")
+
+  # Lines of "Packages <mirror> <suite> <component>".
+  execute_process(COMMAND apt-get indextargets --no-release-info
+                          --format "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)"
+                  OUTPUT_VARIABLE targets ERROR_QUIET)
+  file(STRINGS /etc/os-release codename REGEX "^VERSION_CODENAME=")
+  string(REPLACE "VERSION_CODENAME=" "" codename "${codename}")
+  set(keyring /usr/share/keyrings/debian-archive-keyring.gpg)
+  set(signed_by "")
+  if(EXISTS ${keyring})
+    set(signed_by "[signed-by=${keyring}]")
+  endif()
+  string(REGEX MATCHALL "Packages [^ ]+ ${codename} [a-z]+" targets "${targets}")
+  list(REMOVE_DUPLICATES targets)
+  foreach(target IN LISTS targets)
+    string(REGEX REPLACE "Packages ([^ ]+) [^ ]+ ([a-z]+)" "deb ${signed_by} \\1 SUITE \\2\n"
+           line "${target}")
+    string(REPLACE SUITE ${codename} release "${line}")
+    string(REPLACE SUITE ${codename}-backports backports "${line}")
+    file(APPEND "${work}/sources.list" "${release}${backports}")
+  endforeach()
+
+  set(apt apt-get -q -o Dir::State::Lists=${work}/lists -o Dir::Cache=${work}
+      -o Dir::Etc::SourceList=${work}/sources.list -o Dir::Etc::SourceParts=/dev/null
+      -o APT::Sandbox::User= -o Acquire::Languages=none)
+  convkit_run(${package} code ${apt} update)
+  convkit_run(${package} code ${CMAKE_COMMAND} -E chdir "${work}/archives" ${apt} download
+              -t ${codename}-backports ${debian_package})
+  file(GLOB archive "${work}/archives/${debian_package}_*.deb")
+  if(archive)
+    convkit_run(${package} code dpkg-deb -x "${archive}" "${work}/unpacked")
+  endif()
+  if(archive AND code EQUAL 0)
+    file(RENAME "${work}/unpacked" "${CONVKIT_DEPS}/${package}")
+  else()
+    set(${result} 1 PARENT_SCOPE)
+  endif()
+  file(REMOVE_RECURSE "${work}")
+endfunction()
+
+function(convkit_build_catch2 result)
+  message(STATUS "convkit: builds Catch2 from its source into .deps/Catch2")
+  set(work "${CONVKIT_DEPS}/Catch2-source")
+  file(LOCK "${CONVKIT_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
+  file(REMOVE_RECURSE "${work}")
+  convkit_run(Catch2 code git init -q "${work}")
+  convkit_run(Catch2 code git -C "${work}" fetch --depth 1 ${CONVKIT_CATCH2_SOURCE}
+              ${CONVKIT_CATCH2_COMMIT})
+  if(code EQUAL 0)
+    convkit_run(Catch2 code git -C "${work}" checkout -q FETCH_HEAD)
+    convkit_run(Catch2 code ${CMAKE_COMMAND} -S "${work}" -B "${work}/build" -G Ninja
+                -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_STANDARD=20 -D BUILD_TESTING=OFF
+                -D CMAKE_INSTALL_PREFIX=${work}/installed/usr)
+    convkit_run(Catch2 code ${CMAKE_COMMAND} --build "${work}/build" --target install)
+  endif()
+  if(code EQUAL 0)
+    file(RENAME "${work}/installed" "${CONVKIT_DEPS}/Catch2")
+  endif()
+  file(REMOVE_RECURSE "${work}")
+  set(${result} "${code}" PARENT_SCOPE)
+endfunction()

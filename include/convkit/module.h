@@ -1,0 +1,207 @@
+#pragma once
+
+#include <convkit/export.h>
+
+#include <torch/nn/cloneable.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
+
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+/// The core that every module of convkit, and a user's own, is made of.
+///
+///     struct TwiceImpl : convkit::Block<TwiceImpl> {
+///       TwiceImpl() { TwiceImpl::reset(); }
+///       void reset() override {
+///         conv = register_module("conv", torch::nn::Conv2d(torch::nn::Conv2dOptions(3, 3, 1)));
+///       }
+///       torch::Tensor forward(const torch::Tensor& x) override { return conv(conv(x)); }
+///       torch::nn::Conv2d conv{nullptr};
+///     };
+///     CONVKIT_MODULE(Twice);
+namespace convkit {
+
+/// A module that maps one tensor to one tensor.
+class CONVKIT_API TensorModule {
+ public:
+  TensorModule() = default;
+  TensorModule(const TensorModule&) = default;
+  TensorModule& operator=(const TensorModule&) = default;
+  virtual ~TensorModule();
+
+  virtual torch::Tensor forward(const torch::Tensor& x) = 0;
+};
+
+namespace detail {
+
+/// "convkit::ConvBlockImpl" -> "ConvBlock".
+CONVKIT_API std::string python_name(const std::string& cpp_name);
+
+/// Gives a module's copy what LibTorch's clone() leaves out.
+CONVKIT_API void copy_requires_grad(const torch::nn::Module& from, torch::nn::Module& to);
+
+/// Puts the CPU's random state back at the end of a scope.
+class CONVKIT_API KeepRandomState {
+ public:
+  KeepRandomState();
+  ~KeepRandomState();
+  KeepRandomState(const KeepRandomState&) = delete;
+  KeepRandomState& operator=(const KeepRandomState&) = delete;
+
+ private:
+  torch::Tensor state_;
+};
+
+/// A module's integer tensors, to be given back after Module::to has converted them too.
+class CONVKIT_API IntegerTensors {
+ public:
+  IntegerTensors(const torch::nn::Module& module, torch::Dtype new_dtype);
+  void restore() const;
+
+ private:
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> tensors_;  // the registered one, its value
+};
+
+/// Marks, for as long as it lives, the module that runs on this thread; see CONVKIT_MODULE.
+struct CONVKIT_API Running {
+  explicit Running(const torch::nn::Module& running) : module(running), outer(innermost) {
+    innermost = this;
+  }
+  ~Running() { innermost = outer; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  const torch::nn::Module& module;
+  const Running* const outer;
+
+  static constinit thread_local const Running* innermost;
+};
+
+}  // namespace detail
+
+/// What every module of convkit derives from: torch::nn::Cloneable with a virtual `forward`.
+///
+/// - `to(dtype)` leaves integers alone, as Python does: num_batches_tracked stays int64.
+/// - `clone()` keeps `requires_grad` and draws no random numbers, as Python's deepcopy.
+/// - It prints under its own name: ConvBlockImpl as `ConvBlock`.
+///
+/// `reset()` creates and registers everything; the constructor calls it. A module with several
+/// inputs or outputs derives from torch::nn::Cloneable instead.
+///
+/// Throws: c10::TypeError from `to` for a dtype that is neither floating point nor complex.
+template <typename Derived>
+class Block : public torch::nn::Cloneable<Derived>, public TensorModule {
+ public:
+  Block() : torch::nn::Cloneable<Derived>(detail::python_name(c10::demangle_type<Derived>())) {}
+
+  std::shared_ptr<torch::nn::Module> clone(
+      const std::optional<torch::Device>& device = std::nullopt) const override {
+    // LibTorch's clone() calls reset(), which draws the weights that are then overwritten.
+    const detail::KeepRandomState keep;
+    auto copy = torch::nn::Cloneable<Derived>::clone(device);
+    detail::copy_requires_grad(*this, *copy);
+    return copy;
+  }
+
+  using torch::nn::Module::to;
+  void to(torch::Dtype dtype, bool non_blocking = false) override {
+    const detail::IntegerTensors integers(*this, dtype);
+    torch::nn::Module::to(dtype, non_blocking);
+    integers.restore();
+  }
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override {
+    const detail::IntegerTensors integers(*this, dtype);
+    torch::nn::Module::to(device, dtype, non_blocking);
+    integers.restore();
+  }
+};
+
+/// Declares `Name`, the holder of `NameImpl`, as TORCH_MODULE does. Calling it also marks NameImpl
+/// as the running module, so that no `forward` needs a word about where it is.
+#define CONVKIT_MODULE(Name)                                     \
+  class Name : public ::torch::nn::ModuleHolder<Name##Impl> {    \
+   public:                                                       \
+    using ::torch::nn::ModuleHolder<Name##Impl>::ModuleHolder;   \
+    using Impl = Name##Impl;                                     \
+    template <typename... Args>                                  \
+    auto operator()(Args&&... args) {                            \
+      const ::convkit::detail::Running running(*this->get());    \
+      return this->impl_->forward(std::forward<Args>(args)...);  \
+    }                                                            \
+  }
+
+/// Runs a TensorModule, or one of torch::nn's modules that map one tensor to one.
+///
+/// Throws: c10::TypeError for any other module, naming its type.
+CONVKIT_API torch::Tensor forward_child(torch::nn::Module& module, const torch::Tensor& x);
+
+/// The number of elements of all parameters, each tensor once, as Python's
+/// `sum(p.numel() for p in module.parameters())`. Buffers do not count.
+CONVKIT_API int64_t parameter_count(const torch::nn::Module& module);
+
+/// One child of a Sequential: a module, or its name and the module.
+class CONVKIT_API SequentialChild {
+ public:
+  // NOLINTBEGIN(google-explicit-constructor): `Sequential{conv, bn}` is the point.
+  template <typename Impl>
+  SequentialChild(const torch::nn::ModuleHolder<Impl>& holder) : module(holder.ptr()) {}
+  template <std::derived_from<torch::nn::Module> Impl>
+  SequentialChild(std::shared_ptr<Impl> pointer) : module(std::move(pointer)) {}
+  // NOLINTEND(google-explicit-constructor)
+  template <typename Impl>
+  SequentialChild(std::string child_name, const torch::nn::ModuleHolder<Impl>& holder)
+      : name(std::move(child_name)), module(holder.ptr()) {}
+  template <std::derived_from<torch::nn::Module> Impl>
+  SequentialChild(std::string child_name, std::shared_ptr<Impl> pointer)
+      : name(std::move(child_name)), module(std::move(pointer)) {}
+
+  std::optional<std::string> name;  ///< Without one, its index in the Sequential.
+  std::shared_ptr<torch::nn::Module> module;
+};
+
+/// y = child_n(... child_1(child_0(x))). Holds our modules, torch::nn's and other Sequentials.
+///
+/// Shape:   that of its children; without any, y is x
+/// Keys:    0.*, 1.*, ..., or the names given
+/// Throws:  c10::TypeError, on insertion, for a module that `forward_child` cannot run.
+/// Source:  torch.nn.Sequential
+class CONVKIT_API SequentialImpl : public Block<SequentialImpl> {
+ public:
+  SequentialImpl(std::initializer_list<SequentialChild> children = {});
+
+  void reset() override {}
+  std::shared_ptr<torch::nn::Module> clone(
+      const std::optional<torch::Device>& device = std::nullopt) const override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  void push_back(SequentialChild child);
+  [[nodiscard]] std::size_t size() const { return children().size(); }
+  /// Throws: c10::IndexError.
+  [[nodiscard]] std::shared_ptr<torch::nn::Module> operator[](std::size_t index) const;
+};
+
+/// Written with braces: `Sequential{ConvBlock(3, 8), torch::nn::ReLU(), Sequential{...}}`, or
+/// `Sequential{{"stem", ConvBlock(3, 8)}, {"head", ...}}`. Braces create the children in Python's
+/// order; parentheses would not, and do not compile. Clang before 20 takes braces around one single
+/// Sequential for a copy of the holder (CWG 2137): there, nest it by `push_back`.
+class Sequential : public torch::nn::ModuleHolder<SequentialImpl> {
+ public:
+  using torch::nn::ModuleHolder<SequentialImpl>::ModuleHolder;
+  using Impl = SequentialImpl;
+
+  Sequential() : Sequential(std::make_shared<SequentialImpl>()) {}
+  Sequential(std::initializer_list<SequentialChild> children)
+      : Sequential(std::make_shared<SequentialImpl>(children)) {}
+
+  torch::Tensor operator()(const torch::Tensor& x) { return forward_child(*get(), x); }
+};
+
+}  // namespace convkit

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <torch/nn/options/conv.h>
+#include <torch/types.h>
+
+#include <cstdint>
+
+/// What every module refuses, in one wording: `ConvBlock: expected stride >= 1, got 0`.
+/// LibTorch accepts some of it silently (a stride of 2^62 wraps to a shape) and explains the rest
+/// only in forward, or without the value.
+namespace convkit::detail {
+
+/// Throws c10::ValueError unless 1 <= value <= int32.
+void check_positive(const char* module, const char* option, int64_t value);
+
+/// The options themselves, once every one of them is known to be sound.
+torch::nn::Conv2dOptions checked(const char* module, torch::nn::Conv2dOptions options);
+torch::nn::ConvTranspose2dOptions checked(const char* module,
+                                          torch::nn::ConvTranspose2dOptions options);
+
+/// Whether a module takes images without a batch dimension, as torch's convolutions do.
+enum class Batch { kRequired, kOptional };
+
+/// Throws c10::ValueError unless x is [N, channels, H, W] (or [channels, H, W]).
+void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch);
+
+}  // namespace convkit::detail

@@ -1,0 +1,182 @@
+#include <convkit/module.h>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <torch/nn/modules.h>
+
+#include <functional>
+#include <mutex>
+#include <typeindex>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace convkit {
+
+TensorModule::~TensorModule() = default;
+
+namespace detail {
+
+constinit thread_local const Running* Running::innermost = nullptr;
+
+std::string python_name(const std::string& cpp_name) {
+  const std::size_t scope = cpp_name.rfind("::");
+  std::string name = scope == std::string::npos ? cpp_name : cpp_name.substr(scope + 2);
+  if (name.ends_with("Impl")) name.resize(name.size() - 4);
+  return name;
+}
+
+void copy_requires_grad(const torch::nn::Module& from, torch::nn::Module& to) {
+  const auto source = from.parameters();
+  const auto copies = to.parameters();
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    torch::Tensor copy = copies[i];
+    copy.set_requires_grad(source[i].requires_grad());
+  }
+}
+
+KeepRandomState::KeepRandomState() {
+  auto generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard lock(generator.mutex());
+  state_ = generator.get_state();
+}
+
+KeepRandomState::~KeepRandomState() {
+  auto generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard lock(generator.mutex());
+  generator.set_state(state_);
+}
+
+IntegerTensors::IntegerTensors(const torch::nn::Module& module, torch::Dtype new_dtype) {
+  TORCH_CHECK_TYPE(c10::isFloatingType(new_dtype) || c10::isComplexType(new_dtype), module.name(),
+                   ": expected to() with a floating point or complex dtype, got ", new_dtype);
+  const auto keep = [this](const torch::Tensor& tensor) {
+    if (!tensor.is_floating_point() && !tensor.is_complex()) {
+      tensors_.emplace_back(tensor, tensor.detach());
+    }
+  };
+  for (const torch::Tensor& parameter : module.parameters()) keep(parameter);
+  for (const torch::Tensor& buffer : module.buffers()) keep(buffer);
+}
+
+void IntegerTensors::restore() const {
+  for (auto [tensor, value] : tensors_) tensor.set_data(value.to(tensor.device()));
+}
+
+namespace {
+
+using Forward = torch::Tensor (*)(torch::nn::Module&, const torch::Tensor&);
+
+template <typename Impl>
+torch::Tensor forward_as(torch::nn::Module& module, const torch::Tensor& x) {
+  return static_cast<Impl&>(module).forward(x);
+}
+
+template <typename... Impls>
+std::unordered_map<std::type_index, Forward> forward_table() {
+  return {{typeid(Impls), &forward_as<Impls>}...};
+}
+
+/// LibTorch's `forward` is not virtual, so each of its tensor-to-tensor modules is named here.
+Forward find_forward(const torch::nn::Module& module) {
+  namespace nn = torch::nn;
+  static const auto table = forward_table<
+      nn::IdentityImpl, nn::LinearImpl, nn::FlattenImpl, nn::UnflattenImpl, nn::EmbeddingImpl,
+      // convolutions
+      nn::Conv1dImpl, nn::Conv2dImpl, nn::Conv3dImpl, nn::ConvTranspose1dImpl,
+      nn::ConvTranspose2dImpl, nn::ConvTranspose3dImpl, nn::FoldImpl, nn::UnfoldImpl,
+      // normalisation
+      nn::BatchNorm1dImpl, nn::BatchNorm2dImpl, nn::BatchNorm3dImpl, nn::InstanceNorm1dImpl,
+      nn::InstanceNorm2dImpl, nn::InstanceNorm3dImpl, nn::GroupNormImpl, nn::LayerNormImpl,
+      nn::LocalResponseNormImpl, nn::CrossMapLRN2dImpl,
+      // activations
+      nn::CELUImpl, nn::ELUImpl, nn::GELUImpl, nn::GLUImpl, nn::HardshrinkImpl, nn::HardtanhImpl,
+      nn::LeakyReLUImpl, nn::LogSigmoidImpl, nn::LogSoftmaxImpl, nn::MishImpl, nn::PReLUImpl,
+      nn::ReLUImpl, nn::ReLU6Impl, nn::RReLUImpl, nn::SELUImpl, nn::SigmoidImpl, nn::SiLUImpl,
+      nn::SoftmaxImpl, nn::Softmax2dImpl, nn::SoftminImpl, nn::SoftplusImpl, nn::SoftshrinkImpl,
+      nn::SoftsignImpl, nn::TanhImpl, nn::TanhshrinkImpl, nn::ThresholdImpl,
+      // pooling
+      nn::AdaptiveAvgPool1dImpl, nn::AdaptiveAvgPool2dImpl, nn::AdaptiveAvgPool3dImpl,
+      nn::AdaptiveMaxPool1dImpl, nn::AdaptiveMaxPool2dImpl, nn::AdaptiveMaxPool3dImpl,
+      nn::AvgPool1dImpl, nn::AvgPool2dImpl, nn::AvgPool3dImpl, nn::FractionalMaxPool2dImpl,
+      nn::FractionalMaxPool3dImpl, nn::LPPool1dImpl, nn::LPPool2dImpl, nn::LPPool3dImpl,
+      nn::MaxPool1dImpl, nn::MaxPool2dImpl, nn::MaxPool3dImpl,
+      // padding and resampling
+      nn::ConstantPad1dImpl, nn::ConstantPad2dImpl, nn::ConstantPad3dImpl, nn::PixelShuffleImpl,
+      nn::PixelUnshuffleImpl, nn::ReflectionPad1dImpl, nn::ReflectionPad2dImpl,
+      nn::ReflectionPad3dImpl, nn::ReplicationPad1dImpl, nn::ReplicationPad2dImpl,
+      nn::ReplicationPad3dImpl, nn::UpsampleImpl, nn::ZeroPad1dImpl, nn::ZeroPad2dImpl,
+      nn::ZeroPad3dImpl,
+      // dropout
+      nn::AlphaDropoutImpl, nn::DropoutImpl, nn::Dropout2dImpl, nn::Dropout3dImpl,
+      nn::FeatureAlphaDropoutImpl,
+      nn::SequentialImpl>();
+  const auto found = table.find(typeid(module));
+  return found == table.end() ? nullptr : found->second;
+}
+
+}  // namespace
+}  // namespace detail
+
+torch::Tensor forward_child(torch::nn::Module& module, const torch::Tensor& x) {
+  const detail::Running running(module);
+  if (auto* ours = dynamic_cast<TensorModule*>(&module)) return ours->forward(x);
+  const detail::Forward forward = detail::find_forward(module);
+  TORCH_CHECK_TYPE(forward != nullptr,
+                   "forward_child: expected a module that derives from convkit::Block, or one of "
+                   "torch::nn's that map one tensor to one, got ",
+                   module.name());
+  return forward(module, x);
+}
+
+int64_t parameter_count(const torch::nn::Module& module) {
+  std::unordered_set<const c10::TensorImpl*> seen;
+  int64_t count = 0;
+  for (const torch::Tensor& parameter : module.parameters()) {
+    if (seen.insert(parameter.unsafeGetTensorImpl()).second) count += parameter.numel();
+  }
+  return count;
+}
+
+SequentialImpl::SequentialImpl(std::initializer_list<SequentialChild> children) {
+  for (const SequentialChild& child : children) push_back(child);
+}
+
+std::shared_ptr<torch::nn::Module> SequentialImpl::clone(
+    const std::optional<torch::Device>& device) const {
+  const detail::KeepRandomState keep;
+  const torch::NoGradGuard no_grad;
+  auto copy = std::make_shared<SequentialImpl>();
+  copy->train(is_training());  // before it has children, whose own modes may differ
+  for (const auto& child : named_children()) {
+    copy->push_back({child.key(), child.value()->clone(device)});
+  }
+  detail::copy_requires_grad(*this, *copy);
+  return copy;
+}
+
+torch::Tensor SequentialImpl::forward(const torch::Tensor& x) {
+  torch::Tensor y = x;
+  // The registry itself, so that replace_module() has its effect.
+  for (const auto& child : children()) y = forward_child(*child, y);
+  return y;
+}
+
+void SequentialImpl::push_back(SequentialChild child) {
+  const std::string name = child.name.value_or(std::to_string(size()));
+  TORCH_CHECK_TYPE(child.module != nullptr, "Sequential: expected a module as child \"", name,
+                   "\", got an empty pointer");
+  TORCH_CHECK_TYPE(dynamic_cast<const TensorModule*>(child.module.get()) != nullptr ||
+                       detail::find_forward(*child.module) != nullptr,
+                   "Sequential: expected as child \"", name,
+                   "\" a module that derives from convkit::Block, or one of torch::nn's that map "
+                   "one tensor to one, got ",
+                   child.module->name());
+  register_module(name, std::move(child.module));
+}
+
+std::shared_ptr<torch::nn::Module> SequentialImpl::operator[](std::size_t index) const {
+  TORCH_CHECK_INDEX(index < size(), "Sequential: expected an index below its size ", size(),
+                    ", got ", index);
+  return children()[index];
+}
+
+}  // namespace convkit
