@@ -5,9 +5,9 @@
 struct TinyNetImpl : convkit::Block<TinyNetImpl> {
   TinyNetImpl() { TinyNetImpl::reset(); }
   void reset() override {
-    body = register_module("body", convkit::Sequential{convkit::ConvBlock(3, 16),
-                                                       convkit::SeparableConv2d(16, 32),
-                                                       convkit::Upsampler(32, 8)});
+    body = register_module(
+        "body", convkit::Sequential{convkit::ConvBlock(3, 16), convkit::SeparableConv2d(16, 32),
+                                    convkit::Upsampler(32, 8)});
   }
   torch::Tensor forward(const torch::Tensor& x) override { return body(x); }
   convkit::Sequential body{nullptr};

@@ -82,7 +82,8 @@ function(convkit_pip package folder stamp result)
     return()  # another configure did it meanwhile
   endif()
 
-  message(STATUS "convkit: pip installs into .deps/${folder}: ${ARGN}")
+  list(JOIN ARGN " " packages)
+  message(STATUS "convkit: pip install ${packages}, into .deps/${folder}")
   file(WRITE "${CONVKIT_DEPS}/${package}.log" "")
   if(EXISTS "${environment}/incomplete" OR NOT EXISTS "${environment}/bin/python")
     file(REMOVE_RECURSE "${environment}")
@@ -192,7 +193,7 @@ function(convkit_fetch_ParityPython)
     message(WARNING "convkit: the parity tests will be skipped: no Python has both the LibTorch in "
                     "use and what ${CONVKIT_REQUIREMENTS} lists")
   endif()
-  file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/ParityPython-config.cmake"
+  file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/ParityPythonConfig.cmake"
        "set(ParityPython_EXECUTABLE [[${python}]])\n")
 endfunction()
 
@@ -206,7 +207,7 @@ function(convkit_fetch_fmt)
       convkit_give_up(fmt "LibTorch's own copy; the machine's Debian mirror")
     endif()
   else()
-    file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/fmt-config.cmake" "
+    file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/fmtConfig.cmake" "
       if(NOT TARGET fmt::fmt-header-only)
         add_library(fmt::fmt-header-only INTERFACE IMPORTED GLOBAL)
         target_compile_definitions(fmt::fmt-header-only INTERFACE FMT_HEADER_ONLY=1)
@@ -273,7 +274,7 @@ function(convkit_debian package debian_package result)
 
   set(apt apt-get -q -o Dir::State::Lists=${work}/lists -o Dir::Cache=${work}
       -o Dir::Etc::SourceList=${work}/sources.list -o Dir::Etc::SourceParts=/dev/null
-      -o APT::Sandbox::User= -o Acquire::Languages=none)
+      -o APT::Sandbox::User=root -o Acquire::Languages=none)
   convkit_run(${package} code ${apt} update)
   convkit_run(${package} code ${CMAKE_COMMAND} -E chdir "${work}/archives" ${apt} download
               -t ${codename}-backports ${debian_package})

@@ -107,8 +107,7 @@ Forward find_forward(const torch::nn::Module& module) {
       nn::ZeroPad3dImpl,
       // dropout
       nn::AlphaDropoutImpl, nn::DropoutImpl, nn::Dropout2dImpl, nn::Dropout3dImpl,
-      nn::FeatureAlphaDropoutImpl,
-      nn::SequentialImpl>();
+      nn::FeatureAlphaDropoutImpl, nn::SequentialImpl>();
   const auto found = table.find(typeid(module));
   return found == table.end() ? nullptr : found->second;
 }

@@ -19,13 +19,13 @@ void SeparableConv2dImpl::reset() {
   const int64_t depth = options.in_channels() * options.depth_multiplier();
   detail::check_positive(name, "in_channels * depth_multiplier", depth);
 
-  const auto depthwise_options = nn::Conv2dOptions(options.in_channels(), depth,
-                                                   options.kernel_size())
-                                     .stride(options.stride())
-                                     .padding(options.padding())
-                                     .dilation(options.dilation())
-                                     .groups(options.in_channels())
-                                     .bias(options.depthwise_bias());
+  const auto depthwise_options =
+      nn::Conv2dOptions(options.in_channels(), depth, options.kernel_size())
+          .stride(options.stride())
+          .padding(options.padding())
+          .dilation(options.dilation())
+          .groups(options.in_channels())
+          .bias(options.depthwise_bias());
   const auto pointwise_options =
       nn::Conv2dOptions(depth, options.out_channels(), 1).bias(options.pointwise_bias());
   detail::checked(name, pointwise_options);

@@ -40,8 +40,9 @@ void print_answer() {
       kImage, kKernel);
   for (int64_t i = 0; i < kImage; ++i) {
     for (const int pixel : image[i]) fmt::print("{:3}", pixel);
-    fmt::print("            ");
-    for (int64_t j = 0; j < kKernel && i < kKernel; ++j) fmt::print("{:3}", kernel[i][j]);
+    for (int64_t j = 0; j < kKernel && i < kKernel; ++j) {
+      fmt::print("{:{}}", kernel[i][j], j == 0 ? 15 : 3);
+    }
     fmt::print("\n");
   }
 

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -57,7 +56,9 @@ at::Tensor texture_kernel(int64_t size) {
 /// Shapes: a disc minus its surroundings, weighted such that the sum is 0.
 at::Tensor shape_kernel(int64_t size) {
   const int64_t radius = size / 2;
-  const auto inside = [radius](int64_t y, int64_t x) { return x * x + y * y < radius * radius; };
+  const auto inside = [radius](int64_t y, int64_t x) {
+    return x * x + y * y <= radius * (radius - 1);
+  };
   int64_t area = 0;
   for (int64_t y = -radius; y <= radius; ++y) {
     for (int64_t x = -radius; x <= radius; ++x) area += inside(y, x) ? 1 : 0;
@@ -69,13 +70,13 @@ at::Tensor shape_kernel(int64_t size) {
 /// One line of text for each row: the larger the value, the darker the character.
 std::vector<std::string> shade(const at::Tensor& picture) {
   constexpr std::array shades{' ', '.', ':', 'o', '#'};
-  const at::Tensor magnitude = picture.abs().to(at::kLong)[0][0].contiguous();
-  const int64_t largest = magnitude.max().item<int64_t>();
+  const at::Tensor values = picture.to(at::kLong)[0][0];
+  const int64_t largest = values.max().item<int64_t>();
   std::vector<std::string> lines;
-  for (int64_t row = 0; row < magnitude.size(0); ++row) {
+  for (int64_t row = 0; row < values.size(0); ++row) {
     std::string line;
-    for (int64_t column = 0; column < magnitude.size(1); ++column) {
-      const int64_t value = magnitude[row][column].item<int64_t>();
+    for (int64_t column = 0; column < values.size(1); ++column) {
+      const int64_t value = values[row][column].item<int64_t>();
       line += shades[static_cast<std::size_t>((8 * value + largest) / (2 * largest))];
     }
     lines.push_back(line);
@@ -83,10 +84,22 @@ std::vector<std::string> shade(const at::Tensor& picture) {
   return lines;
 }
 
-void print_side_by_side(const std::vector<std::vector<std::string>>& pictures) {
-  for (std::size_t row = 0; row < pictures[0].size(); ++row) {
-    for (const auto& lines : pictures) fmt::print("|{}|", lines[row]);
-    fmt::print("\n");
+std::vector<std::string> numbers(const at::Tensor& kernel, int width) {
+  std::vector<std::string> lines;
+  for (int64_t row = 0; row < kernel.size(2); ++row) {
+    std::string line;
+    for (int64_t column = 0; column < kernel.size(3); ++column) {
+      line += fmt::format("{:{}}", kernel[0][0][row][column].item<int64_t>(), width);
+    }
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+void print_side_by_side(const std::vector<std::vector<std::string>>& blocks) {
+  for (std::size_t row = 0; row < blocks[0].size(); ++row) {
+    for (const auto& lines : blocks) fmt::print("|{:24}", lines[row]);
+    fmt::print("|\n");
   }
 }
 
@@ -94,28 +107,22 @@ void print_answer() {
   fmt::print(
       "A small weight matrix that detects a pattern: edges, textures, shapes. In a network its\n"
       "weights are learned; these are fixed. Common sizes are 3x3, 5x5 and 7x7.\n\n"
-      "kernels 3x3:    edge         texture          shape\n");
-  const std::array kernels{edge_kernel(3), texture_kernel(3), shape_kernel(3)};
-  for (int64_t i = 0; i < 3; ++i) {
-    fmt::print("        ");
-    for (const at::Tensor& kernel : kernels) {
-      fmt::print("    ");
-      for (int64_t j = 0; j < 3; ++j) fmt::print("{:4.0f}", kernel[0][0][i][j].item<float>());
-    }
-    fmt::print("\n");
-  }
-
+      "The image: a bar, a chessboard, a disc\n");
   const at::Tensor image = draw_image();
-  fmt::print("\nThe image: a bar, a chessboard, a disc\n");
   print_side_by_side({shade(image)});
+
   for (const int64_t size : {3, 5, 7}) {
-    fmt::print("\n{0}x{0}: size of the response   edge | texture | shape\n", size);
-    std::vector<std::vector<std::string>> responses;
-    for (const at::Tensor& kernel :
-         {edge_kernel(size), texture_kernel(size), shape_kernel(size)}) {
-      responses.push_back(shade(at::conv2d(image, kernel, {}, 1, size / 2)));
+    fmt::print("\n{}\n", fmt::format("{0}x{0}: {1:20}{2:25}{3}", size, "edge", "texture", "shape"));
+    const std::array kernels{edge_kernel(size), texture_kernel(size), shape_kernel(size)};
+    print_side_by_side(
+        {numbers(kernels[0], 3), numbers(kernels[1], 3), numbers(kernels[2], size == 7 ? 3 : 4)});
+    std::vector<at::Tensor> responses;
+    for (const at::Tensor& kernel : kernels) {
+      responses.push_back(at::conv2d(image, kernel, {}, 1, size / 2));
     }
-    print_side_by_side(responses);
+    // Edges and textures count with either sign, a shape only where it is bright.
+    print_side_by_side(
+        {shade(responses[0].abs()), shade(responses[1].abs()), shade(responses[2].clamp_min(0))});
   }
 }
 

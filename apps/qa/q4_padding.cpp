@@ -12,7 +12,8 @@
 namespace {
 
 int64_t forward_size(int64_t input, const convkit::ConvAxis& axis, convkit::SamePadding padding) {
-  const at::Tensor x = at::constant_pad_nd(at::ones({1, 1, input}), {padding.before, padding.after});
+  const at::Tensor x =
+      at::constant_pad_nd(at::ones({1, 1, input}), {padding.before, padding.after});
   return at::conv1d(x, at::ones({1, 1, axis.kernel_size}), {}, axis.stride).size(2);
 }
 

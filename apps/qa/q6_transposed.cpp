@@ -19,10 +19,11 @@ void print_answer() {
       c10::str(x.sizes()), c10::str(upconv(x).sizes()),
       qa::with_commas(convkit::parameter_count(*upconv)), c10::str(upconv->conv->weight.sizes()));
 
-  fmt::print("output = (input - 1) stride - 2 padding + dilation (kernel_size - 1)"
-             " + output_padding + 1\n");
-  constexpr int64_t doubled = convkit::transposed_output_size(
-      16, {.kernel_size = 4, .stride = 2, .padding = 1});
+  fmt::print(
+      "output = (input - 1) stride - 2 padding + dilation (kernel_size - 1)"
+      " + output_padding + 1\n");
+  constexpr int64_t doubled =
+      convkit::transposed_output_size(16, {.kernel_size = 4, .stride = 2, .padding = 1});
   fmt::print("       = (16 - 1) * 2 - 2 * 1 + 1 * (4 - 1) + 0 + 1 = {}\n\n", doubled);
 
   fmt::print("scale  kernel_size  stride  padding  16 pixels become\n");

@@ -13,11 +13,11 @@
 namespace {
 
 void print_row(const std::string& layer, const convkit::Conv2dShape& shape) {
-  const torch::nn::Conv2d conv(torch::nn::Conv2dOptions(shape.in_channels, shape.out_channels,
-                                                        {shape.kernel_size.height,
-                                                         shape.kernel_size.width})
-                                   .groups(shape.groups)
-                                   .bias(shape.bias));
+  const torch::nn::Conv2d conv(
+      torch::nn::Conv2dOptions(shape.in_channels, shape.out_channels,
+                               {shape.kernel_size.height, shape.kernel_size.width})
+          .groups(shape.groups)
+          .bias(shape.bias));
   fmt::print("{:52}  {:>7}  {:>7}\n", layer, qa::with_commas(convkit::conv2d_parameters(shape)),
              qa::with_commas(convkit::parameter_count(*conv)));
 }
@@ -41,8 +41,7 @@ void print_answer() {
   print_row("Conv2d(64, 128, kernel_size=3, groups=4)",
             {.in_channels = 64, .out_channels = 128, .kernel_size = 3, .groups = 4});
   print_row("Conv2d(64, 64, kernel_size=3, groups=64, bias=False)",
-            {.in_channels = 64, .out_channels = 64, .kernel_size = 3, .groups = 64,
-             .bias = false});
+            {.in_channels = 64, .out_channels = 64, .kernel_size = 3, .groups = 64, .bias = false});
 }
 
 }  // namespace

@@ -10,15 +10,14 @@
 namespace {
 
 int64_t standard(bool bias) {
-  return convkit::parameter_count(*torch::nn::Conv2d(
-      torch::nn::Conv2dOptions(64, 128, 3).padding(1).bias(bias)));
+  return convkit::parameter_count(
+      *torch::nn::Conv2d(torch::nn::Conv2dOptions(64, 128, 3).padding(1).bias(bias)));
 }
 
 int64_t separable(bool depthwise_bias, bool pointwise_bias) {
-  return convkit::parameter_count(*convkit::SeparableConv2d(
-      convkit::SeparableConv2dOptions(64, 128)
-          .depthwise_bias(depthwise_bias)
-          .pointwise_bias(pointwise_bias)));
+  return convkit::parameter_count(*convkit::SeparableConv2d(convkit::SeparableConv2dOptions(64, 128)
+                                                                .depthwise_bias(depthwise_bias)
+                                                                .pointwise_bias(pointwise_bias)));
 }
 
 double percent_below(int64_t standard, int64_t separable) {

@@ -1,8 +1,8 @@
 #include "qa.h"
 
-#include <CLI/CLI.hpp>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <filesystem>
@@ -36,11 +36,8 @@ int answer(int argc, char** argv, const std::string& question, const std::functi
 }
 
 std::string with_commas(int64_t number) {
-  std::string digits = std::to_string(number);
-  for (int64_t place = static_cast<int64_t>(digits.size()) - 3; place > 0; place -= 3) {
-    digits.insert(static_cast<std::size_t>(place), ",");
-  }
-  return digits;
+  if (number < 1000) return std::to_string(number);
+  return with_commas(number / 1000) + fmt::format(",{:03}", number % 1000);
 }
 
 }  // namespace qa

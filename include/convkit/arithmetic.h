@@ -215,8 +215,8 @@ constexpr int64_t transposed_output_size(int64_t input, const ConvTransposeAxis&
                  "output_padding < max(stride, dilation) = " + std::to_string(bound),
                  axis.output_padding);
   }
-  const int64_t full = check.add(check.multiply(input - 1, axis.stride),
-                                 check.add(extent, axis.output_padding));
+  const int64_t full =
+      check.add(check.multiply(input - 1, axis.stride), check.add(extent, axis.output_padding));
   return check.at_least(1, "an output size", check.add(full, -check.multiply(2, axis.padding)));
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <convkit/export.h>
+#include <convkit/module.h>
 
 #include <torch/nn/modules/conv.h>
 

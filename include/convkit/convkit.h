@@ -2,10 +2,12 @@
 
 /// Everything, in the order in which the headers build on each other. A file that includes one of
 /// them alone compiles faster.
+
+// clang-format off
 #include <convkit/arithmetic.h>
-#include <convkit/export.h>
 #include <convkit/module.h>
 #include <convkit/conv.h>
 #include <convkit/blocks.h>
 #include <convkit/separable.h>
 #include <convkit/upsample.h>
+// clang-format on

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <convkit/export.h>
-
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
@@ -15,6 +13,9 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+/// Marks what a shared build of the library exports; everything else stays hidden.
+#define CONVKIT_API __attribute__((visibility("default")))
 
 /// The core that every module of convkit, and a user's own, is made of.
 ///
@@ -126,16 +127,16 @@ class Block : public torch::nn::Cloneable<Derived>, public TensorModule {
 
 /// Declares `Name`, the holder of `NameImpl`, as TORCH_MODULE does. Calling it also marks NameImpl
 /// as the running module, so that no `forward` needs a word about where it is.
-#define CONVKIT_MODULE(Name)                                     \
-  class Name : public ::torch::nn::ModuleHolder<Name##Impl> {    \
-   public:                                                       \
-    using ::torch::nn::ModuleHolder<Name##Impl>::ModuleHolder;   \
-    using Impl = Name##Impl;                                     \
-    template <typename... Args>                                  \
-    auto operator()(Args&&... args) {                            \
-      const ::convkit::detail::Running running(*this->get());    \
-      return this->impl_->forward(std::forward<Args>(args)...);  \
-    }                                                            \
+#define CONVKIT_MODULE(Name)                                    \
+  class Name : public ::torch::nn::ModuleHolder<Name##Impl> {   \
+   public:                                                      \
+    using ::torch::nn::ModuleHolder<Name##Impl>::ModuleHolder;  \
+    using Impl = Name##Impl;                                    \
+    template <typename... Args>                                 \
+    auto operator()(Args&&... args) {                           \
+      const ::convkit::detail::Running running(*this->get());   \
+      return this->impl_->forward(std::forward<Args>(args)...); \
+    }                                                           \
   }
 
 /// Runs a TensorModule, or one of torch::nn's modules that map one tensor to one.

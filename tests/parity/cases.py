@@ -1,0 +1,100 @@
+"""The parity cases: which module, with which options, on which input."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Case:
+    module: str
+    options: dict
+    input: tuple  # the shape, or "photo": a part of scikit-learn's sample image
+    dtype: str = "float32"
+    channels_last: bool = False
+
+    @property
+    def name(self):
+        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        extra = "" if self.dtype == "float32" else f", {self.dtype}"
+        extra += ", channels_last" if self.channels_last else ""
+        return f"{self.module}({options}) on {self.input}{extra}"
+
+
+def convolutions():
+    for size in [(1, 3, 32, 32), (4, 3, 17, 23)]:
+        yield Case("standard_conv2d", {"in_channels": 3, "out_channels": 64}, size)
+        for stride in (1, 2, 3):
+            yield Case("strided_conv2d", {"in_channels": 3, "out_channels": 8, "stride": stride}, size)
+        for dilation in (1, 2, 3):
+            yield Case("dilated_conv2d",
+                       {"in_channels": 3, "out_channels": 8, "dilation": dilation}, size)
+        yield Case("depthwise_conv2d", {"channels": 3}, size)
+        yield Case("pointwise_conv2d", {"in_channels": 3, "out_channels": 8}, size)
+    yield Case("depthwise_conv2d", {"channels": 64}, (1, 64, 32, 32))
+    yield Case("pointwise_conv2d", {"in_channels": 64, "out_channels": 128}, (1, 64, 32, 32))
+    yield Case("standard_conv2d", {"in_channels": 3, "out_channels": 8}, (3, 9, 7))
+
+
+def conv_blocks():
+    yield Case("ConvBlock", {"in_channels": 3, "out_channels": 64}, (1, 3, 32, 32))
+    for size in [(1, 3, 19, 14), (4, 3, 11, 13)]:
+        for kernel_size in (1, 3, 5, [3, 5], [1, 7]):
+            for stride in (1, 2, [2, 1]):
+                options = {"in_channels": 3, "out_channels": 8, "kernel_size": kernel_size,
+                           "stride": stride}
+                yield Case("ConvBlock", options, size)
+        for padding in (0, 2, [2, 1], "same", "valid"):
+            options = {"in_channels": 3, "out_channels": 8, "kernel_size": [3, 5], "padding": padding}
+            yield Case("ConvBlock", options, size)
+
+
+def separable_convolutions():
+    yield Case("SeparableConv2d", {"in_channels": 64, "out_channels": 128}, (1, 64, 32, 32))
+    for size in [(1, 6, 19, 14), (4, 6, 11, 13)]:
+        for kernel_size, padding in ((1, 0), (3, 1), (5, 2), ([3, 5], [1, 2]), ([3, 5], "same")):
+            for depth_multiplier in (1, 3):
+                options = {"in_channels": 6, "out_channels": 10, "kernel_size": kernel_size,
+                           "padding": padding, "depth_multiplier": depth_multiplier}
+                yield Case("SeparableConv2d", options, size)
+        for stride, dilation in ((2, 1), ([1, 2], 1), (1, 2), (1, [2, 3]), (2, 2)):
+            options = {"in_channels": 6, "out_channels": 10, "stride": stride, "dilation": dilation}
+            yield Case("SeparableConv2d", options, size)
+        for biases in ((True, False), (False, True), (False, False)):
+            options = {"in_channels": 6, "out_channels": 10, "depthwise_bias": biases[0],
+                       "pointwise_bias": biases[1]}
+            yield Case("SeparableConv2d", options, size)
+    yield Case("SeparableConv2d", {"in_channels": 6, "out_channels": 10}, (6, 9, 7))
+
+
+def upsamplers():
+    yield Case("Upsampler", {"in_channels": 64, "out_channels": 32}, (1, 64, 16, 16))
+    for size in [(1, 4, 9, 7), (4, 4, 5, 6)]:
+        for scale_factor in (1, 2, 3, 4, 5):
+            for bias in (True, False):
+                options = {"in_channels": 4, "out_channels": 6, "scale_factor": scale_factor,
+                           "bias": bias}
+                yield Case("Upsampler", options, size)
+    yield Case("Upsampler", {"in_channels": 4, "out_channels": 6}, (4, 9, 7))
+
+
+def special():
+    """A real photograph, other dtypes and another memory format, once for each module."""
+    options = {
+        "standard_conv2d": {"in_channels": 3, "out_channels": 8},
+        "strided_conv2d": {"in_channels": 3, "out_channels": 8},
+        "dilated_conv2d": {"in_channels": 3, "out_channels": 8},
+        "depthwise_conv2d": {"channels": 3},
+        "pointwise_conv2d": {"in_channels": 3, "out_channels": 8},
+        "ConvBlock": {"in_channels": 3, "out_channels": 8},
+        "SeparableConv2d": {"in_channels": 3, "out_channels": 8},
+        "Upsampler": {"in_channels": 3, "out_channels": 8},
+    }
+    for module, given in options.items():
+        yield Case(module, given, "photo")
+        yield Case(module, given, (2, 3, 13, 11), dtype="float64")
+        yield Case(module, given, (2, 3, 13, 11), dtype="bfloat16")
+        yield Case(module, given, (2, 3, 13, 11), channels_last=True)
+
+
+def cases():
+    for family in (convolutions, conv_blocks, separable_convolutions, upsamplers, special):
+        yield from family()

@@ -1,0 +1,101 @@
+"""Runs every parity case in Python and writes what it gave: generate.py FILE
+
+One process, one thread. FILE is a zip file of torch.save with a plain dict, read by
+torch::pickle_load: {"torch": version, "cases": [{...}, ...]}; see record() for a case.
+"""
+
+import os
+import sys
+
+import torch
+
+import modules
+from cases import cases
+
+
+def photo(dtype):
+    """Part of a photograph, normalised: [1, 3, 97, 131]."""
+    from sklearn.datasets import load_sample_image
+
+    image = torch.tensor(load_sample_image("china.jpg"))[120:217, 200:331]
+    image = image.permute(2, 0, 1).unsqueeze(0).to(dtype) / 255
+    return ((image - 0.45) / 0.225).contiguous()
+
+
+def tensors(module):
+    return [value.detach().clone() for value in module.state_dict().values()]
+
+
+def randomise(module):
+    """Fresh batch norms are nearly the identity: give every tensor a value of its own."""
+    with torch.no_grad():
+        for name, value in module.state_dict().items():
+            if name.endswith("running_var"):
+                value.uniform_(0.5, 2.0)
+            elif value.is_floating_point():
+                value.add_(torch.randn_like(value), alpha=0.2)
+            else:
+                value.fill_(7)
+
+
+def record(case, seed):
+    dtype = getattr(torch, case.dtype)
+    torch.manual_seed(seed)
+    module = getattr(modules, case.module)(**case.options)
+    result = {
+        "name": case.name, "module": case.module, "seed": seed, "dtype": case.dtype,
+        "options": {key: as_written(value) for key, value in case.options.items()},
+        "keys": list(module.state_dict().keys()),
+        "initial": tensors(module),
+    }
+    module.to(dtype)
+    randomise(module)
+    x = photo(dtype) if case.input == "photo" else torch.randn(case.input).to(dtype)
+    if case.channels_last:
+        x = x.to(memory_format=torch.channels_last)
+    result["state"] = tensors(module)
+    result["input"] = x.clone()
+
+    module.eval()
+    with torch.no_grad():
+        result["eval_output"] = module(x).clone()
+
+    module.train()
+    x.requires_grad_()
+    y = module(x)
+    gradient = torch.randn(y.shape).to(dtype)
+    y.backward(gradient)
+    result["gradient"] = gradient
+    result["train_output"] = y.detach().clone()
+    result["input_gradient"] = x.grad.clone()
+    result["parameter_gradients"] = [p.grad.clone() for p in module.parameters()]
+    result["trained_once"] = tensors(module)
+
+    x = x.detach()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(5):
+        optimizer.zero_grad()
+        (module(x) * gradient).mean().backward()
+        optimizer.step()
+    result["after_sgd"] = tensors(module)
+    return result
+
+
+def as_written(option):
+    """An option as torch::pickle_load takes it: a string, or a list of whole numbers."""
+    if isinstance(option, str):
+        return option
+    return [int(number) for number in option] if isinstance(option, list) else [int(option)]
+
+
+def main():
+    torch.set_num_threads(1)
+    recorded = [record(case, seed) for seed, case in enumerate(cases())]
+    file = sys.argv[1]
+    torch.save({"torch": str(torch.__version__), "cases": recorded}, file + ".partial")
+    os.replace(file + ".partial", file)
+    print(f"{len(recorded)} cases by torch {torch.__version__} in {file}")
+
+
+if __name__ == "__main__":
+    main()
