@@ -209,7 +209,8 @@ void check_case(const Case& given) {
   load(*module, given.tensors("state"));
   check_inference(*module, given);
   check_training_step(*module, given);
-  // In bfloat16 LibTorch's optimizer rounds the momentum itself to bfloat16, which Python's does not.
+  // In bfloat16 LibTorch's optimizer rounds the momentum itself to bfloat16, which Python's does
+  // not.
   if (given.text("dtype") != "bfloat16") check_sgd(*module, given);
 }
 
