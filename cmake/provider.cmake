@@ -159,6 +159,14 @@ with pip 22.3 or newer, from where pip is set up to look and from ${CONVKIT_TORC
   set(Torch_DIR "${folder}" CACHE PATH "LibTorch's CMake folder" FORCE)
 endfunction()
 
+# An interrupted pip may have left any package half installed, torch too.
+function(convkit_forget_incomplete_python)
+  file(LOCK "${CONVKIT_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
+  if(EXISTS "${CONVKIT_DEPS}/python/incomplete")
+    file(REMOVE_RECURSE "${CONVKIT_DEPS}/python")
+  endif()
+endfunction()
+
 # The Python whose torch is the LibTorch in use, with what the parity tests need beside it. Where
 # there is none (a LibTorch that is no Python package; no network beside a torch of your own),
 # ParityPython_EXECUTABLE is empty, and the parity tests say that they were skipped.
@@ -168,12 +176,13 @@ function(convkit_fetch_ParityPython)
   cmake_path(IS_PREFIX CONVKIT_DEPS "${site_packages}" ours)
   set(python "")
   if(ours)
-    convkit_pip(ParityPython python parity-${hash} code ${CONVKIT_TORCH}
+    convkit_forget_incomplete_python()
+    convkit_pip(Torch python torch code ${CONVKIT_TORCH})
+    convkit_pip(ParityPython python parity-${hash} code --no-deps ${CONVKIT_TORCH}
                 -r "${CONVKIT_REQUIREMENTS}")
     if(NOT code EQUAL 0)
       convkit_give_up(ParityPython "pip install of ${CONVKIT_REQUIREMENTS}")
     endif()
-    file(TOUCH "${CONVKIT_DEPS}/python/torch")
     set(python "${CONVKIT_DEPS}/python/bin/python")
   elseif(EXISTS "${TORCH_INSTALL_PREFIX}/version.py")
     file(STRINGS "${TORCH_INSTALL_PREFIX}/version.py" version REGEX "^__version__")
@@ -183,7 +192,7 @@ function(convkit_fetch_ParityPython)
       file(TOUCH "${CONVKIT_DEPS}/python-active/incomplete")
     endif()
     set(convkit_site_packages "${site_packages}")
-    convkit_pip(ParityPython python-active parity-${hash} code torch==${version}
+    convkit_pip(ParityPython python-active parity-${hash} code --no-deps torch==${version}
                 -r "${CONVKIT_REQUIREMENTS}")
     if(code EQUAL 0)
       set(python "${CONVKIT_DEPS}/python-active/bin/python")

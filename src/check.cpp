@@ -1,6 +1,8 @@
 #include "check.h"
 
+#include <algorithm>
 #include <limits>
+#include <optional>
 #include <string>
 
 namespace convkit::detail {
@@ -44,6 +46,11 @@ void check_positive(const char* module, const char* option, int64_t value) {
   check_range(module, option, 1, value);
 }
 
+void check_positive(const char* module, const char* option,
+                    const torch::ExpandingArray<2>& values) {
+  check_range(module, option, 1, values);
+}
+
 torch::nn::Conv2dOptions checked(const char* module, torch::nn::Conv2dOptions options) {
   check_common(module, options);
   if (const auto* padding = std::get_if<torch::ExpandingArray<2>>(&options.padding())) {
@@ -71,14 +78,28 @@ torch::nn::ConvTranspose2dOptions checked(const char* module,
   return options;
 }
 
-void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch) {
+namespace {
+
+void check_shape(const char* module, const torch::Tensor& x, std::optional<int64_t> channels,
+                 Batch batch) {
   const bool optional = batch == Batch::kOptional;
-  const std::string unbatched = optional ? " or [" + std::to_string(channels) + ", H, W]" : "";
-  TORCH_CHECK_VALUE(x.defined(), module, ": expected input [N, ", channels, ", H, W]", unbatched,
-                    ", got an undefined tensor");
-  const bool rank = x.dim() == 4 || (optional && x.dim() == 3);
-  TORCH_CHECK_VALUE(rank && x.size(-3) == channels, module, ": expected input [N, ", channels,
-                    ", H, W]", unbatched, ", got ", x.sizes());
+  if (x.defined() && (x.dim() == 4 || (optional && x.dim() == 3)) &&
+      (!channels || x.size(-3) == *channels)) {
+    return;
+  }
+  const std::string image = (channels ? std::to_string(*channels) : "C") + ", H, W]";
+  TORCH_CHECK_VALUE(false, module, ": expected input [N, ", image, optional ? " or [" + image : "",
+                    ", got ", x.defined() ? c10::str(x.sizes()) : "an undefined tensor");
+}
+
+}  // namespace
+
+void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch) {
+  check_shape(module, x, channels, batch);
+}
+
+void check_image(const char* module, const torch::Tensor& x, Batch batch) {
+  check_shape(module, x, std::nullopt, batch);
 }
 
 }  // namespace convkit::detail

@@ -12,6 +12,7 @@ namespace convkit::detail {
 
 /// Throws c10::ValueError unless 1 <= value <= int32.
 void check_positive(const char* module, const char* option, int64_t value);
+void check_positive(const char* module, const char* option, const torch::ExpandingArray<2>& values);
 
 /// The options themselves, once every one of them is known to be sound.
 torch::nn::Conv2dOptions checked(const char* module, torch::nn::Conv2dOptions options);
@@ -23,5 +24,8 @@ enum class Batch { kRequired, kOptional };
 
 /// Throws c10::ValueError unless x is [N, channels, H, W] (or [channels, H, W]).
 void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch);
+
+/// The same for a module that takes any number of channels.
+void check_image(const char* module, const torch::Tensor& x, Batch batch = Batch::kOptional);
 
 }  // namespace convkit::detail

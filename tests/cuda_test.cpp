@@ -51,7 +51,15 @@ TEST_CASE("every module computes on CUDA what it computes on the CPU", "[cuda]")
   check_cuda(pointwise_conv2d(4, 8), x);
   check_cuda(ConvBlock(4, 8), x);
   check_cuda(SeparableConv2d(4, 8), x);
-  check_cuda(Upsampler(4, 8), x);
+  check_cuda(Conv2dSame(Conv2dSameOptions(4, 8, 3).stride(2)), x);
+  check_cuda(MaxPool2dSame(3), x);
+  check_cuda(AvgPool2dSame(3), x);
+  check_cuda(BlurPool2d(), x);
+  for (const auto mode :
+       {UpsampleMode::kTransposed, UpsampleMode::kNearest, UpsampleMode::kNearestExact,
+        UpsampleMode::kBilinear, UpsampleMode::kBicubic, UpsampleMode::kPixelShuffle}) {
+    check_cuda(Upsampler(UpsamplerOptions(4, 8).mode(mode)), x);
+  }
   check_cuda(Sequential{ConvBlock(4, 8), SeparableConv2d(8, 8), Upsampler(8, 3)}, x);
 }
 

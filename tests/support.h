@@ -1,5 +1,7 @@
 #pragma once
 
+#include <convkit/module.h>
+
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
@@ -23,7 +25,9 @@ inline NamedTensors state(const torch::nn::Module& module, const std::string& pr
   for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
     result.emplace_back(prefix + parameter.key(), parameter.value());
   }
+  const auto* ours = dynamic_cast<const convkit::TensorModule*>(&module);
   for (const auto& buffer : module.named_buffers(/*recurse=*/false)) {
+    if (ours != nullptr && ours->non_persistent_buffers().contains(buffer.key())) continue;
     result.emplace_back(prefix + buffer.key(), buffer.value());
   }
   for (const auto& child : module.named_children()) {

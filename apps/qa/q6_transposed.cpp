@@ -17,7 +17,7 @@ void print_answer() {
       "ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1), here as Upsampler(64, 32)\n"
       "input       {}\noutput      {}\nparameters  {}\nweight      {}\n\n",
       c10::str(x.sizes()), c10::str(upconv(x).sizes()),
-      qa::with_commas(convkit::parameter_count(*upconv)), c10::str(upconv->conv->weight.sizes()));
+      qa::with_commas(convkit::parameter_count(*upconv)), c10::str(upconv->conv_transpose->weight.sizes()));
 
   fmt::print(
       "output = (input - 1) stride - 2 padding + dilation (kernel_size - 1)"
@@ -29,7 +29,7 @@ void print_answer() {
   fmt::print("scale  kernel_size  stride  padding  16 pixels become\n");
   for (const int64_t scale : {2, 3, 4}) {
     convkit::Upsampler upsampler(convkit::UpsamplerOptions(1, 1).scale_factor(scale));
-    const auto& options = upsampler->conv->options;
+    const auto& options = upsampler->conv_transpose->options;
     fmt::print("{:5}  {:11}  {:6}  {:7}  {:16}\n", scale, options.kernel_size()->at(0),
                options.stride()->at(0), std::get<0>(options.padding())->at(0),
                upsampler(torch::randn({1, 1, 16, 16})).size(2));

@@ -6,7 +6,10 @@
 // clang-format off
 #include <convkit/arithmetic.h>
 #include <convkit/module.h>
+#include <convkit/init.h>
 #include <convkit/conv.h>
+#include <convkit/same.h>
+#include <convkit/filters.h>
 #include <convkit/blocks.h>
 #include <convkit/separable.h>
 #include <convkit/upsample.h>

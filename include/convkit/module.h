@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -39,6 +40,14 @@ class CONVKIT_API TensorModule {
   virtual ~TensorModule();
 
   virtual torch::Tensor forward(const torch::Tensor& x) = 0;
+
+  /// The buffers that belong to no state_dict, as of Python's register_buffer(persistent=False).
+  [[nodiscard]] const std::set<std::string>& non_persistent_buffers() const {
+    return non_persistent_buffers_;
+  }
+
+ protected:
+  std::set<std::string> non_persistent_buffers_;
 };
 
 namespace detail {
@@ -122,6 +131,12 @@ class Block : public torch::nn::Cloneable<Derived>, public TensorModule {
     const detail::IntegerTensors integers(*this, dtype);
     torch::nn::Module::to(device, dtype, non_blocking);
     integers.restore();
+  }
+
+ protected:
+  torch::Tensor& register_non_persistent_buffer(const std::string& name, torch::Tensor tensor) {
+    non_persistent_buffers_.insert(name);
+    return this->register_buffer(name, std::move(tensor));
   }
 };
 

@@ -73,7 +73,41 @@ def upsamplers():
                 options = {"in_channels": 4, "out_channels": 6, "scale_factor": scale_factor,
                            "bias": bias}
                 yield Case("Upsampler", options, size)
-    yield Case("Upsampler", {"in_channels": 4, "out_channels": 6}, (4, 9, 7))
+        for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "pixel-shuffle"):
+            for scale_factor in (1, 2, 3):
+                options = {"in_channels": 4, "out_channels": 6, "scale_factor": scale_factor,
+                           "mode": mode, "bias": scale_factor != 3}
+                yield Case("Upsampler", options, size)
+
+
+def same():
+    for size in [(1, 4, 19, 14), (4, 4, 11, 13)]:
+        for kernel_size in (1, 2, 3, [3, 5], [4, 1]):
+            for stride in (1, 2, [3, 2]):
+                for dilation in (1, [1, 3]):
+                    options = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
+                    yield Case("MaxPool2dSame", options, size)
+                    yield Case("Conv2dSame", {"in_channels": 4, "out_channels": 6, **options}, size)
+                options = {"kernel_size": kernel_size, "stride": stride}
+                yield Case("AvgPool2dSame", options, size)
+        for padding_mode in ("reflect", "replicate", "circular"):
+            for kernel_size, stride in ((3, 1), ([1, 5], 1), ([4, 3], 2)):
+                options = {"in_channels": 4, "out_channels": 6, "kernel_size": kernel_size,
+                           "stride": stride, "padding_mode": padding_mode}
+                yield Case("Conv2dSame", options, size)
+        options = {"in_channels": 4, "out_channels": 6, "kernel_size": 3, "groups": 2, "bias": False}
+        yield Case("Conv2dSame", options, size)
+    yield Case("Conv2dSame", {"in_channels": 4, "out_channels": 6, "kernel_size": 3}, (4, 9, 7))
+
+
+def blur_pools():
+    yield Case("BlurPool2d", {}, (1, 3, 16, 16))
+    for size in [(1, 4, 19, 14), (4, 4, 11, 13)]:
+        for filt_size in (2, 3, 4, 5, 7):
+            for stride in (1, 2, 3):
+                yield Case("BlurPool2d", {"filt_size": filt_size, "stride": stride}, size)
+        for pad_mode in ("constant", "replicate", "circular"):
+            yield Case("BlurPool2d", {"channels": 4, "pad_mode": pad_mode}, size)
 
 
 def special():
@@ -87,7 +121,16 @@ def special():
         "ConvBlock": {"in_channels": 3, "out_channels": 8},
         "SeparableConv2d": {"in_channels": 3, "out_channels": 8},
         "Upsampler": {"in_channels": 3, "out_channels": 8},
+        "Conv2dSame": {"in_channels": 3, "out_channels": 8, "kernel_size": [3, 4], "stride": 2},
+        "MaxPool2dSame": {"kernel_size": 3, "stride": 2},
+        "AvgPool2dSame": {"kernel_size": 3, "stride": 2},
+        "BlurPool2d": {"channels": 3, "filt_size": 5},
     }
+    upsampler = options["Upsampler"]
+    for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "pixel-shuffle"):
+        yield Case("Upsampler", {**upsampler, "mode": mode}, "photo")
+        yield Case("Upsampler", {**upsampler, "mode": mode}, (2, 3, 13, 11), channels_last=True)
+        yield Case("Upsampler", {**upsampler, "mode": mode}, (2, 3, 13, 11), dtype="bfloat16")
     for module, given in options.items():
         yield Case(module, given, "photo")
         yield Case(module, given, (2, 3, 13, 11), dtype="float64")
@@ -96,5 +139,6 @@ def special():
 
 
 def cases():
-    for family in (convolutions, conv_blocks, separable_convolutions, upsamplers, special):
+    for family in (convolutions, conv_blocks, separable_convolutions, upsamplers, same, blur_pools,
+                   special):
         yield from family()

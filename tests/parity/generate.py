@@ -1,7 +1,8 @@
 """Runs every parity case in Python and writes what it gave: generate.py FILE
 
 One process, one thread. FILE is a zip file of torch.save with a plain dict, read by
-torch::pickle_load: {"torch": version, "cases": [{...}, ...]}; see record() for a case.
+torch::pickle_load: {"torch": version, "cases": [{...}, ...], "calls": [{...}, ...]}; see record() for
+a case and functions.py for a call.
 """
 
 import os
@@ -11,6 +12,7 @@ import torch
 
 import modules
 from cases import cases
+from functions import calls
 
 
 def photo(dtype):
@@ -71,6 +73,8 @@ def record(case, seed):
     result["parameter_gradients"] = [p.grad.clone() for p in module.parameters()]
     result["trained_once"] = tensors(module)
 
+    if not result["parameter_gradients"]:
+        return result
     x = x.detach()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
     for _ in range(5):
@@ -82,19 +86,23 @@ def record(case, seed):
 
 
 def as_written(option):
-    """An option as torch::pickle_load takes it: a string, or a list of whole numbers."""
+    """An option as torch::pickle_load takes it: a string, or a list of numbers of one type."""
     if isinstance(option, str):
         return option
-    return [int(number) for number in option] if isinstance(option, list) else [int(option)]
+    numbers = option if isinstance(option, (list, tuple)) else [option]
+    return [number if isinstance(number, float) else int(number) for number in numbers]
 
 
 def main():
     torch.set_num_threads(1)
     recorded = [record(case, seed) for seed, case in enumerate(cases())]
+    called = list(calls(photo(torch.float32)))
+    for call in called:
+        call["options"] = {key: as_written(value) for key, value in call["options"].items()}
     file = sys.argv[1]
-    torch.save({"torch": str(torch.__version__), "cases": recorded}, file + ".partial")
+    torch.save({"torch": str(torch.__version__), "cases": recorded, "calls": called}, file + ".partial")
     os.replace(file + ".partial", file)
-    print(f"{len(recorded)} cases by torch {torch.__version__} in {file}")
+    print(f"{len(recorded)} cases and {len(called)} calls by torch {torch.__version__} in {file}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,13 @@
-"""The Python modules that convkit's are held to: the Q&A's, as it writes them, with the options that
-convkit adds passed on to torch.nn."""
+"""The Python modules that convkit's are held to: timm's and kornia's own, and the Q&A's as it writes
+them, with the options that convkit adds passed on to torch.nn."""
 
+import torchvision_operators  # noqa: F401, isort: skip
+
+import timm.layers
+import torch
+import torch.nn.functional as F
+from timm.layers.padding import pad_same_arg
+from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame  # noqa: F401
 from torch import nn
 
 
@@ -48,12 +55,57 @@ class SeparableConv2d(nn.Module):
         return self.pointwise(self.depthwise(x))
 
 
+def icnr_(weight, scale_factor):
+    """One filter for each of scale_factor^2 neighbouring output channels, as MONAI writes it."""
+    out_channels, in_channels, *kernel_size = weight.shape
+    few = out_channels // scale_factor**2
+    kernel = torch.zeros([few, in_channels, *kernel_size])
+    nn.init.kaiming_normal_(kernel)
+    kernel = kernel.transpose(0, 1).reshape(few, in_channels, -1).repeat(1, 1, scale_factor**2)
+    kernel = kernel.reshape([in_channels, out_channels, *kernel_size]).transpose(0, 1)
+    with torch.no_grad():
+        return weight.copy_(kernel)
+
+
 class Upsampler(nn.Module):
-    def __init__(self, in_channels, out_channels, scale_factor=2, bias=True):
+    def __init__(self, in_channels, out_channels, scale_factor=2, mode="transposed", bias=True):
         super().__init__()
-        self.conv = nn.ConvTranspose2d(in_channels, out_channels,
-                                       kernel_size=2 * scale_factor - scale_factor % 2,
-                                       stride=scale_factor, padding=scale_factor // 2, bias=bias)
+        self.scale_factor, self.mode = scale_factor, mode
+        if mode == "transposed":
+            self.conv = nn.ConvTranspose2d(in_channels, out_channels,
+                                           kernel_size=2 * scale_factor - scale_factor % 2,
+                                           stride=scale_factor, padding=scale_factor // 2, bias=bias)
+        elif mode == "pixel-shuffle":
+            self.conv = nn.Conv2d(in_channels, out_channels * scale_factor**2, 3, padding=1, bias=bias)
+            icnr_(self.conv.weight, scale_factor)
+            if bias:
+                nn.init.zeros_(self.conv.bias)
+        else:
+            self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
 
     def forward(self, x):
-        return self.conv(x)
+        if self.mode == "transposed":
+            return self.conv(x)
+        if self.mode == "pixel-shuffle":
+            return F.pixel_shuffle(self.conv(x), self.scale_factor)
+        align = {} if self.mode.startswith("nearest") else {"align_corners": False}
+        return self.conv(F.interpolate(x, scale_factor=self.scale_factor, mode=self.mode, **align))
+
+
+class Conv2dSame(timm.layers.Conv2dSame):
+    """timm's, and with the padding modes of torch.nn.Conv2d, which it lacks."""
+
+    def __init__(self, *args, padding_mode="zeros", **kwargs):
+        super().__init__(*args, **kwargs)
+        self.same_padding_mode = padding_mode
+
+    def forward(self, x):
+        if self.same_padding_mode == "zeros":
+            return super().forward(x)
+        pads = pad_same_arg(x.shape[-2:], self.kernel_size, self.stride, self.dilation)
+        x = F.pad(x, pads, mode=self.same_padding_mode)
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+class BlurPool2d(timm.layers.BlurPool2d):
+    pass

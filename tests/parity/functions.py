@@ -1,0 +1,78 @@
+"""What convkit's functions are held to: calls of kornia, OpenCV, timm and torch.nn.functional."""
+
+import itertools
+import math
+
+import torchvision_operators  # noqa: F401, isort: skip
+
+import cv2
+import kornia.filters as kf
+import numpy as np
+import torch
+import torch.nn.functional as F
+from timm.layers.padding import pad_same
+
+
+def call(function, options, inputs, output):
+    """`options` are numbers and strings; `inputs` the tensors that the function takes."""
+    return {"function": function, "options": options, "inputs": inputs, "output": output}
+
+
+def derivative(dx, dy, kernel_size):
+    kx, ky = cv2.getDerivKernels(dx, dy, kernel_size)
+    return torch.tensor(np.outer(ky, kx).astype(np.float32))
+
+
+def kernels():
+    for axis, kernel in zip("xy", kf.get_sobel_kernel2d()):
+        yield call("sobel_kernel", {"axis": axis, "kernel_size": 3}, [], kernel)
+    for axis, dx, dy in (("x", 1, 0), ("y", 0, 1)):
+        for kernel_size in (3, 5, 7, 9, 15):
+            yield call("sobel_kernel", {"axis": axis, "kernel_size": kernel_size}, [],
+                       derivative(dx, dy, kernel_size))
+        yield call("scharr_kernel", {"axis": axis}, [], derivative(dx, dy, cv2.FILTER_SCHARR))
+    for kernel_size in (3, 5, 7, 11):
+        yield call("laplacian_kernel", {"kernel_size": kernel_size}, [],
+                   kf.get_laplacian_kernel2d(kernel_size))
+    for kernel_size, sigma in (((3, 3), (1.0, 1.0)), ((5, 5), (1.5, 0.8)), ((7, 3), (2.0, 0.3)),
+                               ((1, 9), (1.0, 4.0)), ((5, 5), (1e-3, 1e-30))):
+        yield call("gaussian_kernel", {"kernel_size": list(kernel_size), "sigma": list(sigma)}, [],
+                   kf.get_gaussian_kernel2d(kernel_size, sigma)[0])
+    for kernel_size in ((3, 3), (5, 5), (7, 3)):
+        yield call("box_kernel", {"kernel_size": list(kernel_size)}, [],
+                   kf.get_box_kernel2d(kernel_size)[0])
+    for kernel_size, theta, psi in itertools.product((3, 5, 7, 21), (0.0, 0.7, math.pi / 2), (0.0, 1.0)):
+        gabor = {"sigma": kernel_size / 5, "theta": theta, "lambda": kernel_size / 2.5, "gamma": 0.7,
+                 "psi": psi}
+        kernel = cv2.getGaborKernel((kernel_size, kernel_size), gabor["sigma"], theta,
+                                    gabor["lambda"], gabor["gamma"], psi, cv2.CV_64F)
+        yield call("gabor_kernel", {"kernel_size": kernel_size, **gabor}, [],
+                   torch.tensor(kernel).float())
+
+
+def images(photo):
+    for x in (torch.randn(2, 3, 12, 17), photo):
+        for border in ("constant", "reflect", "replicate", "circular"):
+            for shape in ((3, 3), (5, 3), (2, 4)):
+                kernel = torch.randn(shape)
+                yield call("filter2d", {"border": border}, [x, kernel],
+                           kf.filter2d(x, kernel[None], border))
+    x = torch.randn(2, 3, 12, 17)
+    for kernel_size, stride, dilation in itertools.product(((3, 3), (2, 5)), ((1, 1), (2, 3)),
+                                                           ((1, 1), (3, 2))):
+        yield call("pad_same", {"kernel_size": list(kernel_size), "stride": list(stride),
+                                "dilation": list(dilation), "value": 0.5}, [x],
+                   pad_same(x, kernel_size, stride, dilation, 0.5))
+    for mode in ("nearest", "nearest-exact", "bilinear", "bicubic"):
+        align = {} if mode.startswith("nearest") else {"align_corners": False}
+        for size in ((24, 34), (25, 33), (7, 5), (12, 17), (1, 1)):
+            yield call("upsample_like", {"mode": mode}, [x, torch.randn(4, *size)],
+                       F.interpolate(x, size=size, mode=mode, **align))
+
+
+def calls(photo):
+    torch.manual_seed(0)
+    for made in itertools.chain(kernels(), images(photo)):
+        made["name"] = f"{made['function']}({made['options']})"
+        made["output"] = made["output"].contiguous()
+        yield made
