@@ -4,7 +4,8 @@
 #
 #   Torch          a prefix you give, the active Python's torch, the CPU wheel
 #   fmt            installed, or LibTorch's own copy of its headers
-#   CLI11, Catch2  installed, or unpacked from the machine's Debian mirror (Catch2: or its source)
+#   CLI11, Stb     installed, or unpacked from the machine's Debian mirror
+#   Catch2         the same, or built from its source
 #   ParityPython   a Python that imports the LibTorch in use and the packages of tests/parity
 
 cmake_path(SET CONVKIT_DEPS NORMALIZE "${CMAKE_CURRENT_LIST_DIR}/../.deps")
@@ -17,7 +18,7 @@ set(CONVKIT_CATCH2_COMMIT fa43b77429ba76c462b1898d6cd2f2d7a9416b14)  # v3.7.1
 
 # A macro, since what find_package() sets has to reach the caller's scope.
 macro(convkit_provide method package)
-  if("${package}" MATCHES "^(Torch|fmt|CLI11|Catch2|ParityPython)$")
+  if("${package}" MATCHES "^(Torch|fmt|CLI11|Stb|Catch2|ParityPython)$")
     set(convkit_${package}_arguments ${ARGN})
     list(REMOVE_ITEM convkit_${package}_arguments REQUIRED)
     if(COMMAND convkit_before_${package})
@@ -25,6 +26,7 @@ macro(convkit_provide method package)
     endif()
     convkit_find(${package})
     if(NOT ${package}_FOUND)
+      set(${package}_FOUND TRUE)  # so that an error in the fetch is the only one that CMake prints
       cmake_language(CALL convkit_fetch_${package})
       convkit_find(${package})
       if(NOT ${package}_FOUND)
@@ -48,7 +50,8 @@ function(convkit_give_up package tried)
   set(install_Torch "install PyTorch, or pass -D CMAKE_PREFIX_PATH=<a LibTorch 2.11 or newer>")
   set(install_fmt "install fmt (Debian: libfmt-dev), or pass -D fmt_DIR=<its CMake folder>")
   set(install_CLI11 "install CLI11 (Debian: libcli11-dev), or pass -D CLI11_DIR=<its CMake folder>")
-  set(install_ParityPython "the same by hand into .deps/python, or configure with -D BUILD_TESTING=OFF")
+  set(install_Stb "install stb (Debian: libstb-dev), or pass -D Stb_INCLUDE_DIR=<its folder>")
+  set(install_ParityPython "configure again with a network, or without tests: -D BUILD_TESTING=OFF")
   set(install_Catch2 "install Catch2 3, or pass -D Catch2_DIR=<its CMake folder>")
   set(log "")
   if(EXISTS "${CONVKIT_DEPS}/${package}.log")
@@ -69,42 +72,37 @@ endfunction()
 
 # ---------------------------------------------------------------------------------- Python, Torch
 
-# `pip install ARGN` into the virtual environment .deps/<folder>, marked there as done by the file
-# `stamp`. An environment that an interrupted run left behind is begun anew.
+# `pip install ARGN` into a new virtual environment .deps/<folder>, which the file `stamp` in it
+# marks as whole: one that an interrupted or failed run left behind is begun anew. It also sees the
+# packages of the folder convkit_site_packages, where that is set.
 function(convkit_pip package folder stamp result)
   set(environment "${CONVKIT_DEPS}/${folder}")
   set(${result} 0 PARENT_SCOPE)
-  if(EXISTS "${environment}/${stamp}")
-    return()
-  endif()
   file(LOCK "${CONVKIT_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
   if(EXISTS "${environment}/${stamp}")
-    return()  # another configure did it meanwhile
+    return()
   endif()
 
   list(JOIN ARGN " " packages)
   message(STATUS "convkit: pip install ${packages}, into .deps/${folder}")
   file(WRITE "${CONVKIT_DEPS}/${package}.log" "")
-  if(EXISTS "${environment}/incomplete" OR NOT EXISTS "${environment}/bin/python")
-    file(REMOVE_RECURSE "${environment}")
-    file(MAKE_DIRECTORY "${environment}")
-    file(TOUCH "${environment}/incomplete")
-    convkit_run(${package} code python3 -m venv --without-pip "${environment}")
-    if(convkit_site_packages)
-      file(GLOB own "${environment}/lib/python3*/site-packages")
-      file(WRITE "${own}/convkit.pth" "${convkit_site_packages}\n")
-    endif()
+  file(REMOVE_RECURSE "${environment}")
+  file(MAKE_DIRECTORY "${environment}/tmp")
+  convkit_run(${package} code python3 -m venv --without-pip "${environment}")
+  if(convkit_site_packages)
+    file(GLOB own "${environment}/lib/python3*/site-packages")
+    file(WRITE "${own}/convkit.pth" "${convkit_site_packages}\n")
   endif()
-  file(TOUCH "${environment}/incomplete")
-  set(pip python3 -m pip --python "${environment}/bin/python" install --no-input
+  set(pip ${CMAKE_COMMAND} -E env TMPDIR=${environment}/tmp
+      python3 -m pip --python "${environment}/bin/python" install --no-input
       --disable-pip-version-check --no-cache-dir --retries 1 ${ARGN})
   convkit_run(${package} code ${pip})
   if(NOT code EQUAL 0)
     convkit_run(${package} code ${pip} --extra-index-url ${CONVKIT_TORCH_INDEX})
   endif()
+  file(REMOVE_RECURSE "${environment}/tmp")
   if(code EQUAL 0)
     file(TOUCH "${environment}/${stamp}")
-    file(REMOVE "${environment}/incomplete")
   endif()
   set(${result} "${code}" PARENT_SCOPE)
 endfunction()
@@ -140,7 +138,7 @@ endfunction()
 # An interrupted fetch may have left a Torch_DIR that looks whole.
 function(convkit_before_Torch)
   cmake_path(IS_PREFIX CONVKIT_DEPS "${Torch_DIR}" ours)
-  if(ours AND NOT EXISTS "${CONVKIT_DEPS}/python/torch")
+  if(ours AND NOT EXISTS "${CONVKIT_DEPS}/python/whole")
     unset(Torch_DIR CACHE)
   endif()
 endfunction()
@@ -148,7 +146,7 @@ endfunction()
 function(convkit_fetch_Torch)
   convkit_active_torch(folder)
   if(NOT folder)
-    convkit_pip(Torch python torch code ${CONVKIT_TORCH})
+    convkit_pip(Torch python whole code ${CONVKIT_TORCH})
     if(NOT code EQUAL 0)
       convkit_give_up(Torch "the active Python's torch; `pip install ${CONVKIT_TORCH}` by python3 \
 with pip 22.3 or newer, from where pip is set up to look and from ${CONVKIT_TORCH_INDEX}")
@@ -159,43 +157,24 @@ with pip 22.3 or newer, from where pip is set up to look and from ${CONVKIT_TORC
   set(Torch_DIR "${folder}" CACHE PATH "LibTorch's CMake folder" FORCE)
 endfunction()
 
-# An interrupted pip may have left any package half installed, torch too.
-function(convkit_forget_incomplete_python)
-  file(LOCK "${CONVKIT_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
-  if(EXISTS "${CONVKIT_DEPS}/python/incomplete")
-    file(REMOVE_RECURSE "${CONVKIT_DEPS}/python")
-  endif()
-endfunction()
-
-# The Python whose torch is the LibTorch in use, with what the parity tests need beside it. Where
-# there is none (a LibTorch that is no Python package; no network beside a torch of your own),
+# A Python that sees the torch whose LibTorch is in use, with what the parity tests need beside it.
+# Where there is none (a LibTorch that is no Python package; no network beside a torch of your own),
 # ParityPython_EXECUTABLE is empty, and the parity tests say that they were skipped.
 function(convkit_fetch_ParityPython)
-  file(SHA256 "${CONVKIT_REQUIREMENTS}" hash)
-  cmake_path(GET TORCH_INSTALL_PREFIX PARENT_PATH site_packages)
-  cmake_path(IS_PREFIX CONVKIT_DEPS "${site_packages}" ours)
   set(python "")
-  if(ours)
-    convkit_forget_incomplete_python()
-    convkit_pip(Torch python torch code ${CONVKIT_TORCH})
-    convkit_pip(ParityPython python parity-${hash} code --no-deps ${CONVKIT_TORCH}
-                -r "${CONVKIT_REQUIREMENTS}")
-    if(NOT code EQUAL 0)
-      convkit_give_up(ParityPython "pip install of ${CONVKIT_REQUIREMENTS}")
-    endif()
-    set(python "${CONVKIT_DEPS}/python/bin/python")
-  elseif(EXISTS "${TORCH_INSTALL_PREFIX}/version.py")
+  if(EXISTS "${TORCH_INSTALL_PREFIX}/version.py")
     file(STRINGS "${TORCH_INSTALL_PREFIX}/version.py" version REGEX "^__version__")
     string(REGEX REPLACE "^.*'(.*)'.*$" "\\1" version "${version}")
-    string(SHA256 hash "${hash} ${site_packages}")
-    if(NOT EXISTS "${CONVKIT_DEPS}/python-active/parity-${hash}")
-      file(TOUCH "${CONVKIT_DEPS}/python-active/incomplete")
-    endif()
-    set(convkit_site_packages "${site_packages}")
-    convkit_pip(ParityPython python-active parity-${hash} code --no-deps torch==${version}
+    cmake_path(GET TORCH_INSTALL_PREFIX PARENT_PATH convkit_site_packages)
+    file(SHA256 "${CONVKIT_REQUIREMENTS}" hash)
+    string(SHA256 hash "${hash} ${version} ${convkit_site_packages}")
+    convkit_pip(ParityPython parity whole-${hash} code --no-deps torch==${version}
                 -r "${CONVKIT_REQUIREMENTS}")
+    cmake_path(IS_PREFIX CONVKIT_DEPS "${convkit_site_packages}" ours)
     if(code EQUAL 0)
-      set(python "${CONVKIT_DEPS}/python-active/bin/python")
+      set(python "${CONVKIT_DEPS}/parity/bin/python")
+    elseif(ours)
+      convkit_give_up(ParityPython "pip install of ${CONVKIT_REQUIREMENTS}")
     endif()
   endif()
   if(NOT python)
@@ -234,6 +213,20 @@ function(convkit_fetch_CLI11)
   set(CLI11_ROOT "${CONVKIT_DEPS}/CLI11/usr" CACHE PATH "Where CLI11 was fetched to" FORCE)
 endfunction()
 
+# stb has no CMake config of its own; vcpkg's name for its folder is Stb_INCLUDE_DIR.
+function(convkit_fetch_Stb)
+  set(hints "${CONVKIT_DEPS}/Stb/usr/include/stb")
+  find_path(Stb_INCLUDE_DIR stb_image.h HINTS "${hints}" PATH_SUFFIXES stb)
+  if(NOT Stb_INCLUDE_DIR)
+    convkit_debian(Stb libstb-dev code)
+    if(NOT code EQUAL 0)
+      convkit_give_up(Stb "libstb-dev from the machine's Debian mirror")
+    endif()
+    find_path(Stb_INCLUDE_DIR stb_image.h HINTS "${hints}" PATH_SUFFIXES stb)
+  endif()
+  file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/StbConfig.cmake" "")
+endfunction()
+
 function(convkit_fetch_Catch2)
   convkit_debian(Catch2 libcatch2-dev code)
   if(NOT code EQUAL 0)
@@ -246,15 +239,16 @@ source, commit ${CONVKIT_CATCH2_COMMIT} of ${CONVKIT_CATCH2_SOURCE}")
   set(Catch2_ROOT "${CONVKIT_DEPS}/Catch2/usr" CACHE PATH "Where Catch2 was fetched to" FORCE)
 endfunction()
 
-# Unpacks a Debian package into .deps/<package>, from the mirror that the machine itself uses (and
+# Unpacks Debian packages (a list) into .deps/<package>, from the mirror that the machine itself uses (and
 # its backports), with lists of its own: apt's state needs root. The folder appears when it is whole.
-function(convkit_debian package debian_package result)
+function(convkit_debian package debian_packages result)
   set(${result} 0 PARENT_SCOPE)
   file(LOCK "${CONVKIT_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
   if(EXISTS "${CONVKIT_DEPS}/${package}")
     return()
   endif()
-  message(STATUS "convkit: unpacks Debian's ${debian_package} into .deps/${package}")
+  list(JOIN debian_packages " " names)
+  message(STATUS "convkit: unpacks Debian's ${names} into .deps/${package}")
   set(work "${CONVKIT_DEPS}/apt")
   file(REMOVE_RECURSE "${work}")
   file(MAKE_DIRECTORY "${work}/lists/partial" "${work}/archives/partial" "${work}/unpacked")
@@ -264,8 +258,11 @@ function(convkit_debian package debian_package result)
   execute_process(COMMAND apt-get indextargets --no-release-info
                           --format "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)"
                   OUTPUT_VARIABLE targets ERROR_QUIET)
-  file(STRINGS /etc/os-release codename REGEX "^VERSION_CODENAME=")
-  string(REPLACE "VERSION_CODENAME=" "" codename "${codename}")
+  set(codename unknown)
+  if(EXISTS /etc/os-release)
+    file(STRINGS /etc/os-release codename REGEX "^VERSION_CODENAME=")
+    string(REPLACE "VERSION_CODENAME=" "" codename "${codename}")
+  endif()
   set(keyring /usr/share/keyrings/debian-archive-keyring.gpg)
   set(signed_by "")
   if(EXISTS ${keyring})
@@ -286,12 +283,14 @@ function(convkit_debian package debian_package result)
       -o APT::Sandbox::User=root -o Acquire::Languages=none)
   convkit_run(${package} code ${apt} update)
   convkit_run(${package} code ${CMAKE_COMMAND} -E chdir "${work}/archives" ${apt} download
-              -t ${codename}-backports ${debian_package})
-  file(GLOB archive "${work}/archives/${debian_package}_*.deb")
-  if(archive)
-    convkit_run(${package} code dpkg-deb -x "${archive}" "${work}/unpacked")
-  endif()
-  if(archive AND code EQUAL 0)
+              -t ${codename}-backports ${debian_packages})
+  foreach(debian_package IN LISTS debian_packages)
+    file(GLOB archive "${work}/archives/${debian_package}_*.deb")
+    if(code EQUAL 0)
+      convkit_run(${package} code dpkg-deb -x "${archive}" "${work}/unpacked")
+    endif()
+  endforeach()
+  if(code EQUAL 0)
     file(RENAME "${work}/unpacked" "${CONVKIT_DEPS}/${package}")
   else()
     set(${result} 1 PARENT_SCOPE)

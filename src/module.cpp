@@ -3,7 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/nn/modules.h>
 
-#include <functional>
+#include <algorithm>
 #include <mutex>
 #include <typeindex>
 #include <unordered_map>
@@ -18,8 +18,9 @@ namespace detail {
 constinit thread_local const Running* Running::innermost = nullptr;
 
 std::string python_name(const std::string& cpp_name) {
-  const std::size_t scope = cpp_name.rfind("::");
-  std::string name = scope == std::string::npos ? cpp_name : cpp_name.substr(scope + 2);
+  std::string name = cpp_name.substr(0, cpp_name.find('<'));
+  const std::size_t scope = name.rfind("::");
+  if (scope != std::string::npos) name = name.substr(scope + 2);
   if (name.ends_with("Impl")) name.resize(name.size() - 4);
   return name;
 }
@@ -45,20 +46,26 @@ KeepRandomState::~KeepRandomState() {
   generator.set_state(state_);
 }
 
-IntegerTensors::IntegerTensors(const torch::nn::Module& module, torch::Dtype new_dtype) {
-  TORCH_CHECK_TYPE(c10::isFloatingType(new_dtype) || c10::isComplexType(new_dtype), module.name(),
-                   ": expected to() with a floating point or complex dtype, got ", new_dtype);
+Conversion::Conversion(const torch::nn::Module& module, std::optional<torch::Dtype> new_dtype)
+    : parameters_(module.parameters()) {
+  if (!new_dtype) return;
+  TORCH_CHECK_TYPE(c10::isFloatingType(*new_dtype) || c10::isComplexType(*new_dtype), module.name(),
+                   ": expected to() with a floating point or complex dtype, got ", *new_dtype);
   const auto keep = [this](const torch::Tensor& tensor) {
     if (!tensor.is_floating_point() && !tensor.is_complex()) {
-      tensors_.emplace_back(tensor, tensor.detach());
+      integers_.emplace_back(tensor, tensor.detach());
     }
   };
-  for (const torch::Tensor& parameter : module.parameters()) keep(parameter);
+  for (const torch::Tensor& parameter : parameters_) keep(parameter);
   for (const torch::Tensor& buffer : module.buffers()) keep(buffer);
 }
 
-void IntegerTensors::restore() const {
-  for (auto [tensor, value] : tensors_) tensor.set_data(value.to(tensor.device()));
+void Conversion::finish() const {
+  for (auto [tensor, value] : integers_) tensor.set_data(value.to(tensor.device()));
+  for (const torch::Tensor& parameter : parameters_) {
+    torch::Tensor& gradient = parameter.mutable_grad();
+    if (gradient.defined()) gradient = gradient.to(parameter.device(), parameter.scalar_type());
+  }
 }
 
 namespace {
@@ -79,7 +86,8 @@ std::unordered_map<std::type_index, Forward> forward_table() {
 Forward find_forward(const torch::nn::Module& module) {
   namespace nn = torch::nn;
   static const auto table = forward_table<
-      nn::IdentityImpl, nn::LinearImpl, nn::FlattenImpl, nn::UnflattenImpl, nn::EmbeddingImpl,
+      nn::IdentityImpl, nn::FunctionalImpl, nn::LinearImpl, nn::FlattenImpl, nn::UnflattenImpl,
+      nn::EmbeddingImpl,
       // convolutions
       nn::Conv1dImpl, nn::Conv2dImpl, nn::Conv3dImpl, nn::ConvTranspose1dImpl,
       nn::ConvTranspose2dImpl, nn::ConvTranspose3dImpl, nn::FoldImpl, nn::UnfoldImpl,
@@ -121,7 +129,7 @@ torch::Tensor forward_child(torch::nn::Module& module, const torch::Tensor& x) {
   const detail::Forward forward = detail::find_forward(module);
   TORCH_CHECK_TYPE(forward != nullptr,
                    "forward_child: expected a module that derives from convkit::Block, or one of "
-                   "torch::nn's that map one tensor to one, got ",
+                   "torch::nn's whose forward takes and gives one tensor, got ",
                    module.name());
   return forward(module, x);
 }
@@ -145,8 +153,12 @@ std::shared_ptr<torch::nn::Module> SequentialImpl::clone(
   const torch::NoGradGuard no_grad;
   auto copy = std::make_shared<SequentialImpl>();
   copy->train(is_training());  // before it has children, whose own modes may differ
+  // A child that stands here twice, sharing its weights, is one module in the copy as well.
+  std::unordered_map<const torch::nn::Module*, std::shared_ptr<torch::nn::Module>> copies;
   for (const auto& child : named_children()) {
-    copy->push_back({child.key(), child.value()->clone(device)});
+    auto& child_copy = copies[child.value().get()];
+    if (child_copy == nullptr) child_copy = child.value()->clone(device);
+    copy->push_back({child.key(), child_copy});
   }
   detail::copy_requires_grad(*this, *copy);
   return copy;
@@ -166,9 +178,15 @@ void SequentialImpl::push_back(SequentialChild child) {
   TORCH_CHECK_TYPE(dynamic_cast<const TensorModule*>(child.module.get()) != nullptr ||
                        detail::find_forward(*child.module) != nullptr,
                    "Sequential: expected as child \"", name,
-                   "\" a module that derives from convkit::Block, or one of torch::nn's that map "
-                   "one tensor to one, got ",
+                   "\" a module that derives from convkit::Block, or one of torch::nn's whose "
+                   "forward takes and gives one tensor, got ",
                    child.module->name());
+  const auto parts = child.module->modules(/*include_self=*/false);
+  const bool cyclic = child.module.get() == this ||
+                      std::any_of(parts.begin(), parts.end(),
+                                  [this](const auto& part) { return part.get() == this; });
+  TORCH_CHECK_VALUE(!cyclic, "Sequential: expected a child \"", name,
+                    "\" that does not contain the Sequential itself");
   register_module(name, std::move(child.module));
 }
 

@@ -52,6 +52,10 @@ void UpsamplerImpl::reset() {
   const int64_t scale = options.scale_factor();
   detail::check_positive(name, "out_channels", options.out_channels());
   detail::check_positive(name, "scale_factor", scale);
+  detail::check_positive(name, "2 * scale_factor", 2 * scale);  // the largest kernel_size
+  TORCH_CHECK_VALUE(
+      options.mode() >= UpsampleMode::kTransposed && options.mode() <= UpsampleMode::kPixelShuffle,
+      "Upsampler: expected a mode of UpsampleMode, got ", static_cast<int>(options.mode()));
   if (options.mode() == UpsampleMode::kTransposed) {
     // ceil((scale - 1) / 2) is scale / 2 in integers.
     const auto conv_options =

@@ -59,6 +59,9 @@ static_assert(!compiles([] {
   return conv2d_parameters({.in_channels = 3, .out_channels = 64, .kernel_size = 3, .groups = 2});
 }));
 static_assert(!compiles([] {
+  return conv2d_parameters({.in_channels = 3, .out_channels = 64, .kernel_size = 3, .stride = 0});
+}));
+static_assert(!compiles([] {
   return conv2d_parameters({.in_channels = kMax, .out_channels = 2, .kernel_size = 1});
 }));
 static_assert(!compiles([] {
@@ -66,6 +69,10 @@ static_assert(!compiles([] {
 }));
 static_assert(!compiles([] {
   return ReceptiveField{}.then({.kernel_size = 3, .stride = 0}).size;
+}));
+
+static_assert(!compiles([] {
+  return ReceptiveField{.size = 1, .jump = 0, .start = 0}.then({.kernel_size = 3}).size;
 }));
 
 // The Q&A's numbers.

@@ -4,6 +4,7 @@
 
 #include "support.h"
 
+#include <torch/nn/modules/container/functional.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/linear.h>
@@ -52,6 +53,12 @@ TORCH_MODULE(Foreign);
 nn::Conv2d pointwise(int64_t in_channels, int64_t out_channels) {
   return nn::Conv2d(nn::Conv2dOptions(in_channels, out_channels, 1));
 }
+
+template <typename Inner>
+struct WrapperImpl : Block<WrapperImpl<Inner>> {
+  void reset() override {}
+  torch::Tensor forward(const torch::Tensor& x) override { return x; }
+};
 
 }  // namespace
 
@@ -136,7 +143,7 @@ TEST_CASE("Sequential refuses what it cannot run, naming the child and its type"
           "[module][errors]") {
   CHECK(support::error([] { Sequential net{nn::ReLU(), nn::LSTM(3, 4)}; }) ==
         "Sequential: expected as child \"1\" a module that derives from convkit::Block, or one of "
-        "torch::nn's that map one tensor to one, got torch::nn::LSTMImpl");
+        "torch::nn's whose forward takes and gives one tensor, got torch::nn::LSTMImpl");
   CHECK_THAT(support::error([] { Sequential net{{"mine", Foreign()}}; }),
              Catch::Matchers::ContainsSubstring("as child \"mine\"") &&
                  Catch::Matchers::EndsWith("ForeignImpl"));
@@ -147,6 +154,35 @@ TEST_CASE("Sequential refuses what it cannot run, naming the child and its type"
   ForeignImpl foreign;
   CHECK_THAT(support::error([&] { forward_child(foreign, torch::ones(1)); }),
              Catch::Matchers::StartsWith("forward_child: expected a module that derives from"));
+}
+
+TEST_CASE("Sequential refuses to contain itself", "[module][errors]") {
+  Sequential net{nn::ReLU()};
+  Sequential outer;
+  outer->push_back(net);
+  const std::string expected =
+      "Sequential: expected a child \"1\" that does not contain the Sequential itself";
+  CHECK(support::error([&] { net->push_back(net); }) == expected);
+  CHECK(support::error([&] { net->push_back(outer); }) == expected);
+}
+
+TEST_CASE("a child that stands in a Sequential twice is one module in its clone",
+          "[module][clone]") {
+  nn::Conv2d shared = pointwise(3, 3);
+  const auto copy = std::dynamic_pointer_cast<SequentialImpl>(
+      Sequential{shared, nn::Functional(torch::relu), shared}->clone());
+  CHECK((*copy)[0] == (*copy)[2]);
+  CHECK((*copy)[0] != shared.ptr());
+  CHECK(parameter_count(*copy) == 12);
+}
+
+TEST_CASE("to() takes gradients along, as Python does", "[module]") {
+  ConvBlock block(3, 4);
+  block(torch::randn({1, 3, 5, 5})).sum().backward();
+  const torch::Tensor gradient = block->conv->weight.grad().clone();
+  block->to(torch::kDouble);
+  CHECK(block->conv->weight.grad().scalar_type() == torch::kDouble);
+  CHECK(torch::equal(block->conv->weight.grad(), gradient.to(torch::kDouble)));
 }
 
 TEST_CASE("calling an empty holder is an error, not a crash", "[module][errors]") {
@@ -228,4 +264,5 @@ TEST_CASE("a module prints under its own name, a user's too", "[module]") {
         "  )\n"
         "  (1): torch::nn::ReLU()\n"
         ")");
+  CHECK(WrapperImpl<nn::ReLUImpl>().name() == "Wrapper");
 }

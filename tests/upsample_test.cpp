@@ -45,6 +45,10 @@ TEST_CASE("Upsampler refuses impossible options and inputs", "[upsample][errors]
         "Upsampler: expected scale_factor >= 1, got 0");
   CHECK(error(UpsamplerOptions(4, 8).scale_factor(int64_t{1} << 40)) ==
         "Upsampler: expected scale_factor <= 2147483647, got 1099511627776");
+  CHECK(error(UpsamplerOptions(4, 8).scale_factor(int64_t{1} << 30)) ==
+        "Upsampler: expected 2 * scale_factor <= 2147483647, got 2147483648");
+  CHECK(error(UpsamplerOptions(4, 8).mode(static_cast<UpsampleMode>(9))) ==
+        "Upsampler: expected a mode of UpsampleMode, got 9");
 
   const auto shuffle = UpsamplerOptions(4, 8).mode(UpsampleMode::kPixelShuffle);
   CHECK(error(UpsamplerOptions(shuffle).scale_factor(1 << 15)) ==

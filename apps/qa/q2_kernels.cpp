@@ -1,133 +1,156 @@
-// Fixed kernels of three sizes, and what each responds to on a small drawn image.
+// Fixed kernels for edges, textures and shapes at three sizes, and what they respond to in a
+// picture.
+#include "picture.h"
 #include "qa.h"
 
-#include <ATen/ATen.h>
-#include <fmt/format.h>
+#include <convkit/filters.h>
 
-#include <array>
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 namespace {
 
-constexpr int64_t kHeight = 11;
-constexpr int64_t kWidth = 24;
+struct Detector {
+  const char* pattern;
+  const char* name;
+  at::Tensor (*kernel)(int64_t size);
+};
 
-/// A bar, a chessboard and a disc.
-at::Tensor draw_image() {
-  at::Tensor image = at::zeros({1, 1, kHeight, kWidth});
-  auto pixels = image.accessor<float, 4>()[0][0];
-  for (int64_t row = 1; row < kHeight - 1; ++row) {
-    for (int64_t column = 0; column < kWidth; ++column) {
-      const bool bar = column >= 2 && column < 6;
-      const bool board = column >= 8 && column < 15 && (row + column) % 2 == 0;
-      const int64_t from_centre = (row - 5) * (row - 5) + (column - 19) * (column - 19);
-      pixels[row][column] = bar || board || from_centre <= 9 ? 1.F : 0.F;
-    }
-  }
-  return image;
-}
+const std::vector<Detector> detectors = {
+    {"edges, upright", "Sobel x",
+     [](int64_t size) { return convkit::sobel_kernel(convkit::Axis::kX, size); }},
+    {"edges, lying", "Sobel y",
+     [](int64_t size) { return convkit::sobel_kernel(convkit::Axis::kY, size); }},
+    {"texture, upright", "Gabor, 4 pixels a wave",
+     [](int64_t size) {
+       return convkit::gabor_kernel(
+           {.kernel_size = size, .sigma = static_cast<double>(size) / 4, .lambda = 4, .psi = 0});
+     }},
+    {"texture, oblique", "Gabor, turned by 45 degrees",
+     [](int64_t size) {
+       return convkit::gabor_kernel({.kernel_size = size,
+                                     .sigma = static_cast<double>(size) / 4,
+                                     .theta = std::numbers::pi / 4,
+                                     .lambda = 5.66,
+                                     .psi = 0});
+     }},
+    {"shapes, spots", "small minus wide Gaussian",
+     [](int64_t size) {
+       const double sigma = static_cast<double>(size) / 6;
+       return convkit::gaussian_kernel(size, sigma) - convkit::gaussian_kernel(size, 2 * sigma);
+     }},
+};
+const std::vector<int64_t> sizes = {3, 5, 7};
 
-/// A square kernel of whole numbers from a function of (row, column), counted from the centre.
-template <typename Weight>
-at::Tensor make_kernel(int64_t size, Weight weight) {
-  at::Tensor kernel = at::empty({1, 1, size, size});
-  auto weights = kernel.accessor<float, 4>()[0][0];
-  for (int64_t i = 0; i < size; ++i) {
-    for (int64_t j = 0; j < size; ++j) {
-      weights[i][j] = static_cast<float>(weight(i - size / 2, j - size / 2));
-    }
-  }
-  return kernel;
-}
-
-/// Edges: right half minus left half.
-at::Tensor edge_kernel(int64_t size) {
-  return make_kernel(size, [](int64_t, int64_t x) { return (x > 0) - (x < 0); });
-}
-
-/// Textures: a chessboard of +1 and -1, its middle such that the sum is 0.
-at::Tensor texture_kernel(int64_t size) {
-  return make_kernel(size, [](int64_t y, int64_t x) {
-    return x == 0 && y == 0 ? 0 : ((x + y) % 2 == 0 ? 1 : -1);
-  });
-}
-
-/// Shapes: a disc minus its surroundings, weighted such that the sum is 0.
-at::Tensor shape_kernel(int64_t size) {
-  const int64_t radius = size / 2;
-  const auto inside = [radius](int64_t y, int64_t x) {
-    return x * x + y * y <= radius * (radius - 1);
-  };
-  int64_t area = 0;
-  for (int64_t y = -radius; y <= radius; ++y) {
-    for (int64_t x = -radius; x <= radius; ++x) area += inside(y, x) ? 1 : 0;
-  }
-  return make_kernel(
-      size, [&](int64_t y, int64_t x) { return inside(y, x) ? size * size - area : -area; });
-}
-
-/// One line of text for each row: the larger the value, the darker the character.
-std::vector<std::string> shade(const at::Tensor& picture) {
-  constexpr std::array shades{' ', '.', ':', 'o', '#'};
-  const at::Tensor values = picture.to(at::kLong)[0][0];
-  const int64_t largest = values.max().item<int64_t>();
+/// The kernel's numbers, one line for each row.
+std::vector<std::string> numbers(const at::Tensor& kernel) {
   std::vector<std::string> lines;
-  for (int64_t row = 0; row < values.size(0); ++row) {
+  for (int64_t row = 0; row < kernel.size(0); ++row) {
     std::string line;
-    for (int64_t column = 0; column < values.size(1); ++column) {
-      const int64_t value = values[row][column].item<int64_t>();
-      line += shades[static_cast<std::size_t>((8 * value + largest) / (2 * largest))];
+    for (int64_t column = 0; column < kernel.size(1); ++column) {
+      // Adding 0 turns -0.00 into 0.00.
+      const double value = std::round(kernel[row][column].item<double>() * 100) / 100 + 0.0;
+      line += fmt::format("{:7.2f}", value);
     }
     lines.push_back(line);
   }
   return lines;
 }
 
-std::vector<std::string> numbers(const at::Tensor& kernel, int width) {
-  std::vector<std::string> lines;
-  for (int64_t row = 0; row < kernel.size(2); ++row) {
-    std::string line;
-    for (int64_t column = 0; column < kernel.size(3); ++column) {
-      line += fmt::format("{:{}}", kernel[0][0][row][column].item<int64_t>(), width);
-    }
-    lines.push_back(line);
+/// Responses of every detector (rows) at every size (columns), the kernel in the corner of each.
+void draw(const at::Tensor& picture, const std::string& file) {
+  constexpr int64_t margin = 16;
+  constexpr int64_t line = 26;
+  const int64_t height = picture.size(2);
+  const int64_t width = picture.size(3);
+  const int64_t columns = static_cast<int64_t>(sizes.size());
+  const int64_t rows = static_cast<int64_t>(detectors.size());
+  const int64_t row_height = height + 2 * line;
+  qa::Sheet sheet(2 * line + (rows + 1) * row_height, margin + columns * (width + margin));
+
+  sheet.write_text(margin, margin, "What fixed kernels respond to");
+  sheet.draw_grey(2 * line, margin, picture);
+  sheet.draw_frame(2 * line, margin, height, width);
+  const char* const legend[] = {"the picture", "", "red: above 0", "blue: below 0",
+                                "in the corner: the kernel"};
+  for (int64_t i = 0; i < 5; ++i) {
+    sheet.write_text(2 * line + i * line, 2 * margin + width, legend[i]);
   }
-  return lines;
+
+  for (int64_t row = 0; row < rows; ++row) {
+    const Detector& detector = detectors[static_cast<std::size_t>(row)];
+    for (int64_t column = 0; column < columns; ++column) {
+      const int64_t size = sizes[static_cast<std::size_t>(column)];
+      const int64_t top = 2 * line + (row + 1) * row_height;
+      const int64_t left = margin + column * (width + margin);
+      const at::Tensor kernel = detector.kernel(size);
+      const at::Tensor centred = kernel - kernel.mean();  // blind to brightness
+      const at::Tensor response = convkit::filter2d(picture, centred)[0][0];
+      const std::string pattern = column == 0 ? std::string(detector.pattern) + ", " : "";
+      sheet.write_text(top - line, left, fmt::format("{}{}x{}", pattern, size, size));
+      sheet.draw_signed(top, left, response, std::max(response.abs().max().item<float>(), 1e-6F));
+      sheet.draw_frame(top, left, height, width);
+
+      const int64_t pixel = 35 / size;
+      const at::Tensor inset =
+          centred.repeat_interleave(pixel, 0).repeat_interleave(pixel, 1).contiguous();
+      const int64_t inset_top = top + height - pixel * size;
+      sheet.draw_signed(inset_top, left, inset, centred.abs().max().item<float>());
+      sheet.draw_frame(inset_top, left, pixel * size, pixel * size);
+    }
+  }
+  sheet.save(file);
 }
 
-void print_side_by_side(const std::vector<std::vector<std::string>>& blocks) {
-  for (std::size_t row = 0; row < blocks[0].size(); ++row) {
-    for (const auto& lines : blocks) fmt::print("|{:24}", lines[row]);
-    fmt::print("|\n");
+/// Small enough that a response of 3x3 can be seen, and large enough for the kernel in the corner.
+at::Tensor fit(const at::Tensor& picture) {
+  constexpr int64_t widest = 360;
+  constexpr int64_t least = 240;
+  const int64_t longer = std::max(picture.size(2), picture.size(3));
+  const int64_t shorter = std::min(picture.size(2), picture.size(3));
+  if (longer > 6 * shorter) {
+    throw std::runtime_error("expected a picture with sides of at most 6 : 1");
   }
-}
-
-void print_answer() {
-  fmt::print(
-      "A small weight matrix that detects a pattern: edges, textures, shapes. In a network its\n"
-      "weights are learned; these are fixed. Common sizes are 3x3, 5x5 and 7x7.\n\n"
-      "The image: a bar, a chessboard, a disc\n");
-  const at::Tensor image = draw_image();
-  print_side_by_side({shade(image)});
-
-  for (const int64_t size : {3, 5, 7}) {
-    fmt::print("\n{}\n", fmt::format("{0}x{0}: {1:20}{2:25}{3}", size, "edge", "texture", "shape"));
-    const std::array kernels{edge_kernel(size), texture_kernel(size), shape_kernel(size)};
-    print_side_by_side(
-        {numbers(kernels[0], 3), numbers(kernels[1], 3), numbers(kernels[2], size == 7 ? 3 : 4)});
-    std::vector<at::Tensor> responses;
-    for (const at::Tensor& kernel : kernels) {
-      responses.push_back(at::conv2d(image, kernel, {}, 1, size / 2));
-    }
-    // Edges and textures count with either sign, a shape only where it is bright.
-    print_side_by_side(
-        {shade(responses[0].abs()), shade(responses[1].abs()), shade(responses[2].clamp_min(0))});
+  if (longer > widest) {
+    return at::adaptive_avg_pool2d(
+        picture, {picture.size(2) * widest / longer, picture.size(3) * widest / longer});
   }
+  const int64_t factor = (least + longer - 1) / longer;
+  return picture.repeat_interleave(factor, 2).repeat_interleave(factor, 3);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return qa::answer(argc, argv, "2. What is a kernel/filter?", print_answer);
+  at::Tensor picture = qa::draw_test_picture();
+  std::string output = "q2_kernels.png";
+  const auto add_options = [&](CLI::App& app) {
+    app.add_option_function<std::string>(
+        "picture", [&](const std::string& file) { picture = qa::read_picture(file); },
+        "PNG or JPEG; without one, a test picture is drawn");
+    app.add_option("-o,--output", output, "the PNG to write")->capture_default_str();
+  };
+  const auto print_answer = [&] {
+    fmt::print(
+        "A small weight matrix that detects a pattern: edges, textures, shapes. In a network its\n"
+        "weights are learned; these are fixed. Common sizes are 3x3, 5x5 and 7x7.\n");
+    for (const Detector& detector : detectors) {
+      fmt::print("\n{}: {}\n", detector.pattern, detector.name);
+      const auto small = numbers(detector.kernel(3));
+      const auto large = numbers(detector.kernel(5));
+      for (std::size_t row = 0; row < large.size(); ++row) {
+        fmt::print("{:21}   {}\n", row < small.size() ? small[row] : "", large[row]);
+      }
+    }
+    draw(fit(picture), output);
+    fmt::print("\nTheir responses at 3x3, 5x5 and 7x7 are in {}\n", output);
+  };
+  return qa::answer(argc, argv, "2. What is a kernel/filter?", print_answer, add_options);
 }

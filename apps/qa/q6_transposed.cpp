@@ -17,7 +17,8 @@ void print_answer() {
       "ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1), here as Upsampler(64, 32)\n"
       "input       {}\noutput      {}\nparameters  {}\nweight      {}\n\n",
       c10::str(x.sizes()), c10::str(upconv(x).sizes()),
-      qa::with_commas(convkit::parameter_count(*upconv)), c10::str(upconv->conv_transpose->weight.sizes()));
+      qa::with_commas(convkit::parameter_count(*upconv)),
+      c10::str(upconv->conv_transpose->weight.sizes()));
 
   fmt::print(
       "output = (input - 1) stride - 2 padding + dilation (kernel_size - 1)"

@@ -9,30 +9,28 @@
 
 namespace qa {
 
-int answer(int argc, char** argv, const std::string& question, const std::function<void()>& print) {
+int answer(int argc, char** argv, const std::string& question, const std::function<void()>& print,
+           const std::function<void(CLI::App&)>& add_options) {
   const std::string name = std::filesystem::path(argv[0]).filename().string();
   CLI::App app("Example: " + name + "\n\nAnswers a question about convolution layers: " + question,
                name);
+  if (add_options) add_options(app);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    app.exit(error);
-    return 2;
-  }
-
-  try {
     fmt::print("{}\n\n", question);
     print();
     fmt::print("\n");
-    return 0;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+    fmt::print(stderr, "{}: cannot write to the standard output\n", name);
+  } catch (const CLI::ParseError& error) {
+    const bool help = app.exit(error) == 0;
+    return help ? 0 : 2;
   } catch (const c10::Error& error) {
     fmt::print(stderr, "{}: {}\n", name, error.what_without_backtrace());
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}: {}\n", name, error.what());
   }
-  return 1;
+  return 2;
 }
 
 std::string with_commas(int64_t number) {

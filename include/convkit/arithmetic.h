@@ -8,15 +8,15 @@
 ///
 /// Every function is constexpr and needs no LibTorch, so a network's shapes can be checked by
 /// `static_assert`. An impossible value (a stride of 0, a kernel larger than the padded input)
-/// throws std::invalid_argument, a result above int64 std::overflow_error; in a constant
-/// expression neither compiles.
+/// throws std::invalid_argument; a result, or a step on the way to it, above int64 throws
+/// std::overflow_error. In a constant expression neither compiles.
 namespace convkit {
 
 /// Height and width; one number stands for both, as in Python.
 struct Size2d {
   // NOLINTNEXTLINE(google-explicit-constructor): `.kernel_size = 3` is the point.
   constexpr Size2d(int64_t both) : height(both), width(both) {}
-  constexpr Size2d(int64_t height, int64_t width) : height(height), width(width) {}
+  constexpr Size2d(int64_t vertical, int64_t horizontal) : height(vertical), width(horizontal) {}
 
   friend constexpr bool operator==(const Size2d&, const Size2d&) = default;
 
@@ -95,6 +95,10 @@ struct Checked {
     }
     return value;
   }
+  constexpr void at_least(int64_t minimum, const char* option, const Size2d& values) const {
+    at_least(minimum, option, values.height);
+    at_least(minimum, option, values.width);
+  }
   constexpr int64_t add(int64_t a, int64_t b) const {
     int64_t sum = 0;
     if (__builtin_add_overflow(a, b, &sum)) fail_overflow(function);
@@ -126,8 +130,10 @@ struct Checked {
     at_least(1, "in_channels", shape.in_channels);
     at_least(1, "out_channels", shape.out_channels);
     at_least(1, "groups", shape.groups);
-    at_least(1, "kernel_size", shape.kernel_size.height);
-    at_least(1, "kernel_size", shape.kernel_size.width);
+    at_least(1, "kernel_size", shape.kernel_size);
+    at_least(1, "stride", shape.stride);
+    at_least(0, "padding", shape.padding);
+    at_least(1, "dilation", shape.dilation);
     if (shape.in_channels % shape.groups != 0) {
       fail(function, "in_channels divisible by groups " + std::to_string(shape.groups),
            shape.in_channels);
@@ -294,6 +300,8 @@ struct ReceptiveField {
 
   [[nodiscard]] constexpr ReceptiveField then(const ConvAxis& axis) const {
     constexpr detail::Checked check{"ReceptiveField"};
+    check.at_least(1, "size", size);
+    check.at_least(1, "jump", jump);
     check.at_least(1, "stride", axis.stride);
     check.at_least(0, "padding", axis.padding);
     const int64_t extent = check.extent(axis.kernel_size, axis.dilation);

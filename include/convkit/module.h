@@ -70,14 +70,17 @@ class CONVKIT_API KeepRandomState {
   torch::Tensor state_;
 };
 
-/// A module's integer tensors, to be given back after Module::to has converted them too.
-class CONVKIT_API IntegerTensors {
+/// What Module::to does otherwise than Python's: it converts integers too, and leaves gradients.
+class CONVKIT_API Conversion {
  public:
-  IntegerTensors(const torch::nn::Module& module, torch::Dtype new_dtype);
-  void restore() const;
+  /// Throws c10::TypeError for a new dtype that is neither floating point nor complex.
+  Conversion(const torch::nn::Module& module, std::optional<torch::Dtype> new_dtype);
+  /// To be called after Module::to.
+  void finish() const;
 
  private:
-  std::vector<std::pair<torch::Tensor, torch::Tensor>> tensors_;  // the registered one, its value
+  std::vector<torch::Tensor> parameters_;
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> integers_;  // the registered one, its value
 };
 
 /// Marks, for as long as it lives, the module that runs on this thread; see CONVKIT_MODULE.
@@ -99,8 +102,12 @@ struct CONVKIT_API Running {
 
 /// What every module of convkit derives from: torch::nn::Cloneable with a virtual `forward`.
 ///
-/// - `to(dtype)` leaves integers alone, as Python does: num_batches_tracked stays int64.
-/// - `clone()` keeps `requires_grad` and draws no random numbers, as Python's deepcopy.
+/// - `to()` leaves integers alone (num_batches_tracked stays int64) and takes gradients along, as
+/// in
+///   Python.
+/// - `clone()` keeps `requires_grad` and puts the CPU's random state back, as if it had drawn
+/// nothing:
+///   no other thread may draw from it meanwhile.
 /// - It prints under its own name: ConvBlockImpl as `ConvBlock`.
 ///
 /// `reset()` creates and registers everything; the constructor calls it. A module with several
@@ -121,16 +128,20 @@ class Block : public torch::nn::Cloneable<Derived>, public TensorModule {
     return copy;
   }
 
-  using torch::nn::Module::to;
   void to(torch::Dtype dtype, bool non_blocking = false) override {
-    const detail::IntegerTensors integers(*this, dtype);
+    const detail::Conversion conversion(*this, dtype);
     torch::nn::Module::to(dtype, non_blocking);
-    integers.restore();
+    conversion.finish();
   }
   void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override {
-    const detail::IntegerTensors integers(*this, dtype);
+    const detail::Conversion conversion(*this, dtype);
     torch::nn::Module::to(device, dtype, non_blocking);
-    integers.restore();
+    conversion.finish();
+  }
+  void to(torch::Device device, bool non_blocking = false) override {
+    const detail::Conversion conversion(*this, std::nullopt);
+    torch::nn::Module::to(device, non_blocking);
+    conversion.finish();
   }
 
  protected:
@@ -154,7 +165,7 @@ class Block : public torch::nn::Cloneable<Derived>, public TensorModule {
     }                                                           \
   }
 
-/// Runs a TensorModule, or one of torch::nn's modules that map one tensor to one.
+/// Runs a TensorModule, or one of torch::nn's modules whose forward takes and gives one tensor.
 ///
 /// Throws: c10::TypeError for any other module, naming its type.
 CONVKIT_API torch::Tensor forward_child(torch::nn::Module& module, const torch::Tensor& x);
@@ -187,9 +198,10 @@ class CONVKIT_API SequentialChild {
 ///
 /// Shape:   that of its children; without any, y is x
 /// Keys:    0.*, 1.*, ..., or the names given
-/// Throws:  c10::TypeError, on insertion, for a module that `forward_child` cannot run.
+/// Throws:  c10::TypeError, on insertion, for a module that `forward_child` cannot run;
+///          c10::ValueError for one that contains this Sequential.
 /// Source:  torch.nn.Sequential
-class CONVKIT_API SequentialImpl : public Block<SequentialImpl> {
+class CONVKIT_API SequentialImpl final : public Block<SequentialImpl> {
  public:
   SequentialImpl(std::initializer_list<SequentialChild> children = {});
 

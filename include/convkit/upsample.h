@@ -42,8 +42,9 @@ struct CONVKIT_API UpsamplerOptions {
 ///
 /// Shape:   x [N, in_channels, H, W] -> y [N, out_channels, s H, s W]
 /// Keys:    conv.{weight,bias}
-/// Throws:  c10::ValueError for a channel count or scale_factor below 1 or above int32, and for an
-///          input of another rank or channel count.
+/// Throws:  c10::ValueError for a channel count or scale_factor below 1 or too large for a kernel
+/// of
+///          int32, and for an input of another rank or channel count.
 /// Source:  ours, of torch.nn's parts: the Q&A's upconv and its alternatives
 class CONVKIT_API UpsamplerImpl : public Block<UpsamplerImpl> {
  public:
