@@ -21,7 +21,8 @@ void ConvBlockImpl::reset() {
 }
 
 torch::Tensor ConvBlockImpl::forward(const torch::Tensor& x) {
-  detail::check_input("ConvBlock", x, options.in_channels(), detail::Batch::kRequired);
+  detail::check_input("ConvBlock", x, options.in_channels(), detail::Batch::kRequired,
+                      conv->weight);
   return relu(bn(conv(x)));
 }
 

@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include <ATen/autocast_mode.h>
+
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -94,8 +96,17 @@ void check_shape(const char* module, const torch::Tensor& x, std::optional<int64
 
 }  // namespace
 
-void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch) {
+void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch,
+                 const torch::Tensor& weight) {
   check_shape(module, x, channels, batch);
+  TORCH_CHECK_VALUE(x.device() == weight.device(), module, ": expected input on ", weight.device(),
+                    ", where its weights are, got ", x.device(), "; move it with x.to(",
+                    weight.device(), ")");
+  TORCH_CHECK_VALUE(x.scalar_type() == weight.scalar_type() ||
+                        at::autocast::is_autocast_enabled(x.device().type()),
+                    module, ": expected input of type ", weight.scalar_type(),
+                    ", as its weights, got ", x.scalar_type(), "; convert it with x.to(torch::k",
+                    weight.scalar_type(), ")");
 }
 
 void check_image(const char* module, const torch::Tensor& x, Batch batch) {

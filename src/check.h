@@ -22,10 +22,12 @@ torch::nn::ConvTranspose2dOptions checked(const char* module,
 /// Whether a module takes images without a batch dimension, as torch's convolutions do.
 enum class Batch { kRequired, kOptional };
 
-/// Throws c10::ValueError unless x is [N, channels, H, W] (or [channels, H, W]).
-void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch);
+/// Throws c10::ValueError unless x is [N, channels, H, W] (or [channels, H, W]) and of the type and
+/// on the device of `weight`, where there is one. Autocast converts the type itself.
+void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch,
+                 const torch::Tensor& weight);
 
-/// The same for a module that takes any number of channels.
+/// The same for a module that takes any number of channels and has no weight.
 void check_image(const char* module, const torch::Tensor& x, Batch batch = Batch::kOptional);
 
 }  // namespace convkit::detail

@@ -111,8 +111,10 @@ torch::Tensor gabor_kernel(const Gabor& gabor) {
 
 torch::Tensor filter2d(const torch::Tensor& x, const torch::Tensor& kernel,
                        torch::nn::functional::PadFuncOptions::mode_t border) {
-  TORCH_CHECK_VALUE(x.defined() && x.dim() == 4, "filter2d: expected input [N, C, H, W], got ",
-                    x.defined() ? c10::str(x.sizes()) : "an undefined tensor");
+  detail::check_image("filter2d", x, detail::Batch::kRequired);
+  TORCH_CHECK_VALUE(x.is_floating_point() || x.is_complex(),
+                    "filter2d: expected a floating point input, got ", x.scalar_type(),
+                    "; convert it with x.to(torch::kFloat)");
   TORCH_CHECK_VALUE(kernel.defined() && kernel.dim() == 2 && kernel.numel() > 0,
                     "filter2d: expected a kernel [height, width], got ",
                     kernel.defined() ? c10::str(kernel.sizes()) : "an undefined tensor");
@@ -149,11 +151,9 @@ void BlurPool2dImpl::reset() {
 }
 
 torch::Tensor BlurPool2dImpl::forward(const torch::Tensor& x) {
-  if (options.channels()) {
-    detail::check_input("BlurPool2d", x, *options.channels(), detail::Batch::kRequired);
-  } else {
-    detail::check_image("BlurPool2d", x, detail::Batch::kRequired);
-  }
+  detail::check_image("BlurPool2d", x, detail::Batch::kRequired);
+  detail::check_input("BlurPool2d", x, options.channels().value_or(x.size(1)),
+                      detail::Batch::kRequired, filt);
   const int64_t padding = (options.stride() - 1 + options.filt_size() - 1) / 2;
   const std::vector<int64_t> pads(4, padding);
   const torch::Tensor padded = torch::nn::functional::pad(

@@ -60,7 +60,7 @@ void Conv2dSameImpl::reset() {
 }
 
 torch::Tensor Conv2dSameImpl::forward(const torch::Tensor& x) {
-  detail::check_input("Conv2dSame", x, options.in_channels(), detail::Batch::kOptional);
+  detail::check_input("Conv2dSame", x, options.in_channels(), detail::Batch::kOptional, weight);
   const auto pads =
       same_pads("Conv2dSame", x, options.kernel_size(), options.stride(), options.dilation());
   nn::functional::PadFuncOptions pad(pads);

@@ -34,7 +34,8 @@ void SeparableConv2dImpl::reset() {
 }
 
 torch::Tensor SeparableConv2dImpl::forward(const torch::Tensor& x) {
-  detail::check_input("SeparableConv2d", x, options.in_channels(), detail::Batch::kOptional);
+  detail::check_input("SeparableConv2d", x, options.in_channels(), detail::Batch::kOptional,
+                      depthwise->weight);
   return pointwise(depthwise(x));
 }
 

@@ -86,7 +86,8 @@ void UpsamplerImpl::reset() {
 }
 
 torch::Tensor UpsamplerImpl::forward(const torch::Tensor& x) {
-  detail::check_input("Upsampler", x, options.in_channels(), detail::Batch::kRequired);
+  detail::check_input("Upsampler", x, options.in_channels(), detail::Batch::kRequired,
+                      conv ? conv->weight : conv_transpose->weight);
   const int64_t scale = options.scale_factor();
   switch (options.mode()) {
     case UpsampleMode::kTransposed:

@@ -38,7 +38,7 @@ struct CONVKIT_API ConvBlockOptions {
 /// Keys:    conv.{weight,bias} bn.{weight,bias,running_mean,running_var,num_batches_tracked}
 /// Throws:  c10::ValueError for a channel count, kernel_size or stride below 1, a negative padding,
 ///          any of them above int32, padding torch::kSame with a stride, and for an input that is
-///          not [N, in_channels, H, W].
+///          not [N, in_channels, H, W] of the weights' type and device.
 /// Source:  the Q&A's ConvBlock
 class CONVKIT_API ConvBlockImpl : public Block<ConvBlockImpl> {
  public:

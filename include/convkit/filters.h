@@ -91,7 +91,7 @@ struct CONVKIT_API BlurPool2dOptions {
 ///          p = floor((stride + filt_size - 2) / 2)
 /// Keys:    none: `filt` is a non-persistent buffer
 /// Throws:  c10::ValueError for channels or a stride below 1 or above int32, a filt_size below 2 or
-///          above 64, and for an input of another rank or channel count.
+///          above 64, and for an input of another rank, channel count, type or device.
 /// Source:  timm.layers.BlurPool2d; https://arxiv.org/abs/1904.11486
 class CONVKIT_API BlurPool2dImpl : public Block<BlurPool2dImpl> {
  public:

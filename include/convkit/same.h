@@ -33,7 +33,7 @@ using Conv2dSameOptions = torch::nn::Conv2dOptions;
 /// Keys:    weight, bias
 /// Throws:  c10::ValueError for a channel count, kernel_size, stride, dilation or groups below 1 or
 ///          above int32, channels not divisible by groups, a padding other than 0, and for an input
-///          of another rank or channel count.
+///          of another rank, channel count, type or device.
 /// Source:  timm.layers.Conv2dSame
 /// Differs: timm pads with zeros alone, and ignores a padding that it is given. Keras pads alike.
 class CONVKIT_API Conv2dSameImpl : public Block<Conv2dSameImpl> {

@@ -43,7 +43,7 @@ struct CONVKIT_API SeparableConv2dOptions {
 /// Keys:    depthwise.{weight,bias} pointwise.{weight,bias}
 /// Throws:  c10::ValueError for a channel count, kernel_size, stride, dilation or depth_multiplier
 ///          below 1, a negative padding, any of them above int32, padding torch::kSame with a
-///          stride, and for an input of another rank or channel count.
+///          stride, and for an input of another rank, channel count, type or device.
 /// Source:  the Q&A's SeparableConv2d; Keras for depth_multiplier
 /// Differs: smp's is a Sequential with keys 0 and 1, timm's has conv_dw and conv_pw; neither has a
 ///          depthwise bias.

@@ -44,7 +44,7 @@ struct CONVKIT_API UpsamplerOptions {
 /// Keys:    conv.{weight,bias}
 /// Throws:  c10::ValueError for a channel count or scale_factor below 1 or too large for a kernel
 /// of
-///          int32, and for an input of another rank or channel count.
+///          int32, and for an input of another rank, channel count, type or device.
 /// Source:  ours, of torch.nn's parts: the Q&A's upconv and its alternatives
 class CONVKIT_API UpsamplerImpl : public Block<UpsamplerImpl> {
  public:
