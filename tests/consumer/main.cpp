@@ -1,0 +1,38 @@
+// A project that uses convkit: its own module, an error thrown inside the library, a cast across it.
+#include <convkit/convkit.h>
+
+#include <iostream>
+
+namespace {
+
+struct HeadImpl : convkit::Block<HeadImpl> {
+  HeadImpl() { HeadImpl::reset(); }
+  void reset() override {
+    body = register_module(
+        "body", convkit::Sequential{convkit::ConvBlock(3, 8), convkit::SeparableConv2d(8, 4)});
+  }
+  torch::Tensor forward(const torch::Tensor& x) override { return body(x); }
+  convkit::Sequential body{nullptr};
+};
+CONVKIT_MODULE(Head);
+
+}  // namespace
+
+int main() {
+  Head head;
+  const auto copy = std::dynamic_pointer_cast<HeadImpl>(head->clone());
+  const torch::Tensor x = torch::randn({1, 3, 8, 8});
+  head->eval();
+  copy->eval();
+  if (!torch::equal(head(x), copy->forward(x))) return 1;
+  if (std::dynamic_pointer_cast<convkit::ConvBlockImpl>((*head->body)[0]) == nullptr) return 2;
+  // The library's forward_child marks Head and Sequential in the same variable as Head's holder here.
+  if (convkit::detail::Running::innermost != nullptr) return 3;
+  try {
+    convkit::ConvBlock block(convkit::ConvBlockOptions(3, 8).stride(0));
+  } catch (const c10::ValueError& error) {
+    std::cout << error.what_without_backtrace() << '\n';
+    return 0;
+  }
+  return 4;
+}

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# run.sh BUILD TORCH: BUILD is a built static convkit, TORCH LibTorch's prefix. Installs it, builds the
+# consumers of this folder against the static and a shared library, and as a part of their project.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "$1" && pwd)
+torch=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $1"; exit 1; }
+
+quietly() { "$@" > "$work/log" 2>&1 || { cat "$work/log"; fail "$*"; }; }
+
+consume() {  # name, project, prefixes
+  quietly cmake -S "$here/$2" -B "$work/$1" -G Ninja -D CMAKE_BUILD_TYPE=Release \
+    -D CMAKE_PREFIX_PATH="$3"
+  quietly cmake --build "$work/$1"
+  [ "$("$work/$1/consumer")" = "ConvBlock: expected stride >= 1, got 0" ] || fail "$1 fails"
+  echo "$1: links, runs, catches the library's error"
+}
+
+quietly cmake --install "$build" --prefix "$work/static"
+consume "static library" find_package "$work/static;$torch"
+
+quietly cmake -S "$here/../.." -B "$work/shared-build" -G Ninja -D CMAKE_BUILD_TYPE=Release \
+  -D BUILD_SHARED_LIBS=ON -D CONVKIT_BUILD_APPS=OFF -D BUILD_TESTING=OFF \
+  -D CMAKE_PREFIX_PATH="$torch"
+quietly cmake --build "$work/shared-build"
+quietly cmake --install "$work/shared-build" --prefix "$work/shared"
+consume "shared library" find_package "$work/shared;$torch"
+
+# Nothing but convkit's own names is exported, and LibTorch is found without the program's help.
+library=$(find "$work/shared" -name libconvkit.so)
+nm -DC --defined-only "$library" | cut -c20- > "$work/exported"
+grep -q '^convkit::ConvBlockImpl::forward' "$work/exported" || fail "ConvBlock is not exported"
+! grep -vE '^([a-zA-Z -]+ (for|to) )?convkit::' "$work/exported" || fail "foreign names are exported"
+! ldd "$library" | grep 'not found' || fail "the shared library does not find LibTorch"
+echo "shared library: exports $(wc -l < "$work/exported") names, all of convkit"
+
+# A project with another LibTorch is told so.
+mkdir -p "$work/other"
+echo 'set(TORCH_INSTALL_PREFIX "")' > "$work/other/TorchConfig.cmake"
+printf 'set(PACKAGE_VERSION 2.99.1)\nset(PACKAGE_VERSION_COMPATIBLE TRUE)\n' \
+  > "$work/other/TorchConfigVersion.cmake"
+if cmake -S "$here/find_package" -B "$work/refused" -G Ninja -D Torch_DIR="$work/other" \
+  -D CMAKE_PREFIX_PATH="$work/static" > "$work/refused.log" 2>&1; then
+  fail "another LibTorch is accepted"
+fi
+tr -s ' \n' ' ' < "$work/refused.log" > "$work/message"
+grep -qE 'built with LibTorch [0-9.]+, but this project.s is 2\.99\.1' "$work/message" ||
+  { cat "$work/refused.log"; fail "no word of the versions"; }
+echo "another LibTorch: refused, with both versions"
+
+consume "part of a project" add_subdirectory "$torch"
