@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The set-up under hard conditions, in a fresh clone of what is committed: a path with spaces, a fetch
+# killed in the middle, two configures at once, another fmt in the prefix, a HOME that must stay
+# empty, no network. About two minutes.
+set -euo pipefail
+source=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+fail() { echo "FAILED: $1"; exit 1; }
+
+clone="$work/a path with spaces/convkit"
+git clone -q "$source" "$clone"
+cd "$clone"
+mkdir "$work/home" && chmod 555 "$work/home"
+export HOME="$work/home"
+
+# Without network: one message, which says what to do. Not where a torch is installed already.
+if ! python3 -c 'import torch' 2> /dev/null; then
+  PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 PIP_FIND_LINKS='' cmake --preset demo \
+    > "$work/offline.log" 2>&1 && fail "a LibTorch out of nowhere"
+  [ "$(grep -c 'CMake Error' "$work/offline.log")" = 1 ] || { cat "$work/offline.log"; fail "not one message"; }
+  grep -q 'convkit needs Torch and cannot get it' "$work/offline.log" || fail "no word of Torch"
+  grep -q 'What to do: install PyTorch' "$work/offline.log" || fail "no word of what to do"
+  echo "no network: one message"
+fi
+
+# Killed while pip installs LibTorch.
+setsid cmake --preset demo > "$work/killed.log" 2>&1 &
+sleep 8
+kill -9 -- -$! 2> /dev/null || true
+wait 2> /dev/null || true
+
+# Another fmt, where the machine has a Debian mirror to take it from.
+mkdir "$work/fmt"
+if (cd "$work/fmt" && apt-get download -q libfmt-dev > /dev/null 2>&1); then
+  dpkg-deb -x "$work"/fmt/libfmt-dev_*.deb "$work/fmt"
+  export CMAKE_PREFIX_PATH="$work/fmt/usr"
+  echo "with $(basename "$work"/fmt/*.deb) in the prefix"
+else
+  echo "SKIPPED: libfmt-dev cannot be had"
+fi
+
+cmake --preset demo > "$work/first.log" 2>&1 &
+first=$!
+cmake --preset demo -B "$work/second build" > "$work/second.log" 2>&1 || { cat "$work/second.log"; fail "the second configure"; }
+wait "$first" || { cat "$work/first.log"; fail "the first configure"; }
+[ "$(cat "$work/first.log" "$work/second.log" | grep -c 'pip install torch')" -le 1 ] ||
+  fail "LibTorch was fetched twice"
+echo "killed, then two configures at once: both succeed, LibTorch is fetched once"
+
+start=$(date +%s%N)
+cmake --preset demo > "$work/again.log"
+milliseconds=$((($(date +%s%N) - start) / 1000000))
+! grep -E 'pip install|unpacks' "$work/again.log" || fail "a second configure fetches"
+[ "$milliseconds" -lt 2000 ] || fail "a second configure takes $milliseconds ms"
+echo "a second configure: $milliseconds ms, nothing fetched"
+
+cmake --build build --target q3_kinds > "$work/build.log" 2>&1 || { cat "$work/build.log"; fail "the build"; }
+build/apps/qa/q3_kinds | cmp - apps/qa/expected/q3_kinds.txt || fail "the app"
+[ -z "$(ls -A "$HOME")" ] || fail "HOME was written to: $(ls -A "$HOME")"
+[ -z "$(git status --porcelain)" ] || fail "the clone is not clean"
+echo "built and run in '$clone', HOME left empty"
