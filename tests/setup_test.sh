@@ -32,10 +32,11 @@ wait 2> /dev/null || true
 
 # Another fmt, where the machine has a Debian mirror to take it from.
 mkdir "$work/fmt"
-if (cd "$work/fmt" && apt-get download -q libfmt-dev > /dev/null 2>&1); then
-  dpkg-deb -x "$work"/fmt/libfmt-dev_*.deb "$work/fmt"
+library=$(apt-cache depends libfmt-dev 2> /dev/null | awk '/Depends: libfmt/ { print $2 }')
+if (cd "$work/fmt" && apt-get download -q libfmt-dev "$library" > /dev/null 2>&1); then
+  for package in "$work"/fmt/*.deb; do dpkg-deb -x "$package" "$work/fmt"; done
   export CMAKE_PREFIX_PATH="$work/fmt/usr"
-  echo "with $(basename "$work"/fmt/*.deb) in the prefix"
+  echo "with $(basename "$work"/fmt/libfmt-dev_*.deb) in the prefix"
 else
   echo "SKIPPED: libfmt-dev cannot be had"
 fi
