@@ -64,6 +64,8 @@ torch::Tensor gaussian(int64_t size, double sigma) {
 
 torch::Tensor sobel_kernel(Axis axis, int64_t kernel_size) {
   check_odd("sobel_kernel", kernel_size, 3);
+  TORCH_CHECK_VALUE(kernel_size <= 31, "sobel_kernel: expected kernel_size <= 31, got ",
+                    kernel_size);
   return outer(axis, derivative(kernel_size, 1), derivative(kernel_size, 0));
 }
 

@@ -61,6 +61,7 @@ Conversion::Conversion(const torch::nn::Module& module, std::optional<torch::Dty
 }
 
 void Conversion::finish() const {
+  const torch::NoGradGuard no_grad;
   for (auto [tensor, value] : integers_) tensor.set_data(value.to(tensor.device()));
   for (const torch::Tensor& parameter : parameters_) {
     torch::Tensor& gradient = parameter.mutable_grad();

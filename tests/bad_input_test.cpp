@@ -325,6 +325,8 @@ TEST_CASE("bad inputs are refused by what was expected and what came", "[errors]
        "filter2d: expected a kernel [height, width], got an undefined tensor"},
       {"filter2d empty kernel", [&] { return filter2d(image(), ones({0, 3})); },
        "filter2d: expected a kernel [height, width], got [0, 3]"},
+      {"sobel 33", [&] { return sobel_kernel(Axis::kX, 33); },
+       "sobel_kernel: expected kernel_size <= 31, got 33"},
       {"gaussian sigma infinite", [&] { return gaussian_kernel(3, {kInfinity, 1}); },
        "gaussian_kernel: expected a positive, finite sigma, got inf"},
       {"gabor lambda 0", [&] { return gabor_kernel({.kernel_size = 3, .sigma = 1, .lambda = 0}); },

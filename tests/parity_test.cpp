@@ -205,8 +205,7 @@ void check_case(const Case& given) {
   load(*module, given.tensors("state"));
   check_inference(*module, given);
   check_training_step(*module, given);
-  // In bfloat16 LibTorch's optimizer rounds the momentum itself to bfloat16, which Python's does
-  // not.
+  // In bfloat16 LibTorch's optimizer rounds the momentum itself to bfloat16, unlike Python's.
   if (given.has("after_sgd") && given.text("dtype") != "bfloat16") check_sgd(*module, given);
 }
 

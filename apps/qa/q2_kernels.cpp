@@ -1,5 +1,4 @@
-// Fixed kernels for edges, textures and shapes at three sizes, and what they respond to in a
-// picture.
+// Fixed kernels for edges, textures and shapes, and what they respond to in a picture.
 #include "picture.h"
 #include "qa.h"
 

@@ -20,7 +20,7 @@ namespace convkit {
 /// The direction of a derivative: kX answers to vertical edges, kY to horizontal ones.
 enum class Axis { kX, kY };
 
-/// First derivative along one axis, binomial smoothing along the other.
+/// First derivative along one axis, binomial smoothing along the other, up to 31x31.
 ///
 /// Source:  kornia.filters.get_sobel_kernel2d for 3; cv2.getDerivKernels for every odd size
 CONVKIT_API torch::Tensor sobel_kernel(Axis axis, int64_t kernel_size = 3);

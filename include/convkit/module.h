@@ -102,12 +102,10 @@ struct CONVKIT_API Running {
 
 /// What every module of convkit derives from: torch::nn::Cloneable with a virtual `forward`.
 ///
-/// - `to()` leaves integers alone (num_batches_tracked stays int64) and takes gradients along, as
-/// in
+/// - `to()` leaves integers alone (num_batches_tracked stays int64) and takes gradients along, as in
 ///   Python.
 /// - `clone()` keeps `requires_grad` and puts the CPU's random state back, as if it had drawn
-/// nothing:
-///   no other thread may draw from it meanwhile.
+///   nothing: no other thread may draw from it meanwhile.
 /// - It prints under its own name: ConvBlockImpl as `ConvBlock`.
 ///
 /// `reset()` creates and registers everything; the constructor calls it. A module with several

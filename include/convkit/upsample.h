@@ -37,14 +37,12 @@ struct CONVKIT_API UpsamplerOptions {
 ///   interpolation by s, stride s and padding ceil((s - 1) / 2): for s = 2 the usual (4, 2, 1).
 /// - nearest, nearest-exact, bilinear, bicubic: y = conv(interpolate(x)), 3x3 with padding 1.
 /// - pixel shuffle: y = pixel_shuffle(conv(x)), 3x3 with padding 1 to out_channels s^2 channels,
-/// its
-///   bias 0 and its weight by `icnr_`: no checkerboard at the start of training.
+///   its bias 0 and its weight by `icnr_`: no checkerboard at the start of training.
 ///
 /// Shape:   x [N, in_channels, H, W] -> y [N, out_channels, s H, s W]
 /// Keys:    conv.{weight,bias}
-/// Throws:  c10::ValueError for a channel count or scale_factor below 1 or too large for a kernel
-/// of
-///          int32, and for an input of another rank, channel count, type or device.
+/// Throws:  c10::ValueError for a channel count or scale_factor below 1, for one that makes a
+///          kernel_size or channel count above int32, and for an input of another rank, channel count, type or device.
 /// Source:  ours, of torch.nn's parts: the Q&A's upconv and its alternatives
 class CONVKIT_API UpsamplerImpl : public Block<UpsamplerImpl> {
  public:

@@ -27,7 +27,7 @@ def kernels():
     for axis, kernel in zip("xy", kf.get_sobel_kernel2d()):
         yield call("sobel_kernel", {"axis": axis, "kernel_size": 3}, [], kernel)
     for axis, dx, dy in (("x", 1, 0), ("y", 0, 1)):
-        for kernel_size in (3, 5, 7, 9, 15):
+        for kernel_size in (3, 5, 7, 9, 15, 31):
             yield call("sobel_kernel", {"axis": axis, "kernel_size": kernel_size}, [],
                        derivative(dx, dy, kernel_size))
         yield call("scharr_kernel", {"axis": axis}, [], derivative(dx, dy, cv2.FILTER_SCHARR))
