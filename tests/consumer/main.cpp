@@ -1,4 +1,4 @@
-// A project that uses convkit: its own module, an error thrown inside the library, a cast across it.
+// A project that uses convkit: a module of its own, a cast and an error across the library.
 #include <convkit/convkit.h>
 
 #include <iostream>
@@ -26,7 +26,7 @@ int main() {
   copy->eval();
   if (!torch::equal(head(x), copy->forward(x))) return 1;
   if (std::dynamic_pointer_cast<convkit::ConvBlockImpl>((*head->body)[0]) == nullptr) return 2;
-  // The library's forward_child marks Head and Sequential in the same variable as Head's holder here.
+  // The holder's call here and forward_child in the library mark modules in the same variable.
   if (convkit::detail::Running::innermost != nullptr) return 3;
   try {
     convkit::ConvBlock block(convkit::ConvBlockOptions(3, 8).stride(0));
