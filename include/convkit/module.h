@@ -102,8 +102,8 @@ struct CONVKIT_API Running {
 
 /// What every module of convkit derives from: torch::nn::Cloneable with a virtual `forward`.
 ///
-/// - `to()` leaves integers alone (num_batches_tracked stays int64) and takes gradients along, as in
-///   Python.
+/// - `to()` leaves integers alone (num_batches_tracked stays int64) and takes gradients along, as
+///   Python's does.
 /// - `clone()` keeps `requires_grad` and puts the CPU's random state back, as if it had drawn
 ///   nothing: no other thread may draw from it meanwhile.
 /// - It prints under its own name: ConvBlockImpl as `ConvBlock`.

@@ -42,7 +42,8 @@ struct CONVKIT_API UpsamplerOptions {
 /// Shape:   x [N, in_channels, H, W] -> y [N, out_channels, s H, s W]
 /// Keys:    conv.{weight,bias}
 /// Throws:  c10::ValueError for a channel count or scale_factor below 1, for one that makes a
-///          kernel_size or channel count above int32, and for an input of another rank, channel count, type or device.
+///          kernel_size or channel count above int32, and for an input of another rank, channel
+///          count, type or device.
 /// Source:  ours, of torch.nn's parts: the Q&A's upconv and its alternatives
 class CONVKIT_API UpsamplerImpl : public Block<UpsamplerImpl> {
  public:
