@@ -27,16 +27,16 @@ void check_finite(const char* name, const char* option, double value, bool posit
 
 /// The coefficients of (1 + z)^(size - 1 - order) (z - 1)^order.
 torch::Tensor derivative(int64_t size, int order) {
-  std::vector<float> kernel(static_cast<std::size_t>(size), 0.F);
+  std::vector<double> kernel(static_cast<std::size_t>(size), 0.0);  // exact up to 2^53
   kernel[0] = 1;
   for (int64_t factor = 1; factor < size; ++factor) {
-    const float previous = factor <= order ? -1.F : 1.F;
+    const double previous = factor <= order ? -1 : 1;
     for (int64_t i = factor; i >= 0; --i) {
       const auto at = static_cast<std::size_t>(i);
-      kernel[at] = previous * kernel[at] + (i > 0 ? kernel[at - 1] : 0.F);
+      kernel[at] = previous * kernel[at] + (i > 0 ? kernel[at - 1] : 0.0);
     }
   }
-  return torch::tensor(kernel);
+  return torch::tensor(kernel, torch::kFloat);
 }
 
 /// Each channel by a filter of its own, on an image that is padded already.

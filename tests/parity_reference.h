@@ -27,6 +27,7 @@ class Case {
   bool has(const char* key) const { return dict_.contains(key); }
   std::string text(const char* key) const { return dict_.at(key).toStringRef(); }
   int64_t number(const char* key) const { return dict_.at(key).toInt(); }
+  bool flag(const char* key) const { return dict_.at(key).toBool(); }
   torch::Tensor tensor(const char* key) const { return dict_.at(key).toTensor(); }
   Tensors tensors(const char* key) const {
     Tensors result;
@@ -75,7 +76,7 @@ class Case {
   c10::impl::GenericDict dict_;
 };
 
-/// The entries under `key`, "cases" or "calls". Skips the test where there is no file.
+/// The entries under `key`. Skips the test where there is no file.
 inline std::vector<Case> read(const char* key) {
   const char* path = std::getenv("CONVKIT_PARITY_REFERENCE");
   std::ifstream file(path == nullptr ? "" : path, std::ios::binary);

@@ -142,19 +142,12 @@ c10::ScalarType dtype_of(const std::string& name) {
 
 void check_state(const std::string& what, const torch::nn::Module& module, const Case& given,
                  const char* key) {
-  const auto ours = support::state(module);
+  const StateDict ours = state_dict(module);
   const Tensors python = given.tensors(key);
   REQUIRE(ours.size() == python.size());
   for (std::size_t i = 0; i < ours.size(); ++i) {
-    check_equal(what + " " + ours[i].first, ours[i].second, python[i]);
+    check_equal(what + " " + ours[i].key(), ours[i].value(), python[i]);
   }
-}
-
-void load(const torch::nn::Module& module, const Tensors& values) {
-  const torch::NoGradGuard no_grad;
-  auto ours = support::state(module);
-  REQUIRE(ours.size() == values.size());
-  for (std::size_t i = 0; i < ours.size(); ++i) ours[i].second.copy_(values[i]);
 }
 
 void check_inference(torch::nn::Module& module, const Case& given) {
@@ -202,7 +195,10 @@ void check_case(const Case& given) {
   REQUIRE(support::keys(*module) == given.texts("keys"));
   check_state("initial", *module, given, "initial");
   module->to(dtype_of(given.text("dtype")));
-  load(*module, given.tensors("state"));
+  StateDict state;
+  const Tensors values = given.tensors("state");
+  for (std::size_t i = 0; i < values.size(); ++i) state.insert(given.texts("keys")[i], values[i]);
+  load_state_dict(*module, state);
   check_inference(*module, given);
   check_training_step(*module, given);
   // In bfloat16 LibTorch's optimizer rounds the momentum itself to bfloat16, unlike Python's.

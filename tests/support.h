@@ -1,6 +1,6 @@
 #pragma once
 
-#include <convkit/module.h>
+#include <convkit/state_dict.h>
 
 #include <torch/nn/module.h>
 #include <torch/types.h>
@@ -11,37 +11,13 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include <string>
-#include <utility>
 #include <vector>
 
 /// What several test files share.
 namespace support {
 
-using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
-
-/// The tensors in the order of Python's state_dict: parameters, buffers, then the children's.
-inline NamedTensors state(const torch::nn::Module& module, const std::string& prefix = "") {
-  NamedTensors result;
-  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
-    result.emplace_back(prefix + parameter.key(), parameter.value());
-  }
-  const auto* ours = dynamic_cast<const convkit::TensorModule*>(&module);
-  for (const auto& buffer : module.named_buffers(/*recurse=*/false)) {
-    if (ours != nullptr && ours->non_persistent_buffers().contains(buffer.key())) continue;
-    result.emplace_back(prefix + buffer.key(), buffer.value());
-  }
-  for (const auto& child : module.named_children()) {
-    for (auto& entry : state(*child.value(), prefix + child.key() + ".")) {
-      result.push_back(std::move(entry));
-    }
-  }
-  return result;
-}
-
 inline std::vector<std::string> keys(const torch::nn::Module& module) {
-  std::vector<std::string> result;
-  for (const auto& [key, tensor] : state(module)) result.push_back(key);
-  return result;
+  return convkit::state_dict(module).keys();
 }
 
 /// The message of the c10::Error that `f` throws, without the backtrace.
@@ -83,10 +59,10 @@ void check_module_laws(Holder module, const torch::Tensor& x) {
   SECTION("to(dtype) converts weights and output, and leaves integers alone") {
     for (const auto dtype : {torch::kDouble, torch::kHalf, torch::kBFloat16}) {
       module->to(dtype);
-      for (const auto& [key, tensor] : state(*module)) {
-        INFO(key);
-        CHECK(tensor.scalar_type() ==
-              (key.ends_with("num_batches_tracked") ? torch::kLong : dtype));
+      for (const auto& entry : convkit::state_dict(*module)) {
+        INFO(entry.key());
+        CHECK(entry.value().scalar_type() ==
+              (entry.key().ends_with("num_batches_tracked") ? torch::kLong : dtype));
       }
       const torch::Tensor converted = module(x.to(dtype));
       CHECK(converted.scalar_type() == dtype);

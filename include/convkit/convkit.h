@@ -13,4 +13,5 @@
 #include <convkit/blocks.h>
 #include <convkit/separable.h>
 #include <convkit/upsample.h>
+#include <convkit/state_dict.h>
 // clang-format on

@@ -1,8 +1,8 @@
 """Runs every parity case in Python and writes what it gave: generate.py FILE
 
 One process, one thread. FILE is a zip file of torch.save with a plain dict, read by
-torch::pickle_load: {"torch": version, "cases": [{...}, ...], "calls": [{...}, ...]}; see record() for
-a case and functions.py for a call.
+torch::pickle_load, a list of dicts for each kind of test: "cases" (see record()), "calls" (functions.py),
+"loads" and "keys" (loads.py).
 """
 
 import os
@@ -13,6 +13,7 @@ import torch
 import modules
 from cases import cases
 from functions import calls
+from loads import keys, loads
 
 
 def photo(dtype):
@@ -100,7 +101,9 @@ def main():
     for call in called:
         call["options"] = {key: as_written(value) for key, value in call["options"].items()}
     file = sys.argv[1]
-    torch.save({"torch": str(torch.__version__), "cases": recorded, "calls": called}, file + ".partial")
+    written = {"torch": str(torch.__version__), "cases": recorded, "calls": called,
+               "loads": list(loads()), "keys": list(keys())}
+    torch.save(written, file + ".partial")
     os.replace(file + ".partial", file)
     print(f"{len(recorded)} cases and {len(called)} calls by torch {torch.__version__} in {file}")
 

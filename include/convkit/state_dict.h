@@ -1,0 +1,63 @@
+#pragma once
+
+#include <convkit/module.h>
+
+#include <torch/nn/module.h>
+#include <torch/ordered_dict.h>
+#include <torch/types.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace convkit {
+
+/// Names and tensors, in order; each name once.
+using StateDict = torch::OrderedDict<std::string, torch::Tensor>;
+
+/// The parameters and persistent buffers of a module and its children, under Python's keys and in
+/// Python's order: those of a module before those of its children. The tensors are the module's own,
+/// detached: writing to them changes the module.
+///
+/// Source:  torch.nn.Module.state_dict
+CONVKIT_API StateDict state_dict(const torch::nn::Module& module);
+
+/// The entries whose keys begin with `prefix`, under the rest of their keys.
+CONVKIT_API StateDict with_prefix_removed(const StateDict& state, const std::string& prefix);
+
+/// How load_state_dict() loads.
+struct LoadStateDictOptions {
+  /// Missing and unexpected keys are errors.
+  bool strict = true;
+  /// The module takes the given tensors, with their type and device, instead of copying from them.
+  bool assign = false;
+  /// Loads the entries whose keys begin with it, without it; the others are left aside.
+  std::string prefix = {};
+  /// Gives a key (without the prefix) the module's name for it; an empty one drops the entry.
+  std::function<std::string(const std::string&)> rename = {};
+  /// A tensor of another shape is left out, and its key returned, instead of an error.
+  bool skip_mismatched = false;
+};
+
+/// What load_state_dict() did not load.
+struct LoadStateDictResult {
+  std::vector<std::string> missing_keys;     ///< of the module, not in the state_dict
+  std::vector<std::string> unexpected_keys;  ///< of the state_dict, not in the module
+  std::vector<std::string> skipped_keys;     ///< of another shape, with skip_mismatched
+};
+
+/// Copies a state_dict into a module, converted to its types and devices. As in Python a missing
+/// num_batches_tracked is no error, a tensor of shape [1] is accepted for a single number, and no
+/// other shape is broadcast. Optimizers that hold the parameters stay valid.
+///
+///     load_state_dict(*net, state, {.prefix = "module."});
+///
+/// Throws:  c10::Error with all missing, unexpected and mis-shaped keys, in Python's words; the
+///          module is then unchanged.
+/// Source:  torch.nn.Module.load_state_dict
+/// Differs: Python has copied what fits by the time it raises, and takes the first of several
+///          numbers for a single one.
+CONVKIT_API LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& state,
+                                                const LoadStateDictOptions& options = {});
+
+}  // namespace convkit

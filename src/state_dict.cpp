@@ -1,0 +1,193 @@
+#include <convkit/state_dict.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace convkit {
+namespace {
+
+using Keys = std::vector<std::string>;
+
+/// The entries of one module alone, those that are in a state_dict.
+StateDict own_state(const torch::nn::Module& module) {
+  StateDict state;
+  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+    state.insert(parameter.key(), parameter.value());
+  }
+  const auto* ours = dynamic_cast<const TensorModule*>(&module);
+  for (const auto& buffer : module.named_buffers(/*recurse=*/false)) {
+    const bool persistent =
+        ours == nullptr || !ours->non_persistent_buffers().contains(buffer.key());
+    if (persistent && buffer.value().defined()) state.insert(buffer.key(), buffer.value());
+  }
+  return state;
+}
+
+void collect(const torch::nn::Module& module, const std::string& prefix, StateDict& state) {
+  for (const auto& entry : own_state(module)) state.insert(prefix + entry.key(), entry.value());
+  for (const auto& child : module.named_children()) {
+    collect(*child.value(), prefix + child.key() + ".", state);
+  }
+}
+
+std::string quoted(const Keys& keys) {
+  std::string list;
+  for (const std::string& key : keys) list += (list.empty() ? "\"" : ", \"") + key + "\"";
+  return list;
+}
+
+std::string python_size(torch::IntArrayRef sizes) {
+  return c10::str("torch.Size(", sizes, ")");
+}
+
+/// The prefix that every key of `longer` has before a key of `shorter`, and covers all of it.
+std::string common_prefix(const StateDict& longer, const StateDict& shorter) {
+  if (longer.is_empty() || shorter.is_empty()) return "";
+  const std::string& first = shorter.front().key();
+  for (const auto& entry : longer) {
+    if (!entry.key().ends_with("." + first)) continue;
+    const std::string prefix = entry.key().substr(0, entry.key().size() - first.size());
+    const bool all = std::all_of(shorter.begin(), shorter.end(), [&](const auto& other) {
+      return longer.contains(prefix + other.key());
+    });
+    if (all) return prefix;
+  }
+  return "";
+}
+
+/// Collects in Python's order what does not fit: each module's own keys before its children's.
+class Matcher {
+ public:
+  Matcher(const StateDict& state, const LoadStateDictOptions& options)
+      : state_(state), options_(options) {}
+
+  void match(const torch::nn::Module& module, const std::string& prefix = "") {
+    const StateDict own = own_state(module);
+    for (const auto& entry : own) match_tensor(prefix + entry.key(), entry.value());
+    const auto children = module.named_children();
+    for (const auto& entry : state_) {
+      if (!entry.key().starts_with(prefix)) continue;
+      const std::string rest = entry.key().substr(prefix.size());
+      const std::size_t dot = rest.find('.');
+      const bool known =
+          dot == std::string::npos ? own.contains(rest) : children.contains(rest.substr(0, dot));
+      if (!known) result.unexpected_keys.push_back(entry.key());
+    }
+    for (const auto& child : children) match(*child.value(), prefix + child.key() + ".");
+  }
+
+  LoadStateDictResult result;
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> copies;  // the module's, the state's
+  Keys mismatches;
+
+ private:
+  void match_tensor(const std::string& key, const torch::Tensor& target) {
+    const torch::Tensor* found = state_.find(key);
+    if (found == nullptr) {
+      const bool counter = key == "num_batches_tracked" || key.ends_with(".num_batches_tracked");
+      if (!counter) result.missing_keys.push_back(key);
+      return;
+    }
+    TORCH_CHECK_VALUE(found->defined(), "load_state_dict: expected a tensor under \"", key,
+                      "\", got an undefined one");
+    torch::Tensor source = *found;
+    if (target.dim() == 0 && source.dim() == 1 && source.numel() == 1) source = source[0];
+    if (source.sizes() == target.sizes()) {
+      copies.emplace_back(target, source);
+    } else if (options_.skip_mismatched) {
+      result.skipped_keys.push_back(key);
+    } else {
+      mismatches.push_back("size mismatch for " + key + ": copying a param with shape " +
+                           python_size(source.sizes()) +
+                           " from checkpoint, the shape in current model is " +
+                           python_size(target.sizes()) + ".");
+    }
+  }
+
+  const StateDict& state_;
+  const LoadStateDictOptions& options_;
+};
+
+StateDict renamed(const StateDict& state, const LoadStateDictOptions& options) {
+  StateDict result;
+  for (const auto& entry : with_prefix_removed(state, options.prefix)) {
+    const std::string key = options.rename ? options.rename(entry.key()) : entry.key();
+    if (key.empty()) continue;
+    TORCH_CHECK_VALUE(!result.contains(key), "load_state_dict: expected different names, but \"",
+                      entry.key(), "\" and another key are both renamed to \"", key, "\"");
+    result.insert(key, entry.value());
+  }
+  return result;
+}
+
+/// What to do where every key is there, under a prefix too many or too few.
+std::string prefix_hint(const StateDict& state, const StateDict& own) {
+  std::string prefix = common_prefix(state, own);
+  if (!prefix.empty()) {
+    return "All keys of the module are in the state_dict, beginning with \"" + prefix +
+           "\": load it with {.prefix = \"" + prefix + "\"}.";
+  }
+  prefix = common_prefix(own, state);
+  if (!prefix.empty()) {
+    return "All keys of the state_dict are in the module, beginning with \"" + prefix +
+           "\": load it into that child.";
+  }
+  return "";
+}
+
+}  // namespace
+
+StateDict state_dict(const torch::nn::Module& module) {
+  StateDict own;
+  collect(module, "", own);
+  StateDict state;
+  for (const auto& entry : own) state.insert(entry.key(), entry.value().detach());
+  return state;
+}
+
+StateDict with_prefix_removed(const StateDict& state, const std::string& prefix) {
+  StateDict result;
+  for (const auto& entry : state) {
+    if (entry.key().starts_with(prefix)) {
+      result.insert(entry.key().substr(prefix.size()), entry.value());
+    }
+  }
+  return result;
+}
+
+LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& state,
+                                    const LoadStateDictOptions& options) {
+  const StateDict given = renamed(state, options);
+  Matcher matcher(given, options);
+  matcher.match(module);
+
+  Keys problems;
+  const LoadStateDictResult& result = matcher.result;
+  if (options.strict && !result.missing_keys.empty()) {
+    problems.push_back("Missing key(s) in state_dict: " + quoted(result.missing_keys) + ". ");
+  }
+  if (options.strict && !result.unexpected_keys.empty()) {
+    problems.push_back("Unexpected key(s) in state_dict: " + quoted(result.unexpected_keys) + ". ");
+  }
+  problems.insert(problems.end(), matcher.mismatches.begin(), matcher.mismatches.end());
+  if (!problems.empty()) {
+    const std::string hint = prefix_hint(given, state_dict(module));
+    if (!hint.empty()) problems.push_back(hint);
+    std::string text;
+    for (const std::string& problem : problems) text += "\n\t" + problem;
+    TORCH_CHECK(false, "Error(s) in loading state_dict for ", detail::python_name(module.name()),
+                ":", text);
+  }
+
+  const torch::NoGradGuard no_grad;
+  for (auto [target, source] : matcher.copies) {
+    if (options.assign) {
+      target.set_data(source.detach());
+    } else {
+      target.copy_(source);
+    }
+  }
+  return std::move(matcher.result);
+}
+
+}  // namespace convkit
