@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <torch/nn/functional/padding.h>
+#include <torch/nn/modules/conv.h>
 
 #include <sstream>
 
@@ -47,8 +48,10 @@ TEST_CASE("max pooling ignores the padding, average pooling counts it", "[same]"
 }
 
 TEST_CASE("Conv2dSame pads the right axes for a kernel that is not square", "[same]") {
-  // torch::nn::Conv2d with torch::kSame and a padding mode gives [1, 2, 10, 5] here.
   const torch::Tensor x = torch::randn({1, 2, 6, 9});
+  torch::nn::Conv2d theirs(
+      torch::nn::Conv2dOptions(2, 2, {1, 5}).padding(torch::kSame).padding_mode(torch::kReflect));
+  CHECK(theirs(x).sizes() == torch::IntArrayRef({1, 2, 10, 5}));  // the mistake, still there
   Conv2dSame conv(Conv2dSameOptions(2, 2, {1, 5}).padding_mode(torch::kReflect));
   const torch::Tensor padded = torch::nn::functional::pad(
       x, torch::nn::functional::PadFuncOptions({2, 2, 0, 0}).mode(torch::kReflect));

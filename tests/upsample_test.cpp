@@ -2,6 +2,7 @@
 
 #include "support.h"
 
+#include <torch/nn/functional/upsampling.h>
 #include <torch/nn/init.h>
 
 #include <catch2/generators/catch_generators.hpp>
@@ -106,6 +107,25 @@ TEST_CASE("upsample_like gives the other tensor's size, odd and smaller ones too
     }
   }
   CHECK(torch::equal(upsample_like(x, x), x));
+}
+
+TEST_CASE("nothing here warns or throws where torch::nn::functional::interpolate does",
+          "[upsample]") {
+  struct Counter : c10::WarningHandler {
+    void process(const c10::Warning&) override { ++count; }
+    int count = 0;
+  } warnings;
+  const c10::WarningUtils::WarningHandlerGuard guard(&warnings);
+  const torch::Tensor x = torch::randn({2, 2, 5, 7});
+  for (const auto mode : {UpsampleMode::kNearest, UpsampleMode::kNearestExact,
+                          UpsampleMode::kBilinear, UpsampleMode::kBicubic}) {
+    Upsampler(UpsamplerOptions(2, 3).mode(mode))(x);
+    upsample_like(x, torch::empty({9, 9}), mode);
+  }
+  CHECK(warnings.count == 0);
+  namespace F = torch::nn::functional;
+  CHECK_THROWS_AS(F::interpolate(x, F::InterpolateFuncOptions().scale_factor({{2.0}})),
+                  std::out_of_range);
 }
 
 TEST_CASE("upsample_like refuses other inputs and modes", "[upsample][errors]") {
