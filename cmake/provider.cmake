@@ -197,6 +197,7 @@ function(convkit_fetch_fmt)
     if(NOT code EQUAL 0)
       convkit_give_up(fmt "LibTorch's own copy; the machine's Debian mirror")
     endif()
+    set(fmt_ROOT "${CONVKIT_DEPS}/fmt/usr" CACHE PATH "Where fmt was fetched to" FORCE)
   else()
     file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/fmtConfig.cmake" "
       if(NOT TARGET fmt::fmt-header-only)
