@@ -92,12 +92,17 @@ function(convkit_pip package folder stamp result)
   file(REMOVE_RECURSE "${environment}")
   file(MAKE_DIRECTORY "${environment}/tmp")
   convkit_run(${package} code python3 -m venv --without-pip "${environment}")
+  if(NOT code EQUAL 0)
+    set(${result} "${code}" PARENT_SCOPE)
+    return()
+  endif()
   if(convkit_site_packages)
     file(GLOB own "${environment}/lib/python3*/site-packages")
     file(WRITE "${own}/convkit.pth" "${convkit_site_packages}\n")
   endif()
-  set(pip ${CMAKE_COMMAND} -E env TMPDIR=${environment}/tmp
-      python3 -m pip --python "${environment}/bin/python" install --no-input
+  # A user's own settings of where pip installs to do not hold here.
+  set(pip ${CMAKE_COMMAND} -E env TMPDIR=${environment}/tmp PIP_USER=0 --unset=PIP_TARGET
+      --unset=PIP_PREFIX --unset=PIP_ROOT python3 -m pip --python "${environment}/bin/python" install --no-input
       --disable-pip-version-check --no-cache-dir --retries 1 ${ARGN})
   convkit_run(${package} code ${pip})
   if(NOT code EQUAL 0)
@@ -120,7 +125,7 @@ spec = importlib.util.find_spec("torch")
 if spec and spec.submodule_search_locations:
     folder = list(spec.submodule_search_locations)[0]
     version = runpy.run_path(os.path.join(folder, "version.py"))
-    print(folder, version["__version__"], version.get("cuda"), sep=";", end="")
+    print(folder, version["__version__"], version.get("cuda") or version.get("hip"), sep=";", end="")
 ]] OUTPUT_VARIABLE found ERROR_QUIET)
   list(LENGTH found fields)
   if(fields EQUAL 3)
@@ -182,7 +187,8 @@ function(convkit_fetch_ParityPython)
   endif()
   if(NOT python)
     message(WARNING "convkit: the parity tests will be skipped: no Python has both the LibTorch in "
-                    "use and what ${CONVKIT_REQUIREMENTS} lists")
+                    "use and what ${CONVKIT_REQUIREMENTS} lists; "
+                    "${CONVKIT_DEPS}/ParityPython.log, if there is one, says more")
   endif()
   file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/ParityPythonConfig.cmake"
        "set(ParityPython_EXECUTABLE [[${python}]])\n")
@@ -270,32 +276,35 @@ function(convkit_debian package debian_packages result)
   execute_process(COMMAND apt-get indextargets --no-release-info
                           --format "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)"
                   OUTPUT_VARIABLE targets ERROR_QUIET)
-  set(codename unknown)
+  set(debian "")
   if(EXISTS /etc/os-release)
-    file(STRINGS /etc/os-release codename REGEX "^VERSION_CODENAME=")
-    string(REPLACE "VERSION_CODENAME=" "" codename "${codename}")
+    file(STRINGS /etc/os-release debian REGEX "^ID=debian$")
   endif()
   set(keyring /usr/share/keyrings/debian-archive-keyring.gpg)
   set(signed_by "")
-  if(EXISTS ${keyring})
+  if(debian AND EXISTS ${keyring})
     set(signed_by "[signed-by=${keyring}]")
   endif()
-  string(REGEX MATCHALL "Packages [^ ]+ ${codename} [a-z]+" targets "${targets}")
+  # The releases themselves, "bookworm" or "stable"; not "bookworm-updates", nor other vendors' names.
+  string(REGEX MATCHALL "Packages [^ ]+ [a-z]+ [a-z]+" targets "${targets}")
   list(REMOVE_DUPLICATES targets)
+  set(backports "")
   foreach(target IN LISTS targets)
-    string(REGEX REPLACE "Packages ([^ ]+) [^ ]+ ([a-z]+)" "deb ${signed_by} \\1 SUITE \\2\n"
-           line "${target}")
-    string(REPLACE SUITE ${codename} release "${line}")
-    string(REPLACE SUITE ${codename}-backports backports "${line}")
-    file(APPEND "${work}/sources.list" "${release}${backports}")
+    string(REGEX REPLACE "Packages ([^ ]+) ([a-z]+) ([a-z]+)"
+           "deb ${signed_by} \\1 \\2 \\3\ndeb ${signed_by} \\1 \\2-backports \\3\n" lines "${target}")
+    file(APPEND "${work}/sources.list" "${lines}")
+    string(REGEX REPLACE "Packages [^ ]+ ([a-z]+) [a-z]+" "-t;\\1-backports" backports "${target}")
   endforeach()
 
   set(apt apt-get -q -o Dir::State::Lists=${work}/lists -o Dir::Cache=${work}
       -o Dir::Etc::SourceList=${work}/sources.list -o Dir::Etc::SourceParts=/dev/null
       -o APT::Sandbox::User=root -o Acquire::Languages=none)
   convkit_run(${package} code ${apt} update)
-  convkit_run(${package} code ${CMAKE_COMMAND} -E chdir "${work}/archives" ${apt} download
-              -t ${codename}-backports ${debian_packages})
+  set(download ${CMAKE_COMMAND} -E chdir "${work}/archives" ${apt} download ${debian_packages})
+  convkit_run(${package} code ${download} ${backports})
+  if(NOT code EQUAL 0)
+    convkit_run(${package} code ${download})  # a mirror without backports
+  endif()
   foreach(debian_package IN LISTS debian_packages)
     file(GLOB archive "${work}/archives/${debian_package}_*.deb")
     if(code EQUAL 0)
@@ -313,7 +322,11 @@ endfunction()
 function(convkit_build_catch2 result)
   message(STATUS "convkit: builds Catch2 from its source into .deps/Catch2")
   set(work "${CONVKIT_DEPS}/Catch2-source")
+  set(${result} 0 PARENT_SCOPE)
   file(LOCK "${CONVKIT_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
+  if(EXISTS "${CONVKIT_DEPS}/Catch2")
+    return()
+  endif()
   file(REMOVE_RECURSE "${work}")
   convkit_run(Catch2 code git init -q "${work}")
   convkit_run(Catch2 code git -C "${work}" fetch --depth 1 ${CONVKIT_CATCH2_SOURCE}

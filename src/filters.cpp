@@ -4,6 +4,7 @@
 
 #include <torch/nn/functional/padding.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -51,7 +52,8 @@ torch::Tensor outer(Axis axis, const torch::Tensor& along, const torch::Tensor& 
 }
 
 torch::Tensor gaussian(int64_t size, double sigma) {
-  const torch::Tensor deviation = torch::tensor(sigma, torch::kFloat);
+  // From 1e18 on all weights are equal, and the square still fits into float32.
+  const torch::Tensor deviation = torch::tensor(std::min(sigma, 1e18), torch::kFloat);
   const torch::Tensor x = torch::arange(size, torch::kFloat) - static_cast<double>(size / 2);
   // A sigma whose square vanishes leaves the middle alone, instead of 0 / 0.
   const torch::Tensor twice_variance =

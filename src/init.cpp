@@ -17,8 +17,9 @@ torch::Tensor icnr_(torch::Tensor weight, int64_t scale_factor) {
                     "icnr_: expected out_channels divisible by scale_factor^2 = ", pixels, ", got ",
                     weight.size(0));
   const torch::NoGradGuard no_grad;
+  // In float32 on the CPU, as torch.nn.init draws for a new layer, whatever the weight's type.
   torch::Tensor filters = torch::empty(
-      {weight.size(0) / pixels, weight.size(1), weight.size(2), weight.size(3)}, weight.options());
+      {weight.size(0) / pixels, weight.size(1), weight.size(2), weight.size(3)}, torch::kFloat);
   torch::nn::init::kaiming_normal_(filters);
   return weight.copy_(filters.repeat_interleave(pixels, 0));
 }

@@ -33,6 +33,7 @@ TEST_CASE("smoothing kernels sum to 1 and are symmetric", "[filters]") {
     CHECK(std::abs(kernel.sum().item<float>() - 1) < 1e-6F);
     CHECK(torch::equal(kernel, kernel.flip({0, 1})));
   }
+  CHECK(torch::allclose(gaussian_kernel(3, 1e300), box_kernel(3)));  // 1/3 1/3 is rounded once more
 }
 
 TEST_CASE("a Gabor kernel answers to its own texture most", "[filters]") {

@@ -16,6 +16,16 @@ TEST_CASE("icnr_ gives the pixels of one output the same filter", "[init]") {
   CHECK(std::abs(weight.var().item<double>() / (2.0 / 27) - 1) < 0.5);
 }
 
+TEST_CASE("icnr_ draws the same numbers for every type", "[init]") {
+  torch::Tensor single = torch::zeros({8, 3, 3, 3});
+  torch::Tensor twice = torch::zeros({8, 3, 3, 3}, torch::kDouble);
+  torch::manual_seed(5);
+  icnr_(single, 2);
+  torch::manual_seed(5);
+  icnr_(twice, 2);
+  CHECK(torch::equal(twice, single.to(torch::kDouble)));
+}
+
 TEST_CASE("icnr_ refuses what it cannot fill", "[init][errors]") {
   CHECK(support::error([] { icnr_(torch::zeros({12, 3, 3, 3}), 0); }) ==
         "icnr_: expected scale_factor >= 1, got 0");

@@ -32,7 +32,7 @@ wait 2> /dev/null || true
 
 # Another fmt, where the machine has a Debian mirror to take it from.
 mkdir "$work/fmt"
-library=$(apt-cache depends libfmt-dev 2> /dev/null | awk '/Depends: libfmt/ { print $2 }')
+library=$(apt-cache depends libfmt-dev 2> /dev/null | awk '/Depends: libfmt/ { print $2 }' || true)
 if (cd "$work/fmt" && apt-get download -q libfmt-dev "$library" > /dev/null 2>&1); then
   for package in "$work"/fmt/*.deb; do dpkg-deb -x "$package" "$work/fmt"; done
   export CMAKE_PREFIX_PATH="$work/fmt/usr"

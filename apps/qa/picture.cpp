@@ -1,7 +1,12 @@
 #include "picture.h"
 
-#include <cstdio>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -16,19 +21,48 @@
 
 namespace qa {
 
+namespace {
+
+/// The whole file, so that a pipe works as well.
+std::vector<unsigned char> read_bytes(const std::string& file) {
+  constexpr std::streamsize most = 256 << 20;
+  std::ifstream stream(file, std::ios::binary);
+  std::vector<unsigned char> bytes;
+  std::vector<char> block(1 << 20);
+  while (stream.read(block.data(), static_cast<std::streamsize>(block.size())),
+         stream.gcount() > 0) {
+    bytes.insert(bytes.end(), block.data(), block.data() + stream.gcount());
+    if (static_cast<std::streamsize>(bytes.size()) > most) {
+      throw std::runtime_error("'" + file + "' has more than 256 MiB");
+    }
+  }
+  if (!stream.eof()) {
+    throw std::runtime_error("cannot read '" + file + "': " + std::strerror(errno));
+  }
+  return bytes;
+}
+
+}  // namespace
+
 at::Tensor read_picture(const std::string& file) {
   constexpr int64_t largest = 64'000'000;
   int width = 0;
   int height = 0;
   int channels = 0;
-  if (stbi_info(file.c_str(), &width, &height, &channels) == 0) {
+  const std::vector<unsigned char> bytes = read_bytes(file);
+  const int size = static_cast<int>(bytes.size());
+  if (stbi_info_from_memory(bytes.data(), size, &width, &height, &channels) == 0) {
     throw std::runtime_error("cannot read '" + file + "' as PNG or JPEG: " + stbi_failure_reason());
   }
   if (int64_t{width} * height > largest) {
     throw std::runtime_error("'" + file + "' has more than 64 million pixels");
   }
+  if (std::max(width, height) > int64_t{6} * std::min(width, height)) {
+    throw std::runtime_error("'" + file + "': expected sides of at most 6 : 1, got " +
+                             std::to_string(width) + " x " + std::to_string(height));
+  }
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
-      stbi_load(file.c_str(), &width, &height, &channels, 1), stbi_image_free);
+      stbi_load_from_memory(bytes.data(), size, &width, &height, &channels, 1), stbi_image_free);
   if (pixels == nullptr) {
     throw std::runtime_error("cannot read '" + file + "': " + stbi_failure_reason());
   }
@@ -126,15 +160,33 @@ void Sheet::write_text(int64_t top, int64_t left, std::string text) {
 }
 
 void Sheet::save(const std::string& file) const {
-  const std::string partial = file + ".partial";
+  std::string png;
+  const auto append = [](void* context, void* data, int size) {
+    static_cast<std::string*>(context)->append(static_cast<const char*>(data),
+                                               static_cast<std::size_t>(size));
+  };
   const at::Tensor pixels = pixels_.contiguous();
   const int width = static_cast<int>(pixels.size(1));
-  const int written = stbi_write_png(partial.c_str(), width, static_cast<int>(pixels.size(0)), 3,
-                                     pixels.data_ptr(), 3 * width);
+  stbi_write_png_to_func(append, &png, width, static_cast<int>(pixels.size(0)), 3,
+                         pixels.data_ptr(), 3 * width);
+
+  // A file is written beside and renamed; a pipe or device is written to.
+  namespace fs = std::filesystem;
   std::error_code error;
-  if (written != 0) std::filesystem::rename(partial, file, error);
-  if (written == 0 || error) {
-    std::filesystem::remove(partial, error);
+  const fs::path target = fs::weakly_canonical(file, error);
+  const bool in_place = fs::exists(target, error) && !fs::is_regular_file(target, error);
+  const fs::path written =
+      in_place ? target : target.parent_path() / (".q2-" + std::to_string(getpid()) + ".partial");
+  std::ofstream stream(written, std::ios::binary);
+  stream.write(png.data(), static_cast<std::streamsize>(png.size()));
+  stream.close();
+  bool saved = !stream.fail() && !png.empty();
+  if (saved && !in_place) {
+    fs::rename(written, target, error);
+    saved = !error;
+  }
+  if (!saved) {
+    if (!in_place) fs::remove(written, error);
     throw std::runtime_error("cannot write '" + file + "'");
   }
 }

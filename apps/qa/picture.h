@@ -9,7 +9,7 @@
 namespace qa {
 
 /// A PNG or JPEG as grey values from 0 to 1: [1, 1, H, W]. Throws std::runtime_error for a file
-/// that cannot be read or has more than 64 million pixels.
+/// that cannot be read, has more than 64 million pixels or sides of more than 6 : 1.
 at::Tensor read_picture(const std::string& file);
 
 /// A test picture, [1, 1, 160, 240]: edges, gratings, a chessboard, discs.
@@ -27,7 +27,7 @@ class Sheet {
   void draw_frame(int64_t top, int64_t left, int64_t height, int64_t width);
   void write_text(int64_t top, int64_t left, std::string text);
 
-  /// As PNG, written beside and renamed. Throws std::runtime_error where that fails.
+  /// As PNG: a whole one, or the old file. Throws std::runtime_error where that fails.
   void save(const std::string& file) const;
 
  private:

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -69,10 +68,11 @@ void draw(const at::Tensor& picture, const std::string& file) {
   constexpr int64_t line = 26;
   const int64_t height = picture.size(2);
   const int64_t width = picture.size(3);
+  const int64_t column_width = std::max<int64_t>(width, 270);  // the widest label
   const int64_t columns = static_cast<int64_t>(sizes.size());
   const int64_t rows = static_cast<int64_t>(detectors.size());
   const int64_t row_height = height + 2 * line;
-  qa::Sheet sheet(2 * line + (rows + 1) * row_height, margin + columns * (width + margin));
+  qa::Sheet sheet(2 * line + (rows + 1) * row_height, margin + columns * (column_width + margin));
 
   sheet.write_text(margin, margin, "What fixed kernels respond to");
   sheet.draw_grey(2 * line, margin, picture);
@@ -80,7 +80,7 @@ void draw(const at::Tensor& picture, const std::string& file) {
   const char* const legend[] = {"the picture", "", "red: above 0", "blue: below 0",
                                 "in the corner: the kernel"};
   for (int64_t i = 0; i < 5; ++i) {
-    sheet.write_text(2 * line + i * line, 2 * margin + width, legend[i]);
+    sheet.write_text(2 * line + i * line, 2 * margin + column_width, legend[i]);
   }
 
   for (int64_t row = 0; row < rows; ++row) {
@@ -88,13 +88,15 @@ void draw(const at::Tensor& picture, const std::string& file) {
     for (int64_t column = 0; column < columns; ++column) {
       const int64_t size = sizes[static_cast<std::size_t>(column)];
       const int64_t top = 2 * line + (row + 1) * row_height;
-      const int64_t left = margin + column * (width + margin);
+      const int64_t left = margin + column * (column_width + margin);
       const at::Tensor kernel = detector.kernel(size);
       const at::Tensor centred = kernel - kernel.mean();  // blind to brightness
       const at::Tensor response = convkit::filter2d(picture, centred)[0][0];
       const std::string pattern = column == 0 ? std::string(detector.pattern) + ", " : "";
       sheet.write_text(top - line, left, fmt::format("{}{}x{}", pattern, size, size));
-      sheet.draw_signed(top, left, response, std::max(response.abs().max().item<float>(), 1e-6F));
+      // The rounding of a flat picture is no response.
+      const float noise = 1e-4F * centred.abs().sum().item<float>();
+      sheet.draw_signed(top, left, response, std::max(response.abs().max().item<float>(), noise));
       sheet.draw_frame(top, left, height, width);
 
       const int64_t pixel = 35 / size;
@@ -113,10 +115,6 @@ at::Tensor fit(const at::Tensor& picture) {
   constexpr int64_t widest = 360;
   constexpr int64_t least = 240;
   const int64_t longer = std::max(picture.size(2), picture.size(3));
-  const int64_t shorter = std::min(picture.size(2), picture.size(3));
-  if (longer > 6 * shorter) {
-    throw std::runtime_error("expected a picture with sides of at most 6 : 1");
-  }
   if (longer > widest) {
     return at::adaptive_avg_pool2d(
         picture, {picture.size(2) * widest / longer, picture.size(3) * widest / longer});

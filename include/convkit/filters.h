@@ -67,8 +67,10 @@ CONVKIT_API torch::Tensor gabor_kernel(const Gabor& gabor);
 /// says what lies outside the image, by the names of torch::nn::functional::pad.
 ///
 /// Shape:   x [N, C, H, W] -> [N, C, H, W]
-/// Throws:  c10::ValueError for another rank of x or the kernel.
-/// Source:  kornia.filters.filter2d
+/// Throws:  c10::ValueError for another rank of x or the kernel, an empty kernel, and an x that is
+///          not floating point; c10::Error where a reflection or a circle is longer than the image.
+/// Source:  kornia.filters.filter2d with padding="same"
+/// Differs: kornia converts integers to float32, and takes a kernel for each image.
 CONVKIT_API torch::Tensor filter2d(
     const torch::Tensor& x, const torch::Tensor& kernel,
     torch::nn::functional::PadFuncOptions::mode_t border = torch::kReflect);
@@ -89,7 +91,7 @@ struct CONVKIT_API BlurPool2dOptions {
 ///
 /// Shape:   x [N, C, H, W] -> y [N, C, H', W'], H' = floor((H + 2 p - filt_size) / stride) + 1,
 ///          p = floor((stride + filt_size - 2) / 2)
-/// Keys:    none: `filt` is a non-persistent buffer
+/// Keys:    none: `filt` is a non-persistent buffer (torch::save, which knows none, writes it)
 /// Throws:  c10::ValueError for channels or a stride below 1 or above int32, a filt_size below 2 or
 ///          above 64, and for an input of another rank, channel count, type or device.
 /// Source:  timm.layers.BlurPool2d; https://arxiv.org/abs/1904.11486

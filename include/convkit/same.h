@@ -62,13 +62,15 @@ struct CONVKIT_API MaxPool2dSameOptions {
   TORCH_ARG(torch::ExpandingArray<2>, dilation) = 1;
 };
 
-/// y = max_pool2d(pad_same(x)), padded with -inf, which never is a maximum.
+/// y = max_pool2d(pad_same(x)), padded with -inf, which is the maximum only where a dilated window
+/// sees nothing but padding.
 ///
 /// Shape:   x [N, C, H, W] or without N -> y [N, C, ceil(H / stride), ceil(W / stride)]
 /// Keys:    none
 /// Throws:  c10::ValueError for a kernel_size, stride or dilation below 1 or above int32, and for
 ///          an input of another rank.
 /// Source:  timm.layers.pool2d_same.MaxPool2dSame
+/// Differs: no ceil_mode, which SAME leaves nothing to do.
 class CONVKIT_API MaxPool2dSameImpl : public Block<MaxPool2dSameImpl> {
  public:
   explicit MaxPool2dSameImpl(MaxPool2dSameOptions options);
@@ -99,7 +101,8 @@ struct CONVKIT_API AvgPool2dSameOptions {
 /// Throws:  c10::ValueError for a kernel_size or stride below 1 or above int32, and for an input of
 ///          another rank.
 /// Source:  timm.layers.pool2d_same.AvgPool2dSame
-/// Differs: Keras leaves the padding out of the average: its borders are larger.
+/// Differs: no ceil_mode and count_include_pad, which SAME leaves nothing to do. Keras leaves the
+///          padding out of the average: its borders are larger.
 class CONVKIT_API AvgPool2dSameImpl : public Block<AvgPool2dSameImpl> {
  public:
   explicit AvgPool2dSameImpl(AvgPool2dSameOptions options);

@@ -16,7 +16,7 @@ namespace convkit {
 using StateDict = torch::OrderedDict<std::string, torch::Tensor>;
 
 /// The parameters and persistent buffers of a module and its children, under Python's keys and in
-/// Python's order: those of a module before those of its children. The tensors are the module's own,
+/// Python's order: those of a module before those of its children. The tensors are the module's,
 /// detached: writing to them changes the module.
 ///
 /// Source:  torch.nn.Module.state_dict

@@ -66,8 +66,9 @@ CONVKIT_MODULE(Upsampler);
 /// addition or concatenation with a larger map.
 ///
 /// Shape:   x [N, C, H, W], reference [..., H', W'] -> [N, C, H', W']
-/// Throws:  c10::ValueError for another rank, an empty x, and for the modes that need a
-/// convolution. Source:  torch.nn.functional.interpolate(x, size=reference.shape[-2:], mode=mode)
+/// Throws:  c10::ValueError for another rank, a height or width of 0, and for the modes that need a
+///          convolution.
+/// Source:  torch.nn.functional.interpolate(x, size=reference.shape[-2:], mode=mode)
 CONVKIT_API torch::Tensor upsample_like(const torch::Tensor& x, const torch::Tensor& reference,
                                         UpsampleMode mode = UpsampleMode::kNearest);
 
