@@ -97,8 +97,8 @@ class Medians : public benchmark::ConsoleReporter {
 int main(int argc, char** argv) {
   // Interleaved, since the machine's speed changes from one second to the next.
   std::vector<std::string> arguments = {
-      argv[0], "--benchmark_enable_random_interleaving=true", "--benchmark_repetitions=31",
-      "--benchmark_report_aggregates_only=true", "--benchmark_min_time=0.02"};
+      argv[0], "--benchmark_enable_random_interleaving=true", "--benchmark_repetitions=151",
+      "--benchmark_report_aggregates_only=true", "--benchmark_min_time=0.01"};
   arguments.insert(arguments.end(), argv + 1, argv + argc);
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
