@@ -285,7 +285,7 @@ function(convkit_debian package debian_packages result)
   if(debian AND EXISTS ${keyring})
     set(signed_by "[signed-by=${keyring}]")
   endif()
-  # The releases themselves, "bookworm" or "stable"; not "bookworm-updates", nor other vendors' names.
+  # The releases themselves, "bookworm" or "stable"; not "bookworm-updates".
   string(REGEX MATCHALL "Packages [^ ]+ [a-z]+ [a-z]+" targets "${targets}")
   list(REMOVE_DUPLICATES targets)
   set(backports "")

@@ -17,7 +17,8 @@ namespace {
 const char* mode_name(UpsampleMode mode) {
   constexpr std::array names{"transposed", "nearest", "nearest-exact",
                              "bilinear",   "bicubic", "pixel-shuffle"};
-  return names.at(static_cast<std::size_t>(mode));
+  const auto index = static_cast<std::size_t>(mode);
+  return index < names.size() ? names[index] : "an unknown mode";
 }
 
 /// `scale`, where it is known, goes to the kernels as Python passes it: they need not divide.

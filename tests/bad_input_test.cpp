@@ -338,6 +338,9 @@ TEST_CASE("bad inputs are refused by what was expected and what came", "[errors]
        "Conv2d, got an undefined tensor"},
       {"upsample_like undefined", [&] { return upsample_like(image(), undefined); },
        "upsample_like: expected a reference [..., H, W], got an undefined tensor"},
+      {"upsample_like mode",
+       [&] { return upsample_like(image(), image(), static_cast<UpsampleMode>(9)); },
+       "upsample_like: expected a mode that interpolates, got an unknown mode"},
       {"upsample_like no width", [&] { return upsample_like(ones({1, 3, 8, 0}), image()); },
        "upsample_like: expected a height and width >= 1, got [1, 3, 8, 0]"},
   });
