@@ -4,7 +4,7 @@
 #
 #   Torch          a prefix you give, the active Python's torch, the CPU wheel
 #   fmt            installed, or LibTorch's own copy of its headers
-#   CLI11, Stb, benchmark
+#   nlohmann_json, CLI11, Stb, benchmark
 #                  installed, or unpacked from the machine's Debian mirror
 #   Catch2         the same, or built from its source
 #   ParityPython   a Python that imports the LibTorch in use and the packages of tests/parity
@@ -19,7 +19,7 @@ set(CONVKIT_CATCH2_COMMIT fa43b77429ba76c462b1898d6cd2f2d7a9416b14)  # v3.7.1
 
 # A macro, since what find_package() sets has to reach the caller's scope.
 macro(convkit_provide method package)
-  if("${package}" MATCHES "^(Torch|fmt|CLI11|Stb|Catch2|benchmark|ParityPython)$")
+  if("${package}" MATCHES "^(Torch|fmt|nlohmann_json|CLI11|Stb|Catch2|benchmark|ParityPython)$")
     set(convkit_${package}_arguments ${ARGN})
     list(REMOVE_ITEM convkit_${package}_arguments REQUIRED)
     if(COMMAND convkit_before_${package})
@@ -51,6 +51,8 @@ function(convkit_give_up package tried)
   set(install_Torch "install PyTorch, or pass -D CMAKE_PREFIX_PATH=<a LibTorch 2.11 or newer>")
   set(install_fmt "install fmt (Debian: libfmt-dev), or pass -D fmt_DIR=<its CMake folder>")
   set(install_CLI11 "install CLI11 (Debian: libcli11-dev), or pass -D CLI11_DIR=<its CMake folder>")
+  set(install_nlohmann_json "install nlohmann-json 3.11 (Debian: nlohmann-json3-dev), or pass -D \
+nlohmann_json_DIR=<its CMake folder>")
   set(install_benchmark "install Google Benchmark (Debian: libbenchmark-dev), or pass -D \
 benchmark_DIR=<its CMake folder>")
   set(install_Stb "install stb (Debian: libstb-dev), or pass -D Stb_INCLUDE_DIR=<its folder>")
@@ -221,6 +223,14 @@ function(convkit_fetch_CLI11)
     convkit_give_up(CLI11 "libcli11-dev from the machine's Debian mirror")
   endif()
   set(CLI11_ROOT "${CONVKIT_DEPS}/CLI11/usr" CACHE PATH "Where CLI11 was fetched to" FORCE)
+endfunction()
+
+function(convkit_fetch_nlohmann_json)
+  convkit_debian(nlohmann_json nlohmann-json3-dev code)
+  if(NOT code EQUAL 0)
+    convkit_give_up(nlohmann_json "nlohmann-json3-dev from the machine's Debian mirror")
+  endif()
+  set(nlohmann_json_ROOT "${CONVKIT_DEPS}/nlohmann_json/usr" CACHE PATH "Where nlohmann-json was fetched to" FORCE)
 endfunction()
 
 function(convkit_fetch_benchmark)

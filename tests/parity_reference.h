@@ -1,16 +1,18 @@
 #pragma once
 
+#include <convkit/checkpoint.h>
+
 #include "support.h"
 
 #include <torch/expanding_array.h>
 #include <torch/nn/functional/padding.h>
 #include <torch/nn/options/conv.h>
-#include <torch/serialize.h>
 #include <torch/version.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -22,41 +24,38 @@ using Tensors = std::vector<torch::Tensor>;
 /// A dict of the file: the options and results of one module, or of one call of a function.
 class Case {
  public:
-  explicit Case(const c10::IValue& dict) : dict_(dict.toGenericDict()) {}
+  Case(nlohmann::json dict, std::shared_ptr<const convkit::StateDict> tensors)
+      : dict_(std::move(dict)), tensors_(std::move(tensors)) {}
 
   bool has(const char* key) const { return dict_.contains(key); }
-  std::string text(const char* key) const { return dict_.at(key).toStringRef(); }
-  int64_t number(const char* key) const { return dict_.at(key).toInt(); }
-  bool flag(const char* key) const { return dict_.at(key).toBool(); }
-  torch::Tensor tensor(const char* key) const { return dict_.at(key).toTensor(); }
+  std::string text(const char* key) const { return dict_.at(key); }
+  int64_t number(const char* key) const { return dict_.at(key); }
+  bool flag(const char* key) const { return dict_.at(key); }
+  torch::Tensor tensor(const char* key) const { return aligned(text(key)); }
   Tensors tensors(const char* key) const {
     Tensors result;
-    for (const c10::IValue& value : dict_.at(key).toListRef()) result.push_back(value.toTensor());
+    for (const std::string& name : texts(key)) result.push_back(aligned(name));
     return result;
   }
-  std::vector<std::string> texts(const char* key) const {
-    std::vector<std::string> result;
-    for (const c10::IValue& value : dict_.at(key).toListRef()) {
-      result.push_back(value.toStringRef());
-    }
-    return result;
-  }
+  std::vector<std::string> texts(const char* key) const { return dict_.at(key); }
 
   bool has_option(const char* name) const { return options().contains(name); }
-  std::string word(const char* option) const { return options().at(option).toStringRef(); }
-  int64_t option(const char* name) const { return first(name).toInt(); }
-  double real(const char* name) const { return first(name).toDouble(); }
+  std::string word(const char* option) const { return options().at(option); }
+  bool boolean(const char* option) const { return options().at(option); }
+  int64_t option(const char* name) const { return options().at(name); }
+  double real(const char* name) const { return options().at(name); }
   torch::ExpandingArray<2> pair(const char* name) const {
-    const auto values = options().at(name).toListRef();
-    return {values.front().toInt(), values.back().toInt()};
+    const nlohmann::json& value = options().at(name);
+    const bool one = !value.is_array();
+    return {(one ? value : value.at(0)).get<int64_t>(), (one ? value : value.at(1)).get<int64_t>()};
   }
   torch::ExpandingArray<2, double> real_pair(const char* name) const {
-    const auto values = options().at(name).toListRef();
-    return {values.front().toDouble(), values.back().toDouble()};
+    const nlohmann::json& value = options().at(name);
+    return {value.at(0).get<double>(), value.at(1).get<double>()};
   }
   /// Python's padding: numbers, "same" or "valid".
   torch::nn::Conv2dOptions::padding_t padding() const {
-    if (!options().at("padding").isString()) return pair("padding");
+    if (!options().at("padding").is_string()) return pair("padding");
     if (word("padding") == "same") return torch::kSame;
     return torch::kValid;
   }
@@ -70,24 +69,32 @@ class Case {
   }
 
  private:
-  c10::impl::GenericDict options() const { return dict_.at("options").toGenericDict(); }
-  c10::IValue first(const char* name) const { return options().at(name).toListRef().front(); }
+  /// A copy, at a multiple of 64 bytes as Python's was when the kernels read it: from other
+  /// addresses matrix products sum in another order.
+  torch::Tensor aligned(const std::string& name) const { return (*tensors_)[name].clone(); }
+  const nlohmann::json& options() const { return dict_.at("options"); }
 
-  c10::impl::GenericDict dict_;
+  nlohmann::json dict_;
+  std::shared_ptr<const convkit::StateDict> tensors_;
 };
 
-/// The entries under `key`. Skips the test where there is no file.
+/// The folder of Python's files. Skips the test where there is none.
+inline std::filesystem::path folder() {
+  const char* path = std::getenv("CONVKIT_PARITY");
+  if (path == nullptr) SKIP("no reference values: no Python has the LibTorch in use");
+  return path;
+}
+
+/// The entries under `key`.
 inline std::vector<Case> read(const char* key) {
-  const char* path = std::getenv("CONVKIT_PARITY_REFERENCE");
-  std::ifstream file(path == nullptr ? "" : path, std::ios::binary);
-  if (!file) SKIP("no reference values: no Python has the LibTorch in use");
-  const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
-  const auto reference = torch::pickle_load(bytes).toGenericDict();
-  const std::string version = reference.at("torch").toStringRef();
+  convkit::Checkpoint file = convkit::load_checkpoint(folder() / "reference.safetensors");
+  const auto reference = nlohmann::json::parse(file.metadata.at("reference"));
+  const std::string version = reference.at("torch");
   INFO("Python's torch " << version << ", LibTorch " << TORCH_VERSION);
   REQUIRE(version.starts_with(TORCH_VERSION));
+  const auto tensors = std::make_shared<const convkit::StateDict>(std::move(file.state));
   std::vector<Case> cases;
-  for (const c10::IValue& value : reference.at(key).toListRef()) cases.emplace_back(value);
+  for (const nlohmann::json& dict : reference.at(key)) cases.emplace_back(dict, tensors);
   return cases;
 }
 

@@ -32,10 +32,8 @@ SeparableConv2d separable_conv2d(const Case& given) {
   if (given.has_option("dilation")) options.dilation(given.pair("dilation"));
   if (given.has_option("depth_multiplier"))
     options.depth_multiplier(given.option("depth_multiplier"));
-  if (given.has_option("depthwise_bias"))
-    options.depthwise_bias(given.option("depthwise_bias") != 0);
-  if (given.has_option("pointwise_bias"))
-    options.pointwise_bias(given.option("pointwise_bias") != 0);
+  if (given.has_option("depthwise_bias")) options.depthwise_bias(given.boolean("depthwise_bias"));
+  if (given.has_option("pointwise_bias")) options.pointwise_bias(given.boolean("pointwise_bias"));
   return SeparableConv2d(options);
 }
 
@@ -55,7 +53,7 @@ Upsampler upsampler(const Case& given) {
   UpsamplerOptions options(given.option("in_channels"), given.option("out_channels"));
   if (given.has_option("scale_factor")) options.scale_factor(given.option("scale_factor"));
   if (given.has_option("mode")) options.mode(upsample_mode(given.word("mode")));
-  if (given.has_option("bias")) options.bias(given.option("bias") != 0);
+  if (given.has_option("bias")) options.bias(given.boolean("bias"));
   return Upsampler(options);
 }
 
@@ -65,7 +63,7 @@ Conv2dSame conv2d_same(const Case& given) {
   if (given.has_option("stride")) options.stride(given.pair("stride"));
   if (given.has_option("dilation")) options.dilation(given.pair("dilation"));
   if (given.has_option("groups")) options.groups(given.option("groups"));
-  if (given.has_option("bias")) options.bias(given.option("bias") != 0);
+  if (given.has_option("bias")) options.bias(given.boolean("bias"));
   if (given.has_option("padding_mode")) {
     const std::string mode = given.word("padding_mode");
     if (mode == "reflect") options.padding_mode(torch::kReflect);
@@ -150,17 +148,22 @@ void check_state(const std::string& what, const torch::nn::Module& module, const
   }
 }
 
+/// The input, in Python's memory format, which the file does not keep.
+torch::Tensor input_of(const Case& given) {
+  const torch::Tensor x = given.tensor("input");
+  return given.flag("channels_last") ? x.contiguous(torch::MemoryFormat::ChannelsLast) : x;
+}
+
 void check_inference(torch::nn::Module& module, const Case& given) {
   const torch::NoGradGuard no_grad;
   module.eval();
   check_alive("eval output", given.tensor("eval_output"));
-  check_equal("eval output", forward_child(module, given.tensor("input")),
-              given.tensor("eval_output"));
+  check_equal("eval output", forward_child(module, input_of(given)), given.tensor("eval_output"));
 }
 
 void check_training_step(torch::nn::Module& module, const Case& given) {
   module.train();
-  const torch::Tensor x = given.tensor("input").detach().requires_grad_();
+  const torch::Tensor x = input_of(given).detach().requires_grad_();
   const torch::Tensor y = forward_child(module, x);
   check_alive("train output", given.tensor("train_output"));
   check_equal("train output", y, given.tensor("train_output"));
@@ -180,7 +183,7 @@ void check_training_step(torch::nn::Module& module, const Case& given) {
 
 void check_sgd(torch::nn::Module& module, const Case& given) {
   torch::optim::SGD optimizer(module.parameters(), torch::optim::SGDOptions(0.1).momentum(0.9));
-  const torch::Tensor x = given.tensor("input");
+  const torch::Tensor x = input_of(given);
   for (int step = 0; step < 5; ++step) {
     optimizer.zero_grad();
     (forward_child(module, x) * given.tensor("gradient")).mean().backward();
@@ -194,6 +197,10 @@ void check_case(const Case& given) {
   const auto module = makers().at(given.text("module"))(given);
   REQUIRE(support::keys(*module) == given.texts("keys"));
   check_state("initial", *module, given, "initial");
+  // tests/parity/back.py loads it into Python's class.
+  save_checkpoint(
+      parity::folder() / "back" / (std::to_string(given.number("seed")) + ".safetensors"),
+      state_dict(*module));
   module->to(dtype_of(given.text("dtype")));
   StateDict state;
   const Tensors values = given.tensors("state");

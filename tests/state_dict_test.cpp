@@ -34,13 +34,6 @@ bool all_equal(const std::vector<torch::Tensor>& a, const std::vector<torch::Ten
                     [](const auto& x, const auto& y) { return torch::equal(x, y); });
 }
 
-/// The list as Python gave it; torch::pickle_load knows no empty one.
-std::vector<std::string> list(const parity::Case& given, const char* key) {
-  auto result = given.texts(key);
-  if (result == std::vector<std::string>{""}) result.clear();
-  return result;
-}
-
 std::map<std::string, std::shared_ptr<nn::Module>> torch_modules() {
   using torch::nn::BatchNorm2dOptions;
   using torch::nn::InstanceNorm2dOptions;
@@ -79,7 +72,7 @@ TEST_CASE("state_dict() gives Python's keys in Python's order, for torch::nn's m
   CHECK(cases.size() == modules.size());
   for (const parity::Case& given : cases) {
     INFO(given.text("name"));
-    CHECK(state_dict(*modules.at(given.text("name"))).keys() == list(given, "keys"));
+    CHECK(state_dict(*modules.at(given.text("name"))).keys() == given.texts("keys"));
   }
 }
 
@@ -90,7 +83,7 @@ TEST_CASE("load_state_dict() does and says what Python's does", "[state_dict][pa
   for (const parity::Case& given : cases) {
     INFO(given.text("name"));
     StateDict state;
-    const auto keys = list(given, "keys");
+    const auto keys = given.texts("keys");
     const auto tensors = given.tensors("tensors");
     for (std::size_t i = 0; i < keys.size(); ++i) state.insert(keys[i], tensors[i]);
 
@@ -102,8 +95,8 @@ TEST_CASE("load_state_dict() does and says what Python's does", "[state_dict][pa
         [&] { result = load_state_dict(*net, state, {.strict = given.flag("strict")}); });
     if (given.text("error").empty()) {
       CHECK(error == "no error");
-      CHECK(result.missing_keys == list(given, "missing"));
-      CHECK(result.unexpected_keys == list(given, "unexpected"));
+      CHECK(result.missing_keys == given.texts("missing"));
+      CHECK(result.unexpected_keys == given.texts("unexpected"));
       CHECK(all_equal(copies(*net), given.tensors("after")));
       CHECK_FALSE(all_equal(copies(*net), before));
     } else {

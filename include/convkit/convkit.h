@@ -14,4 +14,5 @@
 #include <convkit/separable.h>
 #include <convkit/upsample.h>
 #include <convkit/state_dict.h>
+#include <convkit/checkpoint.h>
 // clang-format on

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# run.sh BUILD TORCH: BUILD is a built static convkit, TORCH LibTorch's prefix. Installs it, builds the
-# consumers of this folder against the static and a shared library, and as a part of their project.
+# run.sh BUILD TORCH JSON: BUILD is a built static convkit, TORCH LibTorch's prefix, JSON the CMake
+# folder of nlohmann-json. Installs it, builds the consumers of this folder against the static and a shared
+# library, and as a part of their project.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 torch=$2
+json=$3  # to build the library, not to use it
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $1"; exit 1; }
 
 quietly() { "$@" > "$work/log" 2>&1 || { cat "$work/log"; fail "$*"; }; }
 
-consume() {  # name, project, prefixes
+consume() {  # name, project, prefixes, more arguments
   quietly cmake -S "$here/$2" -B "$work/$1" -G Ninja -D CMAKE_BUILD_TYPE=Release \
-    -D CMAKE_PREFIX_PATH="$3"
+    -D CMAKE_PREFIX_PATH="$3" "${@:4}"
   quietly cmake --build "$work/$1"
   [ "$("$work/$1/consumer")" = "ConvBlock: expected stride >= 1, got 0" ] || fail "$1 fails"
   echo "$1: links, runs, catches the library's error"
@@ -24,7 +26,7 @@ consume "static library" find_package "$work/static;$torch"
 
 quietly cmake -S "$here/../.." -B "$work/shared-build" -G Ninja -D CMAKE_BUILD_TYPE=Release \
   -D BUILD_SHARED_LIBS=ON -D CONVKIT_BUILD_APPS=OFF -D BUILD_TESTING=OFF \
-  -D CMAKE_PREFIX_PATH="$torch"
+  -D CMAKE_PREFIX_PATH="$torch" -D nlohmann_json_DIR="$json"
 quietly cmake --build "$work/shared-build"
 quietly cmake --install "$work/shared-build" --prefix "$work/shared"
 consume "shared library" find_package "$work/shared;$torch"
@@ -51,4 +53,4 @@ grep -qE 'built with LibTorch [0-9.]+, but this project.s is 2\.99\.1' "$work/me
   { cat "$work/refused.log"; fail "no word of the versions"; }
 echo "another LibTorch: refused, with both versions"
 
-consume "part of a project" add_subdirectory "$torch"
+consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json"

@@ -1,14 +1,16 @@
 """Runs every parity case in Python and writes what it gave: generate.py FILE
 
-One process, one thread. FILE is a zip file of torch.save with a plain dict, read by
-torch::pickle_load, a list of dicts for each kind of test: "cases" (see record()), "calls" (functions.py),
-"loads" and "keys" (loads.py).
+One process, one thread. FILE is a .safetensors file, whose metadata "reference" is JSON: a list of
+dicts for each kind of test, "cases" (see record()), "calls" (functions.py), "loads" and "keys" (loads.py).
+A tensor stands in it as the name under which the file has it.
 """
 
+import json
 import os
 import sys
 
 import torch
+from safetensors.torch import save_file
 
 import modules
 from cases import cases
@@ -47,7 +49,7 @@ def record(case, seed):
     module = getattr(modules, case.module)(**case.options)
     result = {
         "name": case.name, "module": case.module, "seed": seed, "dtype": case.dtype,
-        "options": {key: as_written(value) for key, value in case.options.items()},
+        "channels_last": case.channels_last, "options": case.options,
         "keys": list(module.state_dict().keys()),
         "initial": tensors(module),
     }
@@ -86,24 +88,28 @@ def record(case, seed):
     return result
 
 
-def as_written(option):
-    """An option as torch::pickle_load takes it: a string, or a list of numbers of one type."""
-    if isinstance(option, str):
-        return option
-    numbers = option if isinstance(option, (list, tuple)) else [option]
-    return [number if isinstance(number, float) else int(number) for number in numbers]
+def without_tensors(value, path, tensors):
+    """`value` with names in place of its tensors, which `tensors` gets, contiguous."""
+    if isinstance(value, torch.Tensor):
+        tensors[path] = value.detach().clone(memory_format=torch.contiguous_format)
+        return path
+    if isinstance(value, dict):
+        return {key: without_tensors(inner, f"{path}/{key}", tensors) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_tensors(inner, f"{path}/{i}", tensors) for i, inner in enumerate(value)]
+    return value
 
 
 def main():
     torch.set_num_threads(1)
     recorded = [record(case, seed) for seed, case in enumerate(cases())]
     called = list(calls(photo(torch.float32)))
-    for call in called:
-        call["options"] = {key: as_written(value) for key, value in call["options"].items()}
     file = sys.argv[1]
     written = {"torch": str(torch.__version__), "cases": recorded, "calls": called,
                "loads": list(loads()), "keys": list(keys())}
-    torch.save(written, file + ".partial")
+    tensors = {}
+    reference = json.dumps(without_tensors(written, "", tensors))
+    save_file(tensors, file + ".partial", {"reference": reference})
     os.replace(file + ".partial", file)
     print(f"{len(recorded)} cases and {len(called)} calls by torch {torch.__version__} in {file}")
 

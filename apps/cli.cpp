@@ -1,0 +1,46 @@
+#include "cli.h"
+
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace cli {
+
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
+  try {
+    app.parse(argc, argv);
+    const int code = body();
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    fmt::print(stderr, "{}: cannot write to the standard output\n", app.get_name());
+  } catch (const CLI::ParseError& error) {
+    const bool help = app.exit(error) == 0;
+    return help ? 0 : 2;
+  } catch (const c10::Error& error) {
+    fmt::print(stderr, "{}: {}\n", app.get_name(), error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}: {}\n", app.get_name(), error.what());
+  }
+  return 2;
+}
+
+std::string with_commas(int64_t number) {
+  if (number < 1000) return std::to_string(number);
+  return with_commas(number / 1000) + fmt::format(",{:03}", number % 1000);
+}
+
+std::string printable(const std::string& text) {
+  const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
+  // U+0080 to U+00BF; U+2000 to U+207F, with line ends and changes of direction.
+  const bool unicode_control = text.find('\xc2') != std::string::npos ||
+                               text.find("\xe2\x80") != std::string::npos ||
+                               text.find("\xe2\x81") != std::string::npos;
+  const bool blank = text.empty() || text.front() == ' ' || text.back() == ' ';
+  if (!blank && !unicode_control && std::none_of(text.begin(), text.end(), is_control)) return text;
+  return nlohmann::json(text).dump(-1, ' ', /*ensure_ascii=*/true,
+                                   nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace cli

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+/// What all apps share: the command line, errors, numbers as people read them.
+namespace cli {
+
+/// Parses the command line, runs `body`, and returns the exit code: `body`'s, 0 after --help, or 2
+/// for a wrong command line, a bad file or another error, which it says on the standard error.
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+
+/// 73856 -> "73,856".
+std::string with_commas(int64_t number);
+
+/// A text of a file as a terminal may show it: with quotes and escapes where it has control
+/// characters, else as it is.
+std::string printable(const std::string& text);
+
+}  // namespace cli

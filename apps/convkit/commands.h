@@ -1,0 +1,18 @@
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+/// The commands of the tool. Each adds its own options; parsing the one that was asked for sets
+/// `chosen`, which returns the exit code.
+namespace tool {
+
+using Command = std::function<int()>;
+
+void add_inspect(CLI::App& app, Command& chosen);
+void add_convert(CLI::App& app, Command& chosen);
+
+}  // namespace tool

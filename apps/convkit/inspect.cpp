@@ -1,0 +1,104 @@
+// convkit inspect FILE: what a checkpoint holds.
+#include "../cli.h"
+#include "commands.h"
+
+#include <convkit/checkpoint.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace tool {
+namespace {
+
+using convkit::Checkpoint;
+using convkit::StateDict;
+using nlohmann::ordered_json;
+
+std::string dtype(const torch::Tensor& tensor) {
+  return std::string(c10::getDtypeNames(tensor.scalar_type()).first);
+}
+
+struct Totals {
+  explicit Totals(const StateDict& state) : tensors(static_cast<int64_t>(state.size())) {
+    for (const auto& entry : state) {
+      elements += entry.value().numel();
+      bytes += static_cast<int64_t>(entry.value().nbytes());
+    }
+  }
+  int64_t tensors;
+  int64_t elements = 0;
+  int64_t bytes = 0;
+};
+
+void print_json(const std::string& file, const Checkpoint& checkpoint) {
+  const Totals totals(checkpoint.state);
+  ordered_json result = {{"file", file},
+                         {"tensors", ordered_json::array()},
+                         {"elements", totals.elements},
+                         {"bytes", totals.bytes},
+                         {"metadata", checkpoint.metadata}};
+  for (const auto& entry : checkpoint.state) {
+    const torch::Tensor& tensor = entry.value();
+    result["tensors"].push_back({{"name", entry.key()},
+                                 {"dtype", dtype(tensor)},
+                                 {"shape", tensor.sizes().vec()},
+                                 {"bytes", tensor.nbytes()}});
+  }
+  fmt::print("{}\n", result.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+}
+
+void print_text(const Checkpoint& checkpoint) {
+  // A few long names do not move the columns of all others.
+  constexpr std::size_t kWidest = 60;
+  std::size_t name_width = 4;
+  std::size_t shape_width = 5;
+  for (const auto& entry : checkpoint.state) {
+    name_width = std::max(name_width, std::min(cli::printable(entry.key()).size(), kWidest));
+    shape_width = std::max(shape_width, std::min(c10::str(entry.value().sizes()).size(), kWidest));
+  }
+  if (!checkpoint.state.is_empty()) {
+    fmt::print("{:{}}  {:9}  {:{}}  {:>13}\n", "name", name_width, "dtype", "shape", shape_width,
+               "bytes");
+  }
+  for (const auto& entry : checkpoint.state) {
+    const torch::Tensor& tensor = entry.value();
+    fmt::print("{:{}}  {:9}  {:{}}  {:>13}\n", cli::printable(entry.key()), name_width,
+               dtype(tensor), c10::str(tensor.sizes()), shape_width,
+               cli::with_commas(static_cast<int64_t>(tensor.nbytes())));
+  }
+  const Totals totals(checkpoint.state);
+  fmt::print("{}{} tensors, {} elements, {} bytes\n", checkpoint.state.is_empty() ? "" : "\n",
+             cli::with_commas(totals.tensors), cli::with_commas(totals.elements),
+             cli::with_commas(totals.bytes));
+  if (!checkpoint.metadata.empty()) fmt::print("\nmetadata\n");
+  for (const auto& [key, value] : checkpoint.metadata) {
+    fmt::print("  {}: {}\n", cli::printable(key), cli::printable(value));
+  }
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Command& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "inspect", "Print the tensors of a checkpoint (name, dtype, shape, bytes) and its metadata");
+  command->footer("convkit inspect weights.safetensors");
+  const auto file = std::make_shared<std::string>();
+  const auto json = std::make_shared<bool>(false);
+  command->add_option("FILE", *file, "The checkpoint")->required();
+  command->add_flag("--json", *json, "Print JSON");
+  command->callback([=, &chosen] {
+    chosen = [=] {
+      const Checkpoint checkpoint = convkit::load_checkpoint(*file);
+      if (*json) {
+        print_json(*file, checkpoint);
+      } else {
+        print_text(checkpoint);
+      }
+      return 0;
+    };
+  });
+}
+
+}  // namespace tool

@@ -1,0 +1,30 @@
+// The command-line tool: looks into checkpoints and converts them.
+#include "../cli.h"
+#include "commands.h"
+
+namespace {
+
+/// A help that leads with an example: CLI11's footer, at the top.
+class ExampleFirst : public CLI::Formatter {
+ public:
+  std::string make_description(const CLI::App* app) const override {
+    return "Example: " + app->get_footer() + "\n\n" + Formatter::make_description(app) + "\n";
+  }
+  std::string make_footer(const CLI::App*) const override { return ""; }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Looks into checkpoints of PyTorch and converts them. Results go to the standard output, "
+      "messages to the\nstandard error. Exit code: 0, or 2 for a wrong command line or a bad file.",
+      "convkit");
+  app.footer("convkit inspect weights.safetensors");
+  app.formatter(std::make_shared<ExampleFirst>());
+  app.require_subcommand(1);
+  tool::Command chosen;
+  tool::add_inspect(app, chosen);
+  tool::add_convert(app, chosen);
+  return cli::run(app, argc, argv, [&] { return chosen(); });
+}

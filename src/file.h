@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+/// Files that are read as they lie on the disk, and written whole or not at all.
+namespace convkit::detail {
+
+/// A file's bytes, mapped. They can be written to, which changes neither the file nor another map.
+class MappedFile {
+ public:
+  /// Throws c10::Error where there is no such file, or it is not a regular one.
+  static std::shared_ptr<const MappedFile> open(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  char* data() const { return data_; }
+  uint64_t size() const { return size_; }
+  std::string_view bytes() const { return {data_, static_cast<std::size_t>(size_)}; }
+
+ private:
+  MappedFile(std::string path, char* data, uint64_t size)
+      : path_(std::move(path)), data_(data), size_(size) {}
+
+  std::string path_;
+  char* data_;
+  uint64_t size_;
+};
+
+/// A new file beside `path`, which takes its place at commit(), and vanishes without.
+class NewFile {
+ public:
+  /// Throws c10::Error where `path` cannot be written, or is there and not a regular file.
+  explicit NewFile(const std::string& path);
+  ~NewFile();
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+
+  void write(const void* data, uint64_t size);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const char* what) const;
+
+  std::string path_;     // symbolic links followed
+  std::string partial_;  // empty once renamed
+  int descriptor_;
+};
+
+/// Text of a file as an error may show it: quoted, control characters escaped, cut.
+std::string shown(std::string_view text);
+
+}  // namespace convkit::detail

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <convkit/checkpoint.h>
+
+#include "file.h"
+
+/// The format .safetensors: 8 bytes with the length of a header in JSON, the header, the tensors.
+namespace convkit::detail {
+
+Checkpoint read_safetensors(const std::shared_ptr<const MappedFile>& file);
+
+/// `state` has no shared tensors, or they may be copied.
+void write_safetensors(const std::string& path, const StateDict& state,
+                       const std::map<std::string, std::string>& metadata);
+
+}  // namespace convkit::detail
