@@ -1,7 +1,7 @@
 #include <convkit/checkpoint.h>
 
 #include "file.h"
-#include "safetensors.h"
+#include "formats.h"
 
 #include <algorithm>
 #include <cctype>
@@ -122,10 +122,13 @@ std::vector<std::vector<std::string>> shared_tensors(const StateDict& state) {
   return groups;
 }
 
-Checkpoint load_checkpoint(const std::string& path) {
-  const auto file = MappedFile::open(path);
+Checkpoint detail::read_checkpoint(const std::shared_ptr<const MappedFile>& file) {
   refuse_foreign(*file);
-  return detail::read_safetensors(file);
+  return read_safetensors(file);
+}
+
+Checkpoint load_checkpoint(const std::string& path) {
+  return detail::read_checkpoint(MappedFile::open(path));
 }
 
 void save_checkpoint(const std::string& path, const StateDict& state,

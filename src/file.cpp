@@ -44,20 +44,14 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   TORCH_CHECK(S_ISREG(status.st_mode), "load_checkpoint: expected a file, but ", path, " is ",
               S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe");
   const auto size = static_cast<uint64_t>(status.st_size);
-  char* data = nullptr;
-  if (size > 0) {
-    // Without reserving memory for the pages that nobody writes to.
-    void* mapped =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.value, 0);
-    TORCH_CHECK(mapped != MAP_FAILED, "load_checkpoint: cannot map ", path, " of ", size,
-                " bytes: ", reason(errno));
-    data = static_cast<char*>(mapped);
-  }
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, data, size));
-}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (size == 0) return std::make_shared<const MappedFile>(path, nullptr, 0, [] {});
+  // Without reserving memory for the pages that nobody writes to.
+  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+                      file.value, 0);
+  TORCH_CHECK(data != MAP_FAILED, "load_checkpoint: cannot map ", path, " of ", size,
+              " bytes: ", reason(errno));
+  return std::make_shared<const MappedFile>(path, static_cast<char*>(data), size,
+                                            [data, size] { ::munmap(data, size); });
 }
 
 NewFile::NewFile(const std::string& path) {
@@ -85,11 +79,19 @@ NewFile::~NewFile() {
 void NewFile::write(const void* data, uint64_t size) {
   const char* next = static_cast<const char*>(data);
   while (size > 0) {
-    const ssize_t written = ::write(descriptor_, next, std::min<uint64_t>(size, 1 << 30));
+    const ssize_t written = ::write(descriptor_, next, std::min<uint64_t>(size, 64 << 20));
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) fail("write");
     next += written;
     size -= static_cast<uint64_t>(written);
+    size_ += static_cast<uint64_t>(written);
+  }
+  // The disk begins with these while the next are copied, instead of at the flush.
+  constexpr uint64_t kWorthStarting = 8 << 20;
+  if (size_ - started_ >= kWorthStarting) {
+    ::sync_file_range(descriptor_, static_cast<off_t>(started_),
+                      static_cast<off_t>(size_ - started_), SYNC_FILE_RANGE_WRITE);
+    started_ = size_;
   }
 }
 

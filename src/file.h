@@ -2,9 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 /// Files that are read as they lie on the disk, and written whole or not at all.
 namespace convkit::detail {
@@ -14,7 +16,11 @@ class MappedFile {
  public:
   /// Throws c10::Error where there is no such file, or it is not a regular one.
   static std::shared_ptr<const MappedFile> open(const std::string& path);
-  ~MappedFile();
+
+  /// Bytes at `data` that `release` frees.
+  MappedFile(std::string path, char* data, uint64_t size, std::function<void()> release)
+      : path_(std::move(path)), data_(data), size_(size), release_(std::move(release)) {}
+  ~MappedFile() { release_(); }
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
@@ -24,12 +30,10 @@ class MappedFile {
   std::string_view bytes() const { return {data_, static_cast<std::size_t>(size_)}; }
 
  private:
-  MappedFile(std::string path, char* data, uint64_t size)
-      : path_(std::move(path)), data_(data), size_(size) {}
-
   std::string path_;
   char* data_;
   uint64_t size_;
+  std::function<void()> release_;
 };
 
 /// A new file beside `path`, which takes its place at commit(), and vanishes without.
@@ -51,6 +55,8 @@ class NewFile {
   std::string path_;     // symbolic links followed
   std::string partial_;  // empty once renamed
   int descriptor_;
+  uint64_t size_ = 0;
+  uint64_t started_ = 0;  // what the disk has been asked to begin with
 };
 
 /// Text of a file as an error may show it: quoted, control characters escaped, cut.

@@ -1,4 +1,4 @@
-#include "safetensors.h"
+#include "formats.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>

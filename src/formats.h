@@ -4,9 +4,13 @@
 
 #include "file.h"
 
-/// The format .safetensors: 8 bytes with the length of a header in JSON, the header, the tensors.
+/// What a file's bytes hold, and how tensors become a file.
 namespace convkit::detail {
 
+/// Any format, decided by the first bytes.
+Checkpoint read_checkpoint(const std::shared_ptr<const MappedFile>& file);
+
+/// .safetensors: 8 bytes with the length of a header in JSON, the header, the tensors.
 Checkpoint read_safetensors(const std::shared_ptr<const MappedFile>& file);
 
 /// `state` has no shared tensors, or they may be copied.
