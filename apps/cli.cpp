@@ -31,12 +31,18 @@ std::string with_commas(int64_t number) {
   return with_commas(number / 1000) + fmt::format(",{:03}", number % 1000);
 }
 
+std::string counted(int64_t number, const std::string& what) {
+  return with_commas(number) + " " + what + (number == 1 ? "" : "s");
+}
+
 std::string printable(const std::string& text) {
   const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
-  // U+0080 to U+00BF; U+2000 to U+207F, with line ends and changes of direction.
-  const bool unicode_control = text.find('\xc2') != std::string::npos ||
-                               text.find("\xe2\x80") != std::string::npos ||
-                               text.find("\xe2\x81") != std::string::npos;
+  // U+0080 to U+00BF; U+0600 to U+063F; U+2000 to U+207F; U+F000 to U+FFFF; U+E0000 and more: among
+  // them all line ends, changes of direction and characters without a width.
+  const char* const hidden[] = {"\xc2", "\xd8", "\xe2\x80", "\xe2\x81", "\xef", "\xf3"};
+  const bool unicode_control =
+      std::any_of(std::begin(hidden), std::end(hidden),
+                  [&](const char* c) { return text.find(c) != std::string::npos; });
   const bool blank = text.empty() || text.front() == ' ' || text.back() == ' ';
   if (!blank && !unicode_control && std::none_of(text.begin(), text.end(), is_control)) return text;
   return nlohmann::json(text).dump(-1, ' ', /*ensure_ascii=*/true,

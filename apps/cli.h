@@ -16,6 +16,9 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 /// 73856 -> "73,856".
 std::string with_commas(int64_t number);
 
+/// 1, "tensor" -> "1 tensor"; 2 -> "2 tensors".
+std::string counted(int64_t number, const std::string& what);
+
 /// A text of a file as a terminal may show it: with quotes and escapes where it has control
 /// characters, else as it is.
 std::string printable(const std::string& text);

@@ -24,7 +24,7 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return path_; }  // as an error may show it
   char* data() const { return data_; }
   uint64_t size() const { return size_; }
   std::string_view bytes() const { return {data_, static_cast<std::size_t>(size_)}; }
@@ -39,7 +39,8 @@ class MappedFile {
 /// A new file beside `path`, which takes its place at commit(), and vanishes without.
 class NewFile {
  public:
-  /// Throws c10::Error where `path` cannot be written, or is there and not a regular file.
+  /// Throws c10::Error where `path` cannot be written, or is there and not a regular file. What is
+  /// there has to be writable, and gives its mode to the new file; symbolic links are followed.
   explicit NewFile(const std::string& path);
   ~NewFile();
   NewFile(const NewFile&) = delete;
@@ -52,7 +53,7 @@ class NewFile {
  private:
   [[noreturn]] void fail(const char* what) const;
 
-  std::string path_;     // symbolic links followed
+  std::string path_;
   std::string partial_;  // empty once renamed
   int descriptor_;
   uint64_t size_ = 0;
@@ -61,5 +62,11 @@ class NewFile {
 
 /// Text of a file as an error may show it: quoted, control characters escaped, cut.
 std::string shown(std::string_view text);
+
+/// A path as an error may show it: as it is, or like other texts where it has control characters.
+std::string shown_path(const std::string& path);
+
+/// A text as JSON has it. Throws c10::ValueError, which calls it `what`, for one that is not UTF-8.
+std::string json_text(const char* what, const std::string& text);
 
 }  // namespace convkit::detail

@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
-#include <unordered_set>
 
 static_assert(std::endian::native == std::endian::little,
               "the tensors of a file are little-endian");
@@ -51,7 +50,7 @@ constexpr Dtype kDtypes[] = {
 };
 
 constexpr uint64_t kLongestHeader = 100'000'000;
-constexpr std::size_t kDeepest = 128;
+constexpr std::size_t kDeepest = 127;
 // More dimensions than LibTorch's own iterators take.
 constexpr std::size_t kMostDimensions = 64;
 
@@ -79,8 +78,9 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   bool key(std::string& name) override {
     if (ignored_ > 0) return true;
     if (depth_ == 1) {
-      if (!names_.insert(name).second) fail("each name once", "two entries ", shown(name));
       in_metadata_ = name == "__metadata__";
+      if (in_metadata_ && has_metadata_) fail("each name once", "two entries ", shown(name));
+      has_metadata_ |= in_metadata_;
       if (!in_metadata_) entries.push_back({name, {}, {}, {}});
     } else if (in_metadata_) {
       if (metadata.contains(name)) fail("each name once", "two metadata entries ", shown(name));
@@ -109,6 +109,12 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
   bool number_unsigned(number_unsigned_t value) override {
     if (ignored_ == 0 && numbers_ != nullptr) {
+      if (key_ == "shape" && numbers_->size() == kMostDimensions) {
+        fail("at most 64 dimensions", "more for ", shown(entries.back().name));
+      }
+      if (key_ == "data_offsets" && numbers_->size() == 2) {
+        fail("two data_offsets", "more for ", shown(entries.back().name));
+      }
       numbers_->push_back(value);
     } else {
       scalar("a number");
@@ -123,8 +129,8 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   }
   bool boolean(bool) override { return scalar("a boolean"); }
   bool number_integer(number_integer_t) override { return scalar("a negative number"); }
-  bool number_float(number_float_t, const string_t&) override {
-    return scalar("a number like 1.5");
+  bool number_float(number_float_t, const string_t& text) override {
+    return scalar(("the number " + text.substr(0, 40)).c_str());
   }
   bool binary(binary_t&) override { return scalar("binary data"); }
 
@@ -163,7 +169,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
   bool open(char bracket) {
     const char* what = bracket == '{' ? "an object" : "a list";
-    if (depth_ + ignored_ >= kDeepest) fail("at most 128 levels", "more");
+    if (depth_ + ignored_ >= kDeepest) fail("at most 127 levels", "more");
     if (ignored_ > 0 || unknown_field()) {
       ++ignored_;
     } else if (depth_ == 2 && !in_metadata_ && bracket == '[' && key_ != "dtype") {
@@ -180,6 +186,15 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
   bool close() {
     numbers_ = nullptr;
+    if (ignored_ == 0 && depth_ == 2 && !in_metadata_) {
+      const Entry& entry = entries.back();
+      for (const auto& [field, known] : {std::pair("dtype", entry.dtype.has_value()),
+                                         std::pair("shape", entry.shape.has_value()),
+                                         std::pair("data_offsets", entry.offsets.has_value())}) {
+        if (!known) fail(field, "none for ", shown(entry.name));
+      }
+      if (entry.offsets->size() != 2) fail("two data_offsets", "fewer for ", shown(entry.name));
+    }
     if (ignored_ > 0) {
       --ignored_;
     } else {
@@ -189,8 +204,8 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   }
 
   const std::string& path_;
-  std::unordered_set<std::string> names_;
   std::string key_;
+  bool has_metadata_ = false;
   bool in_metadata_ = false;
   std::size_t depth_ = 0;    // 1: the header, 2: an entry, 3: its shape or offsets
   std::size_t ignored_ = 0;  // levels within an unknown field
@@ -214,15 +229,12 @@ class EntryChecker {
   EntryChecker(const std::string& path, const Entry& entry) : path_(path), entry_(entry) {}
 
   Place check(uint64_t begin) const {
-    if (!entry_.dtype) fail("a dtype", "none");
-    if (!entry_.shape) fail("a shape", "none");
-    if (!entry_.offsets) fail("data_offsets", "none");
     const auto& offsets = *entry_.offsets;
-    if (offsets.size() != 2) fail("two data_offsets", offsets.size());
     if (offsets[0] != begin) {
-      fail(c10::str("its bytes to begin at ", begin, ", where the ones before it end"), offsets[0]);
+      fail(c10::str("data_offsets that begin at ", begin, ", where the tensor before it ends"),
+           offsets[0]);
     }
-    if (offsets[1] < offsets[0]) fail("its bytes to end after they begin", listed(offsets));
+    if (offsets[1] < offsets[0]) fail("data_offsets that end after they begin", listed(offsets));
 
     const auto dtype =
         std::find_if(std::begin(kDtypes), std::end(kDtypes),
@@ -241,7 +253,6 @@ class EntryChecker {
   /// Sets the tensor's shape; returns its size in bytes.
   uint64_t check_shape(Place& place) const {
     std::vector<uint64_t> shape = *entry_.shape;
-    if (shape.size() > kMostDimensions) fail("at most 64 dimensions", shape.size());
     if (place.type == ScalarType::Float4_e2m1fn_x2) {  // two numbers a byte, an element of torch's
       if (shape.empty() || shape.back() % 2 != 0)
         fail("an even last dimension for F4", listed(shape));
@@ -262,8 +273,8 @@ class EntryChecker {
 
   template <typename Got>
   [[noreturn]] void fail(const std::string& expected, const Got& got) const {
-    TORCH_CHECK(false, "load_checkpoint: ", path_, ": expected ", expected, " of the tensor ",
-                shown(entry_.name), ", got ", got);
+    TORCH_CHECK(false, "load_checkpoint: ", path_, ": tensor ", shown(entry_.name), ": expected ",
+                expected, ", got ", got);
   }
 
   const std::string& path_;
@@ -284,14 +295,13 @@ HeaderReader read_header(const MappedFile& file, uint64_t length) {
 }
 
 torch::Tensor tensor_at(const std::shared_ptr<const MappedFile>& file, uint64_t offset,
-                        const Place& place) {
+                        const Place& place, const std::string& name) {
   char* data = file->data() + offset;
   const auto options = torch::TensorOptions(place.type);
-  const std::size_t element = c10::elementSize(place.type);
-  if (reinterpret_cast<std::uintptr_t>(data) % element == 0) {
+  if (reinterpret_cast<std::uintptr_t>(data) % c10::elementSize(place.type) == 0) {
     return at::from_blob(data, place.shape, [file](void*) {}, options);
   }
-  torch::Tensor copy = at::empty(place.shape, options);
+  torch::Tensor copy = allocated(*file, name, place.shape, place.type);
   std::copy_n(data, copy.nbytes(), static_cast<char*>(copy.data_ptr()));
   return copy;
 }
@@ -303,29 +313,19 @@ const Dtype* dtype_of(const torch::Tensor& tensor) {
   return found == std::end(kDtypes) ? nullptr : found;
 }
 
-/// A text as the header has it.
-std::string quoted(const std::string& text) {
-  try {
-    return json(text).dump();
-  } catch (const json::type_error&) {
-    TORCH_CHECK_VALUE(false, "save_checkpoint: expected UTF-8, got ", shown(text));
-  }
-}
-
 void check_writable(const StateDict& state) {
   for (const auto& entry : state) {
-    const std::string& name = entry.key();
-    const torch::Tensor& tensor = entry.value();
-    TORCH_CHECK_VALUE(name != "__metadata__",
+    TORCH_CHECK_VALUE(entry.key() != "__metadata__",
                       "save_checkpoint: expected another name than \"__metadata__\", which "
                       "safetensors keeps for itself");
-    TORCH_CHECK_VALUE(tensor.defined() && tensor.layout() == torch::kStrided && !tensor.is_meta(),
-                      "save_checkpoint: expected a dense tensor under ", shown(name), ", got ",
-                      tensor.toString());
-    TORCH_CHECK_VALUE(dtype_of(tensor) != nullptr,
-                      "save_checkpoint: expected a dtype that "
-                      "safetensors has under ",
-                      shown(name), ", got ", tensor.scalar_type());
+    TORCH_CHECK_VALUE(dtype_of(entry.value()) != nullptr,
+                      "save_checkpoint: expected a dtype that safetensors has under ",
+                      shown(entry.key()), ", got ", entry.value().scalar_type());
+    TORCH_CHECK_VALUE(
+        entry.value().scalar_type() != ScalarType::Float4_e2m1fn_x2 || entry.value().dim() > 0,
+        "save_checkpoint: expected at least one dimension, whose pairs float4 packs, "
+        "under ",
+        shown(entry.key()), ", got none");
   }
 }
 
@@ -336,7 +336,7 @@ std::string header_of(const StateDict& state, const std::vector<std::size_t>& or
     header += "\"__metadata__\":{";
     for (const auto& [key, value] : metadata) {
       if (header.back() != '{') header += ',';
-      header += quoted(key) + ":" + quoted(value);
+      header += json_text("metadata", key) + ":" + json_text("metadata", value);
     }
     header += '}';
   }
@@ -345,10 +345,10 @@ std::string header_of(const StateDict& state, const std::vector<std::size_t>& or
     const torch::Tensor& tensor = state[i].value();
     std::vector<int64_t> shape = tensor.sizes().vec();
     const Dtype* dtype = dtype_of(tensor);
-    if (dtype->type == ScalarType::Float4_e2m1fn_x2 && !shape.empty()) shape.back() *= 2;
+    if (dtype->type == ScalarType::Float4_e2m1fn_x2) shape.back() *= 2;
     const uint64_t end = begin + tensor.nbytes();
     if (header.back() != '{') header += ',';
-    header += quoted(state[i].key()) + ":{\"dtype\":\"" + dtype->name +
+    header += json_text("names", state[i].key()) + ":{\"dtype\":\"" + dtype->name +
               "\",\"shape\":" + json(shape).dump() + ",\"data_offsets\":[" + std::to_string(begin) +
               "," + std::to_string(end) + "]}";
     begin = end;
@@ -376,13 +376,10 @@ Checkpoint read_safetensors(const std::shared_ptr<const MappedFile>& file) {
 
   HeaderReader header = read_header(*file, length);
   std::vector<Entry>& entries = header.entries;
-  const auto begin_of = [](const Entry& entry) {
-    const bool known = entry.offsets && entry.offsets->size() == 2;
-    return known ? std::pair((*entry.offsets)[0], (*entry.offsets)[1])
-                 : std::pair<uint64_t, uint64_t>();
-  };
-  std::stable_sort(entries.begin(), entries.end(),
-                   [&](const Entry& a, const Entry& b) { return begin_of(a) < begin_of(b); });
+  const auto offset = [](const Entry& entry, std::size_t i) { return entry.offsets->at(i); };
+  std::stable_sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
+    return std::pair(offset(a, 0), offset(a, 1)) < std::pair(offset(b, 0), offset(b, 1));
+  });
   std::vector<Place> places;
   uint64_t end = 0;
   for (const Entry& entry : entries) {
@@ -393,14 +390,13 @@ Checkpoint read_safetensors(const std::shared_ptr<const MappedFile>& file) {
   TORCH_CHECK(end == bytes, "load_checkpoint: ", path, ": expected ", end,
               " bytes of tensors, as its header says, got ", bytes);
 
-  Checkpoint checkpoint;
-  checkpoint.state.reserve(entries.size());
+  NamedTensors tensors;
+  tensors.reserve(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    checkpoint.state.insert(std::move(entries[i].name),
-                            tensor_at(file, 8 + length + places[i].begin, places[i]));
+    tensors.emplace_back(entries[i].name,
+                         tensor_at(file, 8 + length + places[i].begin, places[i], entries[i].name));
   }
-  checkpoint.metadata = std::move(header.metadata);
-  return checkpoint;
+  return {state_dict_of(path, std::move(tensors)), std::move(header.metadata)};
 }
 
 void write_safetensors(const std::string& path, const StateDict& state,
@@ -424,7 +420,7 @@ void write_safetensors(const std::string& path, const StateDict& state,
   file.write(header);
   for (const std::size_t i : order) {
     const torch::Tensor tensor = state[i].value().cpu().contiguous().resolve_conj().resolve_neg();
-    file.write(tensor.data_ptr(), tensor.nbytes());
+    file.write(tensor.const_data_ptr(), tensor.nbytes());
   }
   file.commit();
 }

@@ -1,6 +1,7 @@
 #include <convkit/state_dict.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace convkit {
@@ -93,6 +94,7 @@ class Matcher {
     torch::Tensor source = *found;
     if (target.dim() == 0 && source.dim() == 1 && source.numel() == 1) source = source[0];
     if (source.sizes() == target.sizes()) {
+      check_copyable(key, source, target);
       copies.emplace_back(target, source);
     } else if (options_.skip_mismatched) {
       result.skipped_keys.push_back(key);
@@ -104,15 +106,54 @@ class Matcher {
     }
   }
 
+  /// So that no copy fails after others were made.
+  void check_copyable(const std::string& key, const torch::Tensor& source,
+                      const torch::Tensor& target) const {
+    const bool dense = !source.is_nested() && source.layout() == target.layout() &&
+                       (!source.is_meta() || target.is_meta()) && !source.is_quantized();
+    TORCH_CHECK_VALUE(dense, "load_state_dict: expected a dense tensor with numbers under \"", key,
+                      "\", got ", source.toString());
+    if (options_.assign) {
+      const bool number = source.is_floating_point() || source.is_complex();
+      TORCH_CHECK_VALUE(number || !target.requires_grad(),
+                        "load_state_dict: expected a floating point or complex tensor for the "
+                        "parameter \"",
+                        key, "\", which requires gradients, got ", source.scalar_type());
+      return;
+    }
+    if (source.scalar_type() == target.scalar_type()) return;
+    try {
+      torch::empty({1}, source.scalar_type()).to(target.scalar_type());
+    } catch (const c10::Error&) {
+      TORCH_CHECK_VALUE(false, "load_state_dict: expected a type that torch converts into ",
+                        target.scalar_type(), " under \"", key, "\", got ", source.scalar_type());
+    }
+  }
+
   const StateDict& state_;
   const LoadStateDictOptions& options_;
 };
+
+/// Copies of the tensors that other targets' memory holds: after .rename a copy may write to the
+/// source of another.
+void separate(std::vector<std::pair<torch::Tensor, torch::Tensor>>& copies) {
+  const auto storage = [](const torch::Tensor& tensor) {
+    return tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
+  };
+  std::set<const void*> targets;
+  for (const auto& [target, source] : copies) targets.insert(storage(target));
+  for (auto& [target, source] : copies) {
+    if (storage(source) != storage(target) && targets.contains(storage(source))) {
+      source = source.clone();
+    }
+  }
+}
 
 StateDict renamed(const StateDict& state, const LoadStateDictOptions& options) {
   StateDict result;
   for (const auto& entry : with_prefix_removed(state, options.prefix)) {
     const std::string key = options.rename ? options.rename(entry.key()) : entry.key();
-    if (key.empty()) continue;
+    if (options.rename && key.empty()) continue;
     TORCH_CHECK_VALUE(!result.contains(key), "load_state_dict: expected different names, but \"",
                       entry.key(), "\" and another key are both renamed to \"", key, "\"");
     result.insert(key, entry.value());
@@ -180,6 +221,7 @@ LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& 
   }
 
   const torch::NoGradGuard no_grad;
+  separate(matcher.copies);
   for (auto [target, source] : matcher.copies) {
     if (options.assign) {
       target.set_data(source.detach());

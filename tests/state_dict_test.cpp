@@ -192,3 +192,47 @@ TEST_CASE("state_dict() leaves out non-persistent buffers and shares the module'
         std::vector<std::string>{"weight", "bias", "running_mean", "running_var",
                                  "num_batches_tracked"});
 }
+
+TEST_CASE("after any error the module is as it was", "[state_dict][errors]") {
+  nn::Linear linear(4, 2);
+  const auto before = copies(*linear);
+  const auto error = [&](const torch::Tensor& bias, const LoadStateDictOptions& options = {}) {
+    return support::error([&] {
+      load_state_dict(*linear, StateDict({{"weight", torch::ones({2, 4})}, {"bias", bias}}),
+                      options);
+    });
+  };
+  CHECK(error(torch::empty({2}, c10::ScalarType::Float4_e2m1fn_x2)) ==
+        "load_state_dict: expected a type that torch converts into Float under \"bias\", got "
+        "Float4_e2m1fn_x2");
+  CHECK(error(torch::ones({2}).to_sparse()) ==
+        "load_state_dict: expected a dense tensor with numbers under \"bias\", got "
+        "SparseCPUFloatType");
+  CHECK(error(torch::empty({2}, torch::kMeta)) ==
+        "load_state_dict: expected a dense tensor with numbers under \"bias\", got "
+        "MetaFloatType");
+  CHECK(error(torch::ones({2}, torch::kLong), {.assign = true}) ==
+        "load_state_dict: expected a floating point or complex tensor for the parameter \"bias\", "
+        "which requires gradients, got Long");
+  CHECK(all_equal(copies(*linear), before));
+}
+
+TEST_CASE("an entry without a name is unexpected, as in Python", "[state_dict]") {
+  nn::Linear linear(4, 2);
+  StateDict state = state_dict(*nn::Linear(4, 2));
+  state.insert("", torch::ones({1}));
+  CHECK_THAT(support::error([&] { load_state_dict(*linear, state); }),
+             Catch::Matchers::ContainsSubstring("Unexpected key(s) in state_dict: \"\". "));
+}
+
+TEST_CASE(".rename may swap a module's own tensors", "[state_dict]") {
+  Sequential net{nn::Linear(2, 2), nn::Linear(2, 2)};
+  const auto before = copies(*net);
+  load_state_dict(*net, state_dict(*net), {.rename = [](const std::string& key) {
+    return (key[0] == '0' ? "1" : "0") + key.substr(1);
+  }});
+  const auto after = copies(*net);
+  CHECK(torch::equal(after[0], before[2]));
+  CHECK(torch::equal(after[2], before[0]));
+  CHECK_FALSE(torch::equal(after[0], before[0]));
+}

@@ -53,25 +53,27 @@ void print_text(const Checkpoint& checkpoint) {
   // A few long names do not move the columns of all others.
   constexpr std::size_t kWidest = 60;
   std::size_t name_width = 4;
+  std::size_t dtype_width = 5;
   std::size_t shape_width = 5;
   for (const auto& entry : checkpoint.state) {
     name_width = std::max(name_width, std::min(cli::printable(entry.key()).size(), kWidest));
+    dtype_width = std::max(dtype_width, dtype(entry.value()).size());
     shape_width = std::max(shape_width, std::min(c10::str(entry.value().sizes()).size(), kWidest));
   }
   if (!checkpoint.state.is_empty()) {
-    fmt::print("{:{}}  {:9}  {:{}}  {:>13}\n", "name", name_width, "dtype", "shape", shape_width,
-               "bytes");
+    fmt::print("{:{}}  {:{}}  {:{}}  {:>13}\n", "name", name_width, "dtype", dtype_width, "shape",
+               shape_width, "bytes");
   }
   for (const auto& entry : checkpoint.state) {
     const torch::Tensor& tensor = entry.value();
-    fmt::print("{:{}}  {:9}  {:{}}  {:>13}\n", cli::printable(entry.key()), name_width,
-               dtype(tensor), c10::str(tensor.sizes()), shape_width,
+    fmt::print("{:{}}  {:{}}  {:{}}  {:>13}\n", cli::printable(entry.key()), name_width,
+               dtype(tensor), dtype_width, c10::str(tensor.sizes()), shape_width,
                cli::with_commas(static_cast<int64_t>(tensor.nbytes())));
   }
   const Totals totals(checkpoint.state);
-  fmt::print("{}{} tensors, {} elements, {} bytes\n", checkpoint.state.is_empty() ? "" : "\n",
-             cli::with_commas(totals.tensors), cli::with_commas(totals.elements),
-             cli::with_commas(totals.bytes));
+  fmt::print("{}{}, {}, {}\n", checkpoint.state.is_empty() ? "" : "\n",
+             cli::counted(totals.tensors, "tensor"), cli::counted(totals.elements, "element"),
+             cli::counted(totals.bytes, "byte"));
   if (!checkpoint.metadata.empty()) fmt::print("\nmetadata\n");
   for (const auto& [key, value] : checkpoint.metadata) {
     fmt::print("  {}: {}\n", cli::printable(key), cli::printable(value));
@@ -82,15 +84,18 @@ void print_text(const Checkpoint& checkpoint) {
 
 void add_inspect(CLI::App& app, Command& chosen) {
   CLI::App* command = app.add_subcommand(
-      "inspect", "Print the tensors of a checkpoint (name, dtype, shape, bytes) and its metadata");
+      "inspect", "Print all tensors of a checkpoint (name, dtype, shape, bytes) and its metadata");
   command->footer("convkit inspect weights.safetensors");
   const auto file = std::make_shared<std::string>();
+  const auto at = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
   command->add_option("FILE", *file, "The checkpoint")->required();
+  command->add_option("--at", *at, "Only this member of a nested checkpoint, as in ema.model");
   command->add_flag("--json", *json, "Print JSON");
   command->callback([=, &chosen] {
     chosen = [=] {
-      const Checkpoint checkpoint = convkit::load_checkpoint(*file);
+      const Checkpoint checkpoint =
+          convkit::load_checkpoint(*file, {.at = *at, .everything = true});
       if (*json) {
         print_json(*file, checkpoint);
       } else {

@@ -1,5 +1,6 @@
 """Runs the command-line tool as a user does: tool_test.py CONVKIT"""
 
+import collections
 import json
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def check_help():
         text = convkit(*arguments, "--help").stdout
         assert text.startswith("Example: convkit "), text
     for arguments in ((), ("nonsense",), ("inspect",), ("inspect", "a", "b"), ("inspect", "a", "--no-such-option"),
-                      ("convert", "a")):
+                      ("convert", "a"), ("convert", "a", "b.pt", "--strip-prefix", "")):
         result = convkit(*arguments, code=2)
         assert result.stdout == "" and result.stderr, (arguments, result)
 
@@ -34,7 +35,7 @@ def check_inspect(folder):
     save_file(tensors, file, {"format": "pt"})
     printed = convkit("inspect", file).stdout
     assert "\x1b" not in printed
-    for line in ("conv.weight        float32    [8, 3, 3, 3]            864", r'"\u001b[31mred\n"',
+    for line in ("conv.weight        float32   [8, 3, 3, 3]            864", r'"\u001b[31mred\n"',
                  "5 tensors, 227 elements, 890 bytes", "metadata\n  format: pt"):
         assert line in printed, (line, printed)
     result = json.loads(convkit("inspect", file, "--json").stdout)
@@ -59,7 +60,7 @@ def check_convert(folder):
     assert one.read_bytes() == two.read_bytes()
 
     result = convkit("convert", one, two, "--strip-prefix", "module.")
-    assert result.stderr == "convkit: kept the names of 1 tensors, which do not begin with module.\n"
+    assert result.stderr == "convkit: kept the names of 1 tensor, which do not begin with module.\n"
     loaded = load_file(two)
     assert sorted(loaded) == ["a", "b", "c"]
     assert all(torch.equal(loaded[name.removeprefix("module.")], tensor) for name, tensor in tensors.items())
@@ -68,22 +69,71 @@ def check_convert(folder):
 
     before = two.read_bytes()
     for arguments, words in (
-            ((one, two, "--strip-prefix", "model."), "expected names that begin with it, got \"c\""),
+            ((one, two, "--strip-prefix", "model."), "expected names that begin with it, got c and others"),
             ((one, two, "--strip-prefix", "module.a"), "which is none"),
-            ((one, folder / "two.txt"), "expected a name that ends with .safetensors, got"),
+            ((one, folder / "two.txt"), "expected a name that ends with .safetensors, .pt or .pth, got"),
             ((folder / "none", two), "No such file or directory")):
         result = convkit("convert", *arguments, code=2)
         assert words in result.stderr and result.stderr.count("\n") == 1, (words, result)
     save_file({"m.a": torch.ones(1), "a": torch.ones(2)}, one)
-    assert "which is there already" in convkit("convert", one, two, "--strip-prefix", "m.", code=2).stderr
+    assert "which is there" in convkit("convert", one, two, "--strip-prefix", "m.", code=2).stderr
     assert two.read_bytes() == before
 
     convkit("convert", two, two)  # onto itself
     assert two.read_bytes() == before
 
 
+def check_formats(folder):
+    """Every direction, a nested checkpoint, shared tensors."""
+    weight = torch.randn(4, 3)
+    state = {"module.a": weight, "module.b": weight, "module.c": weight.t()}
+    nested = {"epoch": 7, "lr": 0.5, "ema": {"model": {"x": torch.randn(2)}}, "model": state}
+    training, flat, back = folder / "training.pt", folder / "flat.safetensors", folder / "back.pth"
+    torch.save(nested, training)
+
+    printed = convkit("inspect", training).stdout
+    for words in ("ema.model.x", "model.module.c  float32  [3, 4]", "  epoch: 7\n  lr: 0.5\n"):
+        assert words in printed, (words, printed)
+    assert "module.c" not in convkit("inspect", training, "--at", "ema.model").stdout
+    assert json.loads(convkit("inspect", training, "--json").stdout)["metadata"] == {"epoch": "7", "lr": "0.5"}
+
+    result = convkit("convert", training, flat, "--strip-prefix", "module.")
+    assert result.stderr == "convkit: these share memory, and each is written whole: a, b, c\n", result.stderr
+    loaded = load_file(flat)
+    assert {key: value.tolist() for key, value in loaded.items()} == {
+        "a": weight.tolist(), "b": weight.tolist(), "c": weight.t().tolist()}
+    with safe_open(flat, "pt") as file:
+        assert file.metadata() == {"format": "pt", "epoch": "7", "lr": "0.5"}
+
+    assert convkit("convert", flat, back).stderr == f"convkit: left out the metadata, which {back} cannot hold\n"
+    loaded = torch.load(back, weights_only=True)
+    assert isinstance(loaded, collections.OrderedDict) and torch.equal(loaded["c"], weight.t())
+
+    convkit("convert", training, back, "--at", "model")
+    loaded = torch.load(back, weights_only=True)
+    assert list(loaded) == list(state) and loaded["module.c"].data_ptr() == loaded["module.a"].data_ptr()
+    assert loaded["module.c"].stride() == (1, 3)
+
+    torch.save({"generator": state, "critic": state}, training)
+    result = convkit("convert", training, back, code=2)
+    assert "got \"generator\", \"critic\": choose by" in result.stderr, result.stderr
+    for key in ("nothing", "generator.module", "generator.module.a.x"):
+        assert "expected .at to be a member" in convkit("convert", training, back, "--at", key, code=2).stderr
+
+
+def check_terminal(folder):
+    odd = folder / "a\x1b[31mb\nc.safetensors"
+    assert "\x1b" not in convkit("inspect", odd, code=2).stderr
+    save_file({"a": torch.ones(1)}, folder / "a.safetensors")
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.argv[1], "inspect", folder / "a.safetensors"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 2 and "cannot write to the standard output" in result.stderr, result
+
+
 with tempfile.TemporaryDirectory() as name:
     check_help()
+    check_formats(Path(name))
+    check_terminal(Path(name))
     check_inspect(Path(name))
     check_convert(Path(name))
 print("inspect and convert behave")

@@ -1,7 +1,9 @@
 """Loads what the C++ tests have saved: back.py FOLDER"""
 
+import collections
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import torch
@@ -11,10 +13,12 @@ from safetensors.torch import load_file
 import modules
 from cases import cases
 from checkpoints import described
+from torch_files import Net, shape_of, shared
 
 
 def main():
     folder = Path(sys.argv[1])
+    torch.set_num_threads(1)
     count = 0
     for seed, case in enumerate(cases()):
         torch.manual_seed(seed)
@@ -40,7 +44,31 @@ def main():
             assert (file.metadata() or {}) == entry["metadata"], entry["file"]
         files += 1
     assert files >= 45, files
-    print(f"{count} modules and {files} files loaded")
+
+    torch_files = 0
+    for entry in json.loads((folder / "torch_files" / "manifest.json").read_text()):
+        if "crafted" in entry:
+            continue
+        loaded = torch.load(folder / "back" / entry["file"], weights_only=True)
+        assert type(loaded) is collections.OrderedDict, entry["file"]
+        assert {name: shape_of(tensor) for name, tensor in loaded.items()} == entry["tensors"], entry["file"]
+        assert shared(dict(loaded)) == entry["shared"], entry["file"]
+        with zipfile.ZipFile(folder / "back" / entry["file"]) as archive:
+            assert archive.testzip() is None, entry["file"]  # the check sums
+        torch_files += 1
+    assert torch_files >= 80, torch_files
+    module = Net()
+    state = torch.load(folder / "back" / "state_dict.pt", weights_only=True)
+    assert str(module.load_state_dict(state)) == "<All keys matched successfully>"
+
+    script = torch.jit.load(folder / "back" / "script.pt")
+    expected = load_file(folder / "back" / "script.safetensors")
+    x, y = expected.pop("x"), expected.pop("y")
+    assert torch.equal(script(x), y)
+    ours = script.state_dict()
+    assert set(ours) == set(expected) and all(torch.equal(ours[key], value) for key, value in expected.items())
+
+    print(f"{count} modules, {files} .safetensors files and {torch_files} .pt files loaded")
 
 
 if __name__ == "__main__":

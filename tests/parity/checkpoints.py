@@ -122,6 +122,8 @@ def crafted():
     yield "deep_lists", raw("[" * 100_000, eight)
     yield "deep_objects", raw('{"a":' * 100_000, eight)
     yield "deep_field", raw('{"a":{"x":' + "[" * 200_000 + "]" * 200_000 + "}}", eight)
+    for levels in (124, 125, 126, 127, 128):
+        yield f"deep_{levels}", raw(json.dumps({"a": entry(x="DEEP")}).replace('"DEEP"', "[" * levels + "]" * levels), eight)
     yield "deep_but_closed", raw(json.dumps({"a": entry(x="DEEP")}).replace('"DEEP"', "[" * 200 + "]" * 200), eight)
 
     # JSON of another shape.
@@ -132,7 +134,7 @@ def crafted():
             "metadata_nested": {"__metadata__": {"k": {}}, "a": entry()}, "metadata_value_null": {"__metadata__": {"k": None}, "a": entry()},
             "metadata_list": {"__metadata__": [], "a": entry()}, "metadata_text": {"__metadata__": "pt", "a": entry()},
             "no_dtype": {"a": {"shape": [2], "data_offsets": [0, 8]}}, "no_shape": {"a": {"dtype": "F32", "data_offsets": [0, 8]}},
-            "no_offsets": {"a": {"dtype": "F32", "shape": [2]}}, "dtype_number": {"a": entry(dtype=1)}, "dtype_null": {"a": entry(dtype=None)},
+            "no_offsets": {"a": {"dtype": "F32", "shape": [2]}}, "dtype_number": {"a": entry(dtype=1)}, "dtype_null": {"a": entry(dtype=None)}, "dtype_object": {"a": entry(dtype={"F32": None})},
             "dtype_list": {"a": entry(dtype=["F32"])}, "dtype_lower": {"a": entry(dtype="f32")}, "dtype_unknown": {"a": entry(dtype="F31")},
             "dtype_empty": {"a": entry(dtype="")}, "dtype_complex128": {"a": entry("C128", [1], [0, 8])},
             "shape_number": {"a": {**entry(), "shape": 2}}, "shape_null": {"a": {**entry(), "shape": None}},
