@@ -1,3 +1,4 @@
+#include "safetensors.h"
 #include "formats.h"
 
 #include <ATen/ops/empty.h>
@@ -7,7 +8,6 @@
 #include <bit>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 
 static_assert(std::endian::native == std::endian::little,
@@ -19,37 +19,6 @@ namespace {
 using c10::ScalarType;
 using nlohmann::json;
 
-struct Dtype {
-  const char* name;
-  ScalarType type;
-};
-
-// In safetensors' own order, by which its writer sorts. Of its types LibTorch lacks F6_E2M3 and
-// F6_E3M2.
-constexpr Dtype kDtypes[] = {
-    {"BOOL", ScalarType::Bool},
-    {"F4", ScalarType::Float4_e2m1fn_x2},
-    {"U8", ScalarType::Byte},
-    {"I8", ScalarType::Char},
-    {"F8_E5M2", ScalarType::Float8_e5m2},
-    {"F8_E4M3", ScalarType::Float8_e4m3fn},
-    {"F8_E8M0", ScalarType::Float8_e8m0fnu},
-    {"F8_E4M3FNUZ", ScalarType::Float8_e4m3fnuz},
-    {"F8_E5M2FNUZ", ScalarType::Float8_e5m2fnuz},
-    {"I16", ScalarType::Short},
-    {"U16", ScalarType::UInt16},
-    {"F16", ScalarType::Half},
-    {"BF16", ScalarType::BFloat16},
-    {"I32", ScalarType::Int},
-    {"U32", ScalarType::UInt32},
-    {"F32", ScalarType::Float},
-    {"C64", ScalarType::ComplexFloat},
-    {"F64", ScalarType::Double},
-    {"I64", ScalarType::Long},
-    {"U64", ScalarType::UInt64},
-};
-
-constexpr uint64_t kLongestHeader = 100'000'000;
 constexpr std::size_t kDeepest = 127;
 // More dimensions than LibTorch's own iterators take.
 constexpr std::size_t kMostDimensions = 64;
@@ -237,9 +206,10 @@ class EntryChecker {
     if (offsets[1] < offsets[0]) fail("data_offsets that end after they begin", listed(offsets));
 
     const auto dtype =
-        std::find_if(std::begin(kDtypes), std::end(kDtypes),
-                     [&](const Dtype& known) { return known.name == *entry_.dtype; });
-    if (dtype == std::end(kDtypes)) fail("a dtype that LibTorch has", shown(*entry_.dtype));
+        std::find_if(std::begin(kSafetensorsDtypes), std::end(kSafetensorsDtypes),
+                     [&](const SafetensorsDtype& known) { return known.name == *entry_.dtype; });
+    if (dtype == std::end(kSafetensorsDtypes))
+      fail("a dtype that LibTorch has", shown(*entry_.dtype));
     Place place{dtype->type, {}, begin};
     const uint64_t bytes = check_shape(place);
     if (bytes != offsets[1] - offsets[0]) {
@@ -306,58 +276,6 @@ torch::Tensor tensor_at(const std::shared_ptr<const MappedFile>& file, uint64_t 
   return copy;
 }
 
-const Dtype* dtype_of(const torch::Tensor& tensor) {
-  const auto* found = std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const Dtype& known) {
-    return known.type == tensor.scalar_type();
-  });
-  return found == std::end(kDtypes) ? nullptr : found;
-}
-
-void check_writable(const StateDict& state) {
-  for (const auto& entry : state) {
-    TORCH_CHECK_VALUE(entry.key() != "__metadata__",
-                      "save_checkpoint: expected another name than \"__metadata__\", which "
-                      "safetensors keeps for itself");
-    TORCH_CHECK_VALUE(dtype_of(entry.value()) != nullptr,
-                      "save_checkpoint: expected a dtype that safetensors has under ",
-                      shown(entry.key()), ", got ", entry.value().scalar_type());
-    TORCH_CHECK_VALUE(
-        entry.value().scalar_type() != ScalarType::Float4_e2m1fn_x2 || entry.value().dim() > 0,
-        "save_checkpoint: expected at least one dimension, whose pairs float4 packs, "
-        "under ",
-        shown(entry.key()), ", got none");
-  }
-}
-
-std::string header_of(const StateDict& state, const std::vector<std::size_t>& order,
-                      const std::map<std::string, std::string>& metadata) {
-  std::string header = "{";
-  if (!metadata.empty()) {
-    header += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) {
-      if (header.back() != '{') header += ',';
-      header += json_text("metadata", key) + ":" + json_text("metadata", value);
-    }
-    header += '}';
-  }
-  uint64_t begin = 0;
-  for (const std::size_t i : order) {
-    const torch::Tensor& tensor = state[i].value();
-    std::vector<int64_t> shape = tensor.sizes().vec();
-    const Dtype* dtype = dtype_of(tensor);
-    if (dtype->type == ScalarType::Float4_e2m1fn_x2) shape.back() *= 2;
-    const uint64_t end = begin + tensor.nbytes();
-    if (header.back() != '{') header += ',';
-    header += json_text("names", state[i].key()) + ":{\"dtype\":\"" + dtype->name +
-              "\",\"shape\":" + json(shape).dump() + ",\"data_offsets\":[" + std::to_string(begin) +
-              "," + std::to_string(end) + "]}";
-    begin = end;
-  }
-  header += '}';
-  header.resize((header.size() + 7) / 8 * 8, ' ');  // so that the tensors are aligned
-  return header;
-}
-
 }  // namespace
 
 Checkpoint read_safetensors(const std::shared_ptr<const MappedFile>& file) {
@@ -397,32 +315,6 @@ Checkpoint read_safetensors(const std::shared_ptr<const MappedFile>& file) {
                          tensor_at(file, 8 + length + places[i].begin, places[i], entries[i].name));
   }
   return {state_dict_of(path, std::move(tensors)), std::move(header.metadata)};
-}
-
-void write_safetensors(const std::string& path, const StateDict& state,
-                       const std::map<std::string, std::string>& metadata) {
-  check_writable(state);
-  std::vector<std::size_t> order(state.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const Dtype* first = dtype_of(state[a].value());
-    const Dtype* second = dtype_of(state[b].value());
-    return first != second ? first > second : state[a].key() < state[b].key();
-  });
-  const std::string header = header_of(state, order, metadata);
-  TORCH_CHECK(header.size() <= kLongestHeader,
-              "save_checkpoint: expected names and metadata of at most ", kLongestHeader,
-              " bytes, got ", header.size());
-
-  NewFile file(path);
-  const uint64_t length = header.size();
-  file.write(&length, sizeof(length));
-  file.write(header);
-  for (const std::size_t i : order) {
-    const torch::Tensor tensor = state[i].value().cpu().contiguous().resolve_conj().resolve_neg();
-    file.write(tensor.const_data_ptr(), tensor.nbytes());
-  }
-  file.commit();
 }
 
 }  // namespace convkit::detail

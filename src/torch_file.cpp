@@ -178,7 +178,7 @@ class TensorMaker {
           torch::TensorOptions(torch::kByte));
     } else {
       result = allocated(*file_, name, {static_cast<int64_t>(size)}, torch::kByte);
-      std::memcpy(result.data_ptr(), data, size);
+      if (size > 0) std::memcpy(result.data_ptr(), data, size);
     }
     storages_.emplace(storage.key, std::pair(result, type));
     return result;

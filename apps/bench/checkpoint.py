@@ -50,7 +50,7 @@ def row(what, ours, theirs, repetitions):
     for of in (statistics.median, min):
         one, other = (1e3 * of(side) for side in zip(*pairs))
         numbers.append(f"{one:9.2f} {other:9.2f} {other / one:6.2f}")
-    print(f"{what:36} {'   '.join(numbers)}", flush=True)
+    print(f"{what:38} {'   '.join(numbers)}", flush=True)
 
 
 def saves(what, ours, state, file, folder):
@@ -80,10 +80,16 @@ def main():
         save_file(state, file)
         flushed(file)
         print(f"{len(state)} tensors, {file.stat().st_size / 1e6:.0f} MB; milliseconds, interleaved, one thread\n")
-        print(f"{'':36} {'median of':>9} {'':9} {'faster':>6}   {'best of':>9} {'':9} {'faster':>6}")
-        print(f"{'':36} {'convkit':>9} {'Python':>9} {'by':>6}   {'convkit':>9} {'Python':>9} {'by':>6}")
-        row("load", lambda: ours("load", file), lambda: timed(lambda: load_file(file)), 51)
-        row("load and touch every page", lambda: ours("read", file), lambda: timed(lambda: read(file)), 21)
+        print(f"{'':38} {'median of':>9} {'':9} {'faster':>6}   {'best of':>9} {'':9} {'faster':>6}")
+        print(f"{'':38} {'convkit':>9} {'Python':>9} {'by':>6}   {'convkit':>9} {'Python':>9} {'by':>6}")
+        row("load .safetensors", lambda: ours("load", file), lambda: timed(lambda: load_file(file)), 51)
+        pt = Path(name) / "file.pt"
+        torch.save(state, pt)
+        flushed(pt)
+        row("load .pt, Python's with mmap=True", lambda: ours("load", pt),
+            lambda: timed(lambda: torch.load(pt, mmap=True, weights_only=True)), 51)
+        pt.unlink()
+        row("load .safetensors, touch every page", lambda: ours("read", file), lambda: timed(lambda: read(file)), 21)
         saves("save and flush, on this disk", ours, state, file, Path(name))
         memory = Path("/dev/shm")
         if memory.is_dir() and shutil.disk_usage(memory).free > 3e6 * megabytes:
