@@ -3,6 +3,7 @@
 #include "pickle_builder.h"
 
 #include <bit>
+#include <charconv>
 #include <cstring>
 #include <map>
 
@@ -72,12 +73,21 @@ class PickleMachine : PickleBuilder {
   }
 
   void memoize(uint32_t key) {
-    if (memo_.size() > pickle_.values.size()) fail("more memo entries than values");
-    memo_[key] = top();
+    const Id id = top();
+    if (key < memo_.size()) {
+      memo_[key] = id;
+    } else if (key == memo_.size()) {
+      memo_.push_back(id);
+    } else {
+      if (odd_memo_.size() > pickle_.values.size()) fail("more memo entries than values");
+      odd_memo_[key] = id;
+    }
+    ++memoized_;
   }
   void recall(uint32_t key) {
-    const auto found = memo_.find(key);
-    if (found == memo_.end()) fail("a memo without entry ", key);
+    if (key < memo_.size()) return push(memo_[key]);
+    const auto found = odd_memo_.find(key);
+    if (found == odd_memo_.end()) fail("a memo without entry ", key);
     push(found->second);
   }
 
@@ -98,6 +108,15 @@ class PickleMachine : PickleBuilder {
 
   void append_items(const std::vector<Id>& items) { append(top(), items); }
   void set_items(const std::vector<Id>& items) { set(top(), items); }
+
+  /// Python 2's cPickle writes numbers above 31 bits as text, in protocol 2 too.
+  void push_line() {
+    const std::string_view digits = line();
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
+    if (error != std::errc() || end != digits.end()) fail("no number");
+    push(integer(value));
+  }
 
   void push_global() {
     const std::string_view module = line();
@@ -168,6 +187,8 @@ class PickleMachine : PickleBuilder {
         return push(kTrue);
       case 0x89:
         return push(kFalse);
+      case 'I':
+        return push_line();
       case 'J':
         return push(integer(number<int32_t>()));
       case 'K':
@@ -238,7 +259,7 @@ class PickleMachine : PickleBuilder {
       case 'r':
         return memoize(number<uint32_t>());
       case 0x94:
-        return memoize(static_cast<uint32_t>(memo_.size()));
+        return memoize(static_cast<uint32_t>(memoized_));
       case 'h':
         return recall(number<uint8_t>());
       case 'j':
@@ -251,7 +272,9 @@ class PickleMachine : PickleBuilder {
   bool stopped_ = false;
   std::vector<Id> stack_;
   std::vector<std::size_t> marks_;
-  std::map<uint32_t, Id> memo_;  // a hash table's keys could be made to collide
+  std::vector<Id> memo_;             // its entries 0, 1, ...
+  std::map<uint32_t, Id> odd_memo_;  // others; a hash table's keys could be made to collide
+  std::size_t memoized_ = 0;
 };
 
 }  // namespace

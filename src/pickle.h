@@ -47,6 +47,7 @@ struct PickleObject {
   Id callable;
   Id arguments;
   Id state;  // 0 (None) where there is none
+  Id items;  // a dict or list, of a class that is derived from them; 0 where there is none
 };
 
 /// ('storage', type, key, location, numel): where a tensor's numbers are.

@@ -4,23 +4,34 @@ namespace convkit::detail {
 
 void PickleBuilder::count_slots(std::size_t count) {
   slots_ += count;
-  if (slots_ > 2 * bytes_.size()) fail("more items than bytes");
+  if (slots_ > 2 * at_) fail("more items than bytes");
+}
+
+Id PickleBuilder::container(Id target, Kind kind) {
+  if (!pickle_.is(target, Kind::kObject)) return target;
+  const uint32_t index = pickle_[target].index;
+  if (pickle_.objects[index].items == kNothing) {
+    const Id items = kind == Kind::kDict ? dict() : list({});
+    pickle_.objects[index].items = items;
+  }
+  return pickle_.objects[index].items;
 }
 
 void PickleBuilder::append(Id target, const std::vector<Id>& items) {
-  if (pickle_.is(target, Kind::kObject)) return;  // of a subclass of list or set
-  if (!pickle_.is(target, Kind::kList)) fail("items for what is no list");
+  const Id list = container(target, Kind::kList);
+  if (!pickle_.is(list, Kind::kList)) fail("items for what is no list");
   count_slots(items.size());
-  auto& list = pickle_.lists[pickle_[target].index];
-  list.insert(list.end(), items.begin(), items.end());
+  auto& entries = pickle_.lists[pickle_[list].index];
+  entries.insert(entries.end(), items.begin(), items.end());
 }
+
 void PickleBuilder::set(Id target, const std::vector<Id>& items) {
   if (items.size() % 2 != 0) fail("a key without a value");
-  if (pickle_.is(target, Kind::kObject)) return;  // of a subclass of dict
-  if (!pickle_.is(target, Kind::kDict)) fail("entries for what is no dict");
+  const Id dict = container(target, Kind::kDict);
+  if (!pickle_.is(dict, Kind::kDict)) fail("entries for what is no dict");
   count_slots(items.size());
-  auto& dict = pickle_.dicts[pickle_[target].index];
-  for (std::size_t i = 0; i < items.size(); i += 2) dict.emplace_back(items[i], items[i + 1]);
+  auto& entries = pickle_.dicts[pickle_[dict].index];
+  for (std::size_t i = 0; i < items.size(); i += 2) entries.emplace_back(items[i], items[i + 1]);
 }
 
 Id PickleBuilder::call(Id callable, Id arguments_id) {

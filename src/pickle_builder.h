@@ -52,7 +52,7 @@ class PickleBuilder {
   Id list(std::vector<Id> items) { return make(Kind::kList, pickle_.lists, std::move(items)); }
   Id dict() { return make(Kind::kDict, pickle_.dicts, {}); }
   Id object(Id callable, Id arguments) {
-    return make(Kind::kObject, pickle_.objects, {callable, arguments, kNothing});
+    return make(Kind::kObject, pickle_.objects, {callable, arguments, kNothing, kNothing});
   }
   Id global(std::string_view module, std::string_view name) {
     return make(Kind::kGlobal, pickle_.globals, {module, name});
@@ -76,6 +76,8 @@ class PickleBuilder {
  private:
   /// A slot of a container takes a byte of the pickle; those of an OrderedDict's pairs count twice.
   void count_slots(std::size_t count);
+  /// The container itself, or that of an object of a derived class, made for its first item.
+  Id container(Id target, Kind kind);
   Id refuse(const char* kind) { return make(Kind::kRefused, pickle_.refused, kind); }
   Id ordered_dict(const std::vector<Id>& arguments);
   /// torch._utils' functions for tensors; None for others.

@@ -14,7 +14,8 @@ namespace {
 constexpr Id kNoKey = std::numeric_limits<Id>::max();
 
 struct Child {
-  Id key;  // kNoKey in a list, whose children are numbered
+  Id key;  // kNoKey where it is numbered
+  std::size_t position;
   Id value;
 };
 
@@ -30,121 +31,89 @@ std::string number_text(double value) {
 
 class PickleTree {
  public:
-  PickleTree(const std::string& path, const Pickle& pickle) : path_(path), pickle_(pickle) {}
-
-  /// Calls `leaf(name, value)` for everything below `root` that has no children itself, under its
-  /// path. A value may be reached by several paths; it is never a child of itself. What is not
-  /// wanted is left out.
-  void walk(
-      Id root, const std::function<void(const std::string&, Id)>& leaf,
-      const std::function<bool(Id)>& wanted = [](Id) { return true; }) const {
-    struct Frame {
-      Id container;
-      std::vector<Child> children;
-      std::size_t next;
-      std::size_t name_size;  // of the container's own name
-    };
-    std::vector<Frame> frames;
-    std::set<Id> open;
-    std::string name;
-    std::size_t visits = 0;
-    std::size_t name_bytes = 0;
-    const auto enter = [&](Id id) {
-      if (!wanted(id)) return;
-      if (!is_container(id)) {
-        leaf(name, id);
-      } else if (open.insert(id).second) {
-        frames.push_back({id, children(id), 0, name.size()});
-      }
-    };
-    enter(root);
-    while (!frames.empty()) {
-      Frame& frame = frames.back();
-      name.resize(frame.name_size);
-      if (frame.next == frame.children.size()) {
-        open.erase(frame.container);
-        frames.pop_back();
-        continue;
-      }
-      const std::size_t position = frame.next++;
-      const Child child = frame.children[position];
-      const std::string key = child.key == kNoKey ? std::to_string(position) : key_text(child.key);
-      if (!name.empty()) name += '.';
-      name += key;
-      // Objects that are reached by many paths may not make a small file into a large tree.
-      name_bytes += name.size();
-      TORCH_CHECK(++visits <= 4 * pickle_.values.size() + 1000 && name.size() <= 65536 &&
-                      name_bytes <= 16 * pickle_.size + (1 << 20),
-                  "load_checkpoint: ", path_,
-                  ": expected a tree of about as many members as the "
-                  "file has objects, got one in which the same objects are members many times");
-      enter(child.value);
-    }
+  PickleTree(const std::string& path, const Pickle& pickle) : path_(path), pickle_(pickle) {
+    for (const auto& list : pickle.lists) work_left_ += 16 * list.size();
+    for (const auto& dict : pickle.dicts) work_left_ += 16 * dict.size();
+    work_left_ += 16 * pickle.values.size() + pickle.size;
   }
 
-  StateDict collect(Id root, const MakeTensor& make_tensor) const {
+  StateDict collect(Id root, const MakeTensor& make_tensor) {
     NamedTensors tensors;
-    std::map<std::string, std::size_t> places;
+    std::size_t name_bytes = 0;
     walk(root, [&](const std::string& name, Id id) {
       TORCH_CHECK(!pickle_.is(id, Kind::kRefused), "load_checkpoint: ", path_, ": tensor ",
                   shown(name), ": expected a dense one, got a ", refused_kind(id), " one");
-      if (!pickle_.is(id, Kind::kTensor)) return;
-      const std::string key = name.empty() ? "0" : name;
-      const auto [place, added] = places.emplace(key, tensors.size());
-      if (added) {
-        tensors.emplace_back(key, make_tensor(id, name));
-      } else {
-        tensors[place->second].second = make_tensor(id, name);  // a key that a dict has twice
-      }
+      if (!pickle_.is(id, Kind::kTensor)) return true;
+      name_bytes += name.size();
+      if (name_bytes > 16 * pickle_.size + (1 << 20)) fail_many();
+      tensors.emplace_back(id == root ? "0" : name, make_tensor(id, name));
+      return true;
     });
     return state_dict_of(path_, std::move(tensors));
   }
 
   /// The numbers and texts of the whole file, but for the settings of a module's layers.
-  std::map<std::string, std::string> texts() const {
+  std::map<std::string, std::string> texts() {
+    constexpr std::size_t kMost = 100'000;
     std::map<std::string, std::string> result;
-    const auto add = [&](const std::string& name, Id id) {
-      const PickleValue& value = pickle_[id];
-      if (value.kind == Kind::kText) result[name] = pickle_.text(id);
-      if (value.kind == Kind::kInt) result[name] = std::to_string(value.integer);
-      if (value.kind == Kind::kFloat) result[name] = number_text(value.real);
-      if (value.kind == Kind::kBool) result[name] = value.integer != 0 ? "True" : "False";
-    };
-    walk(pickle_.root, add, [&](Id id) { return !is_script_module(id); });
+    std::size_t bytes = 0;
+    walk(
+        pickle_.root,
+        [&](const std::string& name, Id id) {
+          const PickleValue& value = pickle_[id];
+          std::string text;
+          if (value.kind == Kind::kText) {
+            text = pickle_.text(id);
+          } else if (value.kind == Kind::kInt) {
+            text = std::to_string(value.integer);
+          } else if (value.kind == Kind::kFloat) {
+            text = number_text(value.real);
+          } else if (value.kind == Kind::kBool) {
+            text = value.integer != 0 ? "True" : "False";
+          } else {
+            return true;
+          }
+          bytes += name.size() + text.size();
+          result[name] = std::move(text);
+          return result.size() < kMost && bytes < 16 * pickle_.size + (1 << 24);
+        },
+        [&](Id id) { return !is_script_module(id); });
     return result;
   }
 
-  Id choose(const LoadCheckpointOptions& options) const {
+  Id choose(const LoadCheckpointOptions& options) {
     const Id root = pickle_.root;
     if (!options.at.empty()) return member(root, options.at);
     if (options.everything || !pickle_.is(root, Kind::kDict)) return root;
     std::vector<Child> usual;
     std::vector<Child> others;
+    bool own_tensor = false;
     for (const Child& child : children(root)) {
+      own_tensor |= pickle_.is(child.value, Kind::kTensor);
       if (pickle_.is(child.value, Kind::kTensor) || !has_tensor(child.value)) continue;
-      const std::string key = key_text(child.key);
-      const bool known =
-          std::find(std::begin(kUsualNames), std::end(kUsualNames), key) != std::end(kUsualNames);
+      const bool known = std::find(std::begin(kUsualNames), std::end(kUsualNames),
+                                   key_text(child)) != std::end(kUsualNames);
       (known ? usual : others).push_back(child);
     }
     if (usual.size() == 1) return usual[0].value;
-    if (usual.empty() && (others.empty() || has_own_tensor(root))) return root;
+    if (usual.empty() && (others.empty() || own_tensor)) return root;
     const std::vector<Child>& candidates = usual.empty() ? others : usual;
     std::string names;
     for (const Child& child : candidates) {
-      names += (names.empty() ? "" : ", ") + shown(key_text(child.key));
+      names += (names.empty() ? "" : ", ") + shown(key_text(child));
       if (names.size() > 500) {
         names += ", ...";
         break;
       }
     }
     TORCH_CHECK(false, "load_checkpoint: ", path_,
-                ": expected one state_dict, or one under a usual name such as \"state_dict\", got ",
-                names, ": choose by {.at = ", shown(key_text(candidates[0].key)), "}");
+                ": expected a state_dict, or one member under a usual name such as \"state_dict\", "
+                "got ",
+                names, ": choose by {.at = ", shown(key_text(candidates[0])), "}");
   }
 
   /// What a file holds that has no tensor.
-  std::string description(Id id) const {
+  std::string description(Id id) {
     switch (pickle_[id].kind) {
       case Kind::kNone:
         return "None";
@@ -190,77 +159,167 @@ class PickleTree {
            pickle_.globals[pickle_[callable].index].module.starts_with("__torch__");
   }
 
+  [[noreturn]] void fail_many() const {
+    TORCH_CHECK(false, "load_checkpoint: ", path_,
+                ": expected a tree of about as many members as the file has objects, got one in "
+                "which the same objects are members many times");
+  }
+
+  /// All walks together may look at so much: objects that are members of many others make a small
+  /// file a large tree.
+  void work(std::size_t amount) {
+    if (amount > work_left_) fail_many();
+    work_left_ -= amount;
+  }
+
+  /// Calls `leaf(name, value)` for everything below `root` that has no children itself, under its
+  /// path, until it returns false. A value may be reached by several paths; it is never a child of
+  /// itself. What is not wanted is left out.
+  void walk(
+      Id root, const std::function<bool(const std::string&, Id)>& leaf,
+      const std::function<bool(Id)>& wanted = [](Id) { return true; }) {
+    struct Frame {
+      Id container;
+      std::vector<Child> children;
+      std::size_t next;
+      std::size_t name_size;  // of the container's own name
+    };
+    std::vector<Frame> frames;
+    std::set<Id> open;
+    std::string name;
+    bool go_on = true;
+    const auto enter = [&](Id id) {
+      if (!wanted(id)) return;
+      if (!is_container(id)) {
+        go_on = leaf(name, id);
+      } else if (open.insert(id).second) {
+        frames.push_back({id, children(id), 0, name.size()});
+      }
+    };
+    enter(root);
+    while (go_on && !frames.empty()) {
+      Frame& frame = frames.back();
+      name.resize(frame.name_size);
+      if (frame.next == frame.children.size()) {
+        open.erase(frame.container);
+        frames.pop_back();
+        continue;
+      }
+      const Child child = frame.children[frame.next++];
+      const std::string key = key_text(child);
+      if (frames.size() > 1) name += '.';
+      name += key;
+      work(1 + key.size() / 16);
+      if (name.size() > 65536) fail_many();
+      enter(child.value);
+    }
+  }
+
   bool is_container(Id id) const {
     if (pickle_.is(id, Kind::kList) || pickle_.is(id, Kind::kDict)) return true;
-    return pickle_.is(id, Kind::kObject) && pickle_.is(pickle_.object(id).state, Kind::kDict);
+    if (!pickle_.is(id, Kind::kObject)) return false;
+    const PickleObject& object = pickle_.object(id);
+    return object.items != 0 || pickle_.is(object.state, Kind::kDict) ||
+           pickle_.is(object.arguments, Kind::kList);
   }
 
   /// The members of a container. A pickled torch.nn.Module has those of a state_dict: its
-  /// parameters, its persistent buffers, then its children.
-  std::vector<Child> children(Id id) const {
+  /// parameters, its persistent buffers, then its children. An object has those of its state and,
+  /// where its class is derived from dict or list, its items; else the tensors among its arguments.
+  std::vector<Child> children(Id id) {
     std::vector<Child> result;
-    const auto add = [&](Id dict, Id left_out) {
-      if (!pickle_.is(dict, Kind::kDict)) return;
-      for (const auto& [key, value] : pickle_.dict(dict)) {
-        const Kind kind = pickle_[key].kind;
-        if (kind != Kind::kText && kind != Kind::kInt) continue;
-        if (kind == Kind::kText && contains(left_out, pickle_.text(key))) continue;
-        result.push_back({key, value});
-      }
+    if (!pickle_.is(id, Kind::kObject)) {
+      add_items(id, {}, result);
+      return result;
+    }
+    const PickleObject& object = pickle_.object(id);
+    const auto part = [&](std::string_view name) {
+      work(pickle_.is(object.state, Kind::kDict) ? pickle_.dict(object.state).size() : 1);
+      return pickle_.find(object.state, name);
     };
-    if (pickle_.is(id, Kind::kList)) {
-      for (const Id value : pickle_.list(id)) result.push_back({kNoKey, value});
-    } else if (pickle_.is(id, Kind::kDict)) {
-      add(id, 0);
-    } else {
-      const Id state = pickle_.object(id).state;
-      if (pickle_.find(state, "_parameters") != 0) {
-        add(pickle_.find(state, "_parameters"), 0);
-        add(pickle_.find(state, "_buffers"), pickle_.find(state, "_non_persistent_buffers_set"));
-        add(pickle_.find(state, "_modules"), 0);
-      } else {
-        add(state, 0);
+    if (part("_parameters") != 0) {
+      std::set<std::string_view> left_out;
+      const Id not_persistent = part("_non_persistent_buffers_set");
+      if (pickle_.is(not_persistent, Kind::kList)) {
+        work(pickle_.list(not_persistent).size());
+        for (const Id name : pickle_.list(not_persistent)) {
+          if (pickle_.is(name, Kind::kText)) left_out.insert(pickle_.text(name));
+        }
+      }
+      add_items(part("_parameters"), {}, result);
+      add_items(part("_buffers"), left_out, result);
+      add_items(part("_modules"), {}, result);
+      return result;
+    }
+    add_items(object.state, {}, result);
+    add_items(object.items, {}, result);
+    if (result.empty() && pickle_.is(object.arguments, Kind::kList)) {
+      std::vector<Child> arguments;
+      add_items(object.arguments, {}, arguments);
+      for (const Child& argument : arguments) {
+        if (pickle_.is(argument.value, Kind::kTensor)) result.push_back(argument);
       }
     }
     return result;
   }
 
-  bool contains(Id list, std::string_view text) const {
-    if (!pickle_.is(list, Kind::kList)) return false;
-    const auto& items = pickle_.list(list);
-    return std::any_of(items.begin(), items.end(),
-                       [&](Id item) { return pickle_.is_text(item, text); });
+  /// The items of a list or dict. A dict's key that is neither text nor whole number counts as its
+  /// position; of two equal keys the last value stands.
+  void add_items(Id id, const std::set<std::string_view>& left_out, std::vector<Child>& result) {
+    std::size_t position = 0;
+    if (pickle_.is(id, Kind::kList)) {
+      work(pickle_.list(id).size());
+      for (const Id value : pickle_.list(id)) result.push_back({kNoKey, position++, value});
+    }
+    if (!pickle_.is(id, Kind::kDict)) return;
+    work(pickle_.dict(id).size());
+    std::map<std::pair<Kind, std::string>, std::size_t> places;
+    for (const auto& [key, value] : pickle_.dict(id)) {
+      const Kind kind = pickle_[key].kind;
+      const bool named = kind == Kind::kText || kind == Kind::kInt;
+      const Child child{named ? key : kNoKey, position++, value};
+      if (kind == Kind::kText && left_out.contains(pickle_.text(key))) continue;
+      if (named) {
+        const std::string name = key_text(child);
+        work(name.size() / 16);
+        const auto [place, added] = places.emplace(std::pair(kind, name), result.size());
+        if (!added) {
+          result[place->second].value = value;
+          continue;
+        }
+      }
+      result.push_back(child);
+    }
   }
 
-  std::string key_text(Id key) const {
-    return pickle_.is(key, Kind::kText) ? std::string(pickle_.text(key))
-                                        : std::to_string(pickle_[key].integer);
+  std::string key_text(const Child& child) const {
+    if (child.key == kNoKey) return std::to_string(child.position);
+    return pickle_.is(child.key, Kind::kText) ? std::string(pickle_.text(child.key))
+                                              : std::to_string(pickle_[child.key].integer);
   }
 
-  bool has_own_tensor(Id id) const {
-    const auto all = children(id);
-    return std::any_of(all.begin(), all.end(),
-                       [&](const Child& child) { return pickle_.is(child.value, Kind::kTensor); });
-  }
-
-  bool has_tensor(Id id) const {
-    bool found = false;
-    walk(id, [&](const std::string&, Id leaf) { found |= pickle_.is(leaf, Kind::kTensor); });
-    return found;
+  bool has_tensor(Id id) {
+    const auto [known, added] = has_tensor_.try_emplace(id, false);
+    if (added) {
+      bool found = false;
+      walk(id, [&](const std::string&, Id leaf) {
+        found = pickle_.is(leaf, Kind::kTensor);
+        return !found;
+      });
+      has_tensor_[id] = found;
+    }
+    return has_tensor_[id];
   }
 
   /// The member of a path such as "ema.model.0", whose keys may have dots themselves.
-  Id member(Id root, std::string_view path) const {
+  Id member(Id root, std::string_view path) {
     Id id = root;
     std::string_view rest = path;
     while (!rest.empty()) {
       std::size_t longest = 0;
       Id next = 0;
-      std::size_t position = 0;
       for (const Child& child : is_container(id) ? children(id) : std::vector<Child>()) {
-        const std::string key =
-            child.key == kNoKey ? std::to_string(position) : key_text(child.key);
-        ++position;
+        const std::string key = key_text(child);
         const bool fits = rest == key || (rest.starts_with(key) && rest[key.size()] == '.');
         if (!fits || key.size() < longest) continue;
         longest = key.size();
@@ -281,24 +340,26 @@ class PickleTree {
     return shown(std::string(global.module) + "." + std::string(global.name));
   }
 
-  std::string keys(Id id) const {
+  std::string keys(Id id) {
     std::string names;
     for (const Child& child : children(id)) {
       if (names.size() > 300) return names + ", ...";
-      names += (names.empty() ? "" : ", ") + shown(key_text(child.key));
+      names += (names.empty() ? "" : ", ") + shown(key_text(child));
     }
     return names.empty() ? "no keys" : names;
   }
 
   const std::string& path_;
   const Pickle& pickle_;
+  std::size_t work_left_ = 1'000'000;
+  std::map<Id, bool> has_tensor_;
 };
 
 }  // namespace
 
 Checkpoint checkpoint_of(const std::string& path, const Pickle& pickle,
                          const LoadCheckpointOptions& options, const MakeTensor& make_tensor) {
-  const PickleTree tree(path, pickle);
+  PickleTree tree(path, pickle);
   const Id chosen = tree.choose(options);
   Checkpoint checkpoint;
   checkpoint.state = tree.collect(chosen, make_tensor);

@@ -1,5 +1,7 @@
 #include <convkit/state_dict.h>
 
+#include <convkit/norm.h>
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -66,12 +68,15 @@ class Matcher {
     const StateDict own = own_state(module);
     for (const auto& entry : own) match_tensor(prefix + entry.key(), entry.value());
     const auto children = module.named_children();
+    // The batch norm that it stands for had one.
+    const bool frozen = dynamic_cast<const FrozenBatchNorm2dImpl*>(&module) != nullptr;
     for (const auto& entry : state_) {
       if (!entry.key().starts_with(prefix)) continue;
       const std::string rest = entry.key().substr(prefix.size());
       const std::size_t dot = rest.find('.');
-      const bool known =
-          dot == std::string::npos ? own.contains(rest) : children.contains(rest.substr(0, dot));
+      const bool known = dot == std::string::npos
+                             ? own.contains(rest) || (frozen && rest == "num_batches_tracked")
+                             : children.contains(rest.substr(0, dot));
       if (!known) result.unexpected_keys.push_back(entry.key());
     }
     for (const auto& child : children) match(*child.value(), prefix + child.key() + ".");

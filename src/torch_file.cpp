@@ -64,21 +64,24 @@ class TensorMaker {
   using FindBytes = std::function<std::string_view(std::string_view key, uint64_t size)>;
 
   TensorMaker(std::shared_ptr<const MappedFile> file, const Pickle& pickle, FindBytes find_bytes)
-      : file_(std::move(file)), pickle_(pickle), find_bytes_(std::move(find_bytes)) {}
+      : file_(std::move(file)), pickle_(pickle), find_bytes_(std::move(find_bytes)) {
+    // A storage is copied as a whole, or not at all: for the strictest of its tensors.
+    for (const PickleTensor& tensor : pickle.tensors) {
+      const PickleStorage& storage = pickle.storages[pickle[tensor.storage].index];
+      std::size_t& alignment = alignments_[storage.key];
+      const auto type = dtype_of_tensor(tensor);
+      if (type) alignment = std::max(alignment, c10::elementSize(*type));
+    }
+  }
 
   torch::Tensor operator()(Id id, const std::string& name) {
     const PickleTensor& tensor = pickle_.tensors[pickle_[id].index];
     const PickleStorage& storage = pickle_.storages[pickle_[tensor.storage].index];
     const auto stored = storage_type(pickle_.globals[pickle_[storage.type].index]);
     if (!stored) fail(name, "a storage of numbers", global(storage.type));
-    ScalarType type = *stored;
-    if (tensor.dtype != 0) {
-      const bool named = pickle_.is(tensor.dtype, Kind::kGlobal);
-      const auto found =
-          named ? dtype_of(pickle_.globals[pickle_[tensor.dtype].index]) : std::nullopt;
-      if (!found) fail(name, "a dtype of torch", global(tensor.dtype));
-      type = *found;
-    }
+    const auto named = dtype_of_tensor(tensor);
+    if (!named) fail(name, "a dtype of torch", global(tensor.dtype));
+    const ScalarType type = *named;
 
     const std::vector<int64_t> sizes = numbers(tensor.sizes, name, "sizes");
     const std::vector<int64_t> strides = numbers(tensor.strides, name, "strides");
@@ -112,13 +115,17 @@ class TensorMaker {
       fail(name, c10::str("elements within its storage of ", whole, " bytes"), "one beyond it");
     }
 
-    const torch::Tensor base = storage_of(storage, bytes, *stored, c10::elementSize(type), name);
+    const torch::Tensor base = storage_of(storage, bytes, *stored, name);
     torch::Tensor result = at::detail::make_tensor<c10::TensorImpl>(
         c10::Storage(base.storage()), base.key_set(), c10::scalarTypeToTypeMeta(type));
     result.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides,
                                                         static_cast<int64_t>(offset));
-    if (is_true(tensor.metadata, "conj") && result.is_complex()) result._set_conj(true);
-    if (is_true(tensor.metadata, "neg")) result._set_neg(true);
+    const auto [bits, added] = bits_.try_emplace(tensor.metadata);
+    if (added) {
+      bits->second = {is_true(tensor.metadata, "conj"), is_true(tensor.metadata, "neg")};
+    }
+    if (bits->second.first && result.is_complex()) result._set_conj(true);
+    if (bits->second.second) result._set_neg(true);
     return result;
   }
 
@@ -128,6 +135,16 @@ class TensorMaker {
                          const Got& got) const {
     TORCH_CHECK(false, "load_checkpoint: ", file_->path(), ": tensor ", shown(name), ": expected ",
                 expected, ", got ", got);
+  }
+
+  /// That of its storage, where the tensor names none; nothing for what is no dtype.
+  std::optional<ScalarType> dtype_of_tensor(const PickleTensor& tensor) const {
+    if (tensor.dtype == 0) {
+      const PickleStorage& storage = pickle_.storages[pickle_[tensor.storage].index];
+      return storage_type(pickle_.globals[pickle_[storage.type].index]);
+    }
+    if (!pickle_.is(tensor.dtype, Kind::kGlobal)) return std::nullopt;
+    return dtype_of(pickle_.globals[pickle_[tensor.dtype].index]);
   }
 
   std::string global(Id id) const {
@@ -158,7 +175,7 @@ class TensorMaker {
 
   /// Mapped, or copied where it does not begin at a multiple of the element size.
   torch::Tensor storage_of(const PickleStorage& storage, uint64_t size, ScalarType type,
-                           std::size_t element, const std::string& name) {
+                           const std::string& name) {
     const auto found = storages_.find(storage.key);
     if (found != storages_.end()) {
       const auto& [bytes, known] = found->second;
@@ -172,11 +189,16 @@ class TensorMaker {
     // The map is ours to write to.
     char* data = const_cast<char*>(bytes.data());  // NOLINT
     torch::Tensor result;
-    if (reinterpret_cast<std::uintptr_t>(data) % element == 0) {
+    if (reinterpret_cast<std::uintptr_t>(data) % alignments_.at(storage.key) == 0) {
       result = at::from_blob(
           data, {static_cast<int64_t>(size)}, [file = file_](void*) {},
           torch::TensorOptions(torch::kByte));
     } else {
+      // Records may overlap, and only what is copied costs memory.
+      copied_ += size;
+      TORCH_CHECK(
+          copied_ <= file_->size(), "load_checkpoint: ", file_->path(),
+          ": expected storages that do not overlap, got more bytes in them than in the file");
       result = allocated(*file_, name, {static_cast<int64_t>(size)}, torch::kByte);
       if (size > 0) std::memcpy(result.data_ptr(), data, size);
     }
@@ -187,6 +209,9 @@ class TensorMaker {
   const std::shared_ptr<const MappedFile> file_;
   const Pickle& pickle_;
   const FindBytes find_bytes_;
+  std::map<std::string_view, std::size_t> alignments_;
+  std::map<Id, std::pair<bool, bool>> bits_;  // conj and neg of a metadata dict
+  uint64_t copied_ = 0;
   std::map<std::string_view, std::pair<torch::Tensor, ScalarType>> storages_;
 };
 
@@ -206,7 +231,10 @@ Checkpoint read_torch_zip(const std::shared_ptr<const MappedFile>& file,
   for (const auto& [name, record] : records) {
     const std::size_t slash = name.find('/');
     const bool pickle = slash != std::string::npos && name.substr(slash) == "/data.pkl";
-    if (pickle && folder.empty()) folder = name.substr(0, slash + 1);
+    TORCH_CHECK(!pickle || folder.empty(), "load_checkpoint: ", path,
+                ": expected one record \"data.pkl\", got those in ", shown(folder), " and ",
+                shown(name));
+    if (pickle) folder = name.substr(0, slash + 1);
   }
   TORCH_CHECK(!folder.empty(), "load_checkpoint: ", path, " is a zip file without the record ",
               "\"data.pkl\" that torch.save writes: unpack it, if a checkpoint is inside");

@@ -7,22 +7,50 @@
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
+#include <set>
 #include <sstream>
 
 namespace convkit {
 namespace {
 
-/// TorchScript's twin of a module: the same tree, names and tensors. Buffers that a state_dict leaves
-/// out become constants of the trace.
+/// TorchScript reads a name back as one of Python's.
+void check_name(const std::string& name) {
+  static const std::set<std::string> taken = {
+      "False",   "None",     "True",     "and",     "as",      "assert", "async",  "await",
+      "break",   "class",    "continue", "def",     "del",     "elif",   "else",   "except",
+      "finally", "for",      "from",     "global",  "if",      "import", "in",     "is",
+      "lambda",  "nonlocal", "not",      "or",      "pass",    "raise",  "return", "try",
+      "while",   "with",     "yield",    "forward", "training"};
+  TORCH_CHECK_VALUE(!taken.contains(name),
+                    "save_torchscript: expected names that TorchScript has no "
+                    "other use for, got \"",
+                    name, "\"");
+}
+
+/// Lets the weights stand without gradients, for which TorchScript would take other kernels.
+void detach(torch::jit::Module& script, const torch::nn::Module& module) {
+  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+    script.setattr(parameter.key(), parameter.value().detach());
+  }
+  for (const auto& child : module.named_children()) {
+    torch::jit::Module part = script.attr(child.key()).toModule();
+    detach(part, *child.value());
+  }
+}
+
+/// TorchScript's twin of a module: the same tree, names and tensors. Buffers that a state_dict
+/// leaves out become constants of the trace.
 torch::jit::Module twin(const torch::nn::Module& module,
                         const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
-  c10::QualifiedName name("__torch__." + detail::python_name(module.name()));
+  const std::string own_name = detail::python_name(module.name());
+  c10::QualifiedName name("__torch__." + (own_name.empty() ? "Module" : own_name));
   if (unit->get_class(name) != nullptr) name = unit->mangle(name);
   const auto type = c10::ClassType::create(name, unit, /*is_module=*/true);
   unit->register_type(type);
   torch::jit::Module result(unit, type);
   result.register_attribute("training", c10::BoolType::get(), false);
   for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+    check_name(parameter.key());
     result.register_parameter(parameter.key(), parameter.value(), /*is_buffer=*/false);
   }
   const auto* ours = dynamic_cast<const TensorModule*>(&module);
@@ -30,23 +58,29 @@ torch::jit::Module twin(const torch::nn::Module& module,
     const bool persistent =
         ours == nullptr || !ours->non_persistent_buffers().contains(buffer.key());
     if (persistent && buffer.value().defined()) {
+      check_name(buffer.key());
       result.register_buffer(buffer.key(), buffer.value());
     }
   }
   for (const auto& child : module.named_children()) {
+    check_name(child.key());
     result.register_module(child.key(), twin(*child.value(), unit));
   }
   return result;
 }
 
-/// Puts a module into eval mode, and each of its parts back into its own at the end.
+/// Puts a module into eval mode, and each of its parts and buffers back as it was at the end.
 class EvalMode {
  public:
   explicit EvalMode(torch::nn::Module& module) {
     for (const auto& part : module.modules()) modes_.emplace_back(part, part->is_training());
+    for (const auto& buffer : module.buffers()) buffers_.emplace_back(buffer, buffer.clone());
     module.eval();
   }
   ~EvalMode() {
+    for (auto& [buffer, before] : buffers_) {
+      if (!torch::equal(buffer, before)) buffer.copy_(before);
+    }
     // train() reaches children, which come after their parents here.
     for (const auto& [part, training] : modes_) part->train(training);
   }
@@ -55,6 +89,7 @@ class EvalMode {
 
  private:
   std::vector<std::pair<std::shared_ptr<torch::nn::Module>, bool>> modes_;
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> buffers_;
 };
 
 }  // namespace
@@ -81,6 +116,7 @@ void save_torchscript(torch::nn::Module& module, const torch::Tensor& example_in
   const c10::QualifiedName forward(*script.type()->name(), "forward");
   script.type()->addMethod(unit->create_function(forward, state->graph));
 
+  detach(script, module);
   std::ostringstream stream;
   script.save(stream);
   detail::NewFile file(path);

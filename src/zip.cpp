@@ -63,8 +63,9 @@ class ZipReader {
     // A comment of up to 64 KiB may follow the end.
     constexpr uint64_t kFarthest = 22 + 0xffff;
     const uint64_t first = bytes_.size() > kFarthest ? bytes_.size() - kFarthest : 0;
-    const std::size_t end = bytes_.rfind(kEnd);
-    if (end == std::string_view::npos || end < first) fail("one without its directory");
+    const std::size_t found = bytes_.substr(first).rfind(kEnd);
+    if (found == std::string_view::npos) fail("one without its directory");
+    const uint64_t end = first + found;
     Directory directory{number<uint32_t>(end + 16), number<uint16_t>(end + 10)};
     if (end >= 20 && has(kLocator64, end - 20)) {
       const auto end64 = number<uint64_t>(end - 20 + 8);

@@ -78,3 +78,63 @@ TEST_CASE("ConvBlock refuses an input of another rank or channel count", "[block
         "ConvBlock: expected input [N, 3, H, W], got an undefined tensor");
   CHECK(block->bn->num_batches_tracked.item<int64_t>() == 0);
 }
+
+TEST_CASE("Conv2dNormActivation's keys shift with what is left out", "[blocks][shape]") {
+  const auto keys = [](const Conv2dNormActivationOptions& options) {
+    return support::keys(*Conv2dNormActivation(options));
+  };
+  using Keys = std::vector<std::string>;
+  const auto options = [] { return Conv2dNormActivationOptions(3, 4); };
+  CHECK(keys(options()) == Keys{"0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var",
+                                "1.num_batches_tracked"});
+  CHECK(keys(options().norm({Norm::kNone}).activation({Activation::kPReLU})) ==
+        Keys{"0.weight", "0.bias", "1.weight"});
+  CHECK(keys(options().norm({Norm::kInstanceNorm2d}).activation({Activation::kPReLU})) ==
+        Keys{"0.weight", "2.weight"});
+  CHECK(keys(options().bias(true).norm({Norm::kLayerNorm2d})) ==
+        Keys{"0.weight", "0.bias", "1.weight", "1.bias"});
+}
+
+TEST_CASE("Conv2dNormActivation obeys the laws of every module", "[blocks][clone]") {
+  torch::manual_seed(1);
+  Conv2dNormActivation block(3, 8);
+  for (int i = 0; i < 5; ++i) block(torch::randn({2, 3, 9, 9}) + 1);  // alive running statistics
+  support::check_module_laws(block, torch::randn({2, 3, 9, 8}));
+}
+
+TEST_CASE("Conv2dNormActivation refuses impossible options and inputs", "[blocks][errors]") {
+  const auto error = [](const Conv2dNormActivationOptions& options) {
+    return support::error([&] { Conv2dNormActivation block(options); });
+  };
+  const auto options = [] { return Conv2dNormActivationOptions(4, 8); };
+  CHECK(error(options().kernel_size(0)) ==
+        "Conv2dNormActivation: expected kernel_size >= 1, got 0");
+  CHECK(error(options().groups(3)) ==
+        "Conv2dNormActivation: expected in_channels divisible by groups 3, got 4");
+  CHECK(error(options().norm({.kind = Norm::kGroupNorm, .groups = 3})) ==
+        "make_norm: expected channels divisible by groups 3, got 8");
+  CHECK(support::error([] { Conv2dNormActivation(3, 8)(torch::ones({1, 4, 9, 9})); }) ==
+        "Conv2dNormActivation: expected input [N, 3, H, W], got [1, 4, 9, 9]");
+  CHECK(support::error([&] {
+          Conv2dNormActivation(options().norm({Norm::kInstanceNorm2d}))(torch::ones({1, 4, 1, 1}));
+        }) ==
+        "Conv2dNormActivation: expected more than one pixel for InstanceNorm2d, got [1, 8, 1, 1]");
+}
+
+TEST_CASE("StochasticDepth draws no number where nothing can be dropped", "[blocks]") {
+  const torch::Tensor x = torch::ones({4, 2});
+  const auto draws = [&](double p, bool training) {
+    StochasticDepth depth(p, StochasticDepthMode::kRow);
+    depth->train(training);
+    torch::manual_seed(3);
+    const torch::Tensor y = depth(x);
+    const torch::Tensor after = torch::rand({1});
+    torch::manual_seed(3);
+    return !torch::equal(after, torch::rand({1})) || !y.is_same(x);
+  };
+  CHECK(draws(0.5, true));
+  CHECK_FALSE(draws(0.5, false));
+  CHECK_FALSE(draws(0, true));
+  CHECK(support::error([] { StochasticDepth(1.5, StochasticDepthMode::kRow); }) ==
+        "StochasticDepth: expected 0 <= p <= 1, got 1.5");
+}

@@ -51,6 +51,17 @@ TEST_CASE("every module computes on CUDA what it computes on the CPU", "[cuda]")
   check_cuda(pointwise_conv2d(4, 8), x);
   check_cuda(ConvBlock(4, 8), x);
   check_cuda(SeparableConv2d(4, 8), x);
+  check_cuda(
+      Conv2dNormActivation(Conv2dNormActivationOptions(4, 8).activation({Activation::kHardswish})),
+      x);
+  check_cuda(StochasticDepth(0, StochasticDepthMode::kRow), x);
+  check_cuda(LayerNorm2d(4), x);
+  check_cuda(FrozenBatchNorm2d(4), x);
+  check_cuda(GlobalResponseNorm(4, 1e-6, false), x);
+  check_cuda(SqueezeExcitation(4, 2), x);
+  check_cuda(EcaModule(), x);
+  check_cuda(Hardswish(), x);
+  check_cuda(Hardsigmoid(), x);
   check_cuda(Conv2dSame(Conv2dSameOptions(4, 8, 3).stride(2)), x);
   check_cuda(MaxPool2dSame(3), x);
   check_cuda(AvgPool2dSame(3), x);

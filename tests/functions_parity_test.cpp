@@ -46,6 +46,17 @@ torch::Tensor call(const Case& given) {
     return pad_same(inputs[0], given.pair("kernel_size"), given.pair("stride"),
                     given.pair("dilation"), given.real("value"));
   }
+  if (function == "trunc_normal_") {
+    torch::manual_seed(static_cast<uint64_t>(given.option("seed")));
+    torch::Tensor filled = torch::empty({7, 33}, given.tensor("output").scalar_type());
+    return trunc_normal_(filled, given.real("mean"), given.real("std"), given.real("a"),
+                         given.real("b"));
+  }
+  if (function == "make_divisible") {
+    std::optional<int64_t> min_value;
+    if (given.has_option("min_value")) min_value = given.option("min_value");
+    return torch::tensor(make_divisible(given.real("v"), given.option("divisor"), min_value));
+  }
   REQUIRE(function == "upsample_like");
   return upsample_like(inputs[0], inputs[1], interpolation(given.word("mode")));
 }
@@ -72,5 +83,5 @@ TEST_CASE("every function gives Python's values, bit for bit", "[parity]") {
     ++counts[function];
   }
   at::set_num_threads(threads);
-  CHECK(counts.size() == 9);
+  CHECK(counts.size() == 11);
 }

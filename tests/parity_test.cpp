@@ -94,6 +94,76 @@ BlurPool2d blur_pool2d(const Case& given) {
   return BlurPool2d(options);
 }
 
+Norm norm(const Case& given) {
+  static const std::map<std::string, Norm::Kind> kinds = {
+      {"None", Norm::kNone},
+      {"BatchNorm2d", Norm::kBatchNorm2d},
+      {"GroupNorm", Norm::kGroupNorm},
+      {"InstanceNorm2d", Norm::kInstanceNorm2d},
+      {"LayerNorm2d", Norm::kLayerNorm2d},
+      {"FrozenBatchNorm2d", Norm::kFrozenBatchNorm2d},
+  };
+  Norm result;
+  if (given.has_option("norm")) result.kind = kinds.at(given.word("norm"));
+  if (given.has_option("eps")) result.eps = given.real("eps");
+  if (given.has_option("momentum")) result.momentum = given.real("momentum");
+  if (given.has_option("norm_groups")) result.groups = given.option("norm_groups");
+  return result;
+}
+
+Activation activation(const std::string& name) {
+  static const std::map<std::string, Activation::Kind> kinds = {
+      {"None", Activation::kNone},           {"ReLU", Activation::kReLU},
+      {"ReLU6", Activation::kReLU6},         {"LeakyReLU", Activation::kLeakyReLU},
+      {"PReLU", Activation::kPReLU},         {"ELU", Activation::kELU},
+      {"SiLU", Activation::kSiLU},           {"GELU", Activation::kGELU},
+      {"GELUTanh", Activation::kGELUTanh},   {"Mish", Activation::kMish},
+      {"Hardswish", Activation::kHardswish}, {"Hardsigmoid", Activation::kHardsigmoid},
+      {"Sigmoid", Activation::kSigmoid},     {"Tanh", Activation::kTanh},
+  };
+  return {kinds.at(name)};
+}
+
+Conv2dNormActivation conv2d_norm_activation(const Case& given) {
+  Conv2dNormActivationOptions options(given.option("in_channels"), given.option("out_channels"));
+  options.norm(norm(given));
+  if (given.has_option("activation")) options.activation(activation(given.word("activation")));
+  if (given.has_option("kernel_size")) options.kernel_size(given.pair("kernel_size"));
+  if (given.has_option("stride")) options.stride(given.pair("stride"));
+  if (given.has_option("padding")) options.padding(given.padding());
+  if (given.has_option("dilation")) options.dilation(given.pair("dilation"));
+  if (given.has_option("groups")) options.groups(given.option("groups"));
+  if (given.has_option("bias")) options.bias(given.boolean("bias"));
+  return Conv2dNormActivation(options);
+}
+
+GlobalResponseNorm global_response_norm(const Case& given) {
+  if (!given.has_option("eps")) return GlobalResponseNorm(given.option("dim"));
+  return GlobalResponseNorm(given.option("dim"), given.real("eps"), given.boolean("channels_last"));
+}
+
+SqueezeExcitation squeeze_excitation(const Case& given) {
+  return SqueezeExcitation(
+      SqueezeExcitationOptions(given.option("input_channels"), given.option("squeeze_channels"))
+          .activation(activation(given.word("activation")))
+          .scale_activation(activation(given.word("scale_activation"))));
+}
+
+EcaModule eca_module(const Case& given) {
+  EcaModuleOptions options;
+  if (given.has_option("channels")) options.channels(given.option("channels"));
+  if (given.has_option("kernel_size")) options.kernel_size(given.option("kernel_size"));
+  if (given.has_option("gamma")) options.gamma(given.real("gamma"));
+  if (given.has_option("beta")) options.beta(given.real("beta"));
+  return EcaModule(options);
+}
+
+StochasticDepth stochastic_depth(const Case& given) {
+  return StochasticDepth(given.real("p"), given.word("mode") == "row"
+                                              ? StochasticDepthMode::kRow
+                                              : StochasticDepthMode::kBatch);
+}
+
 using Maker = std::function<std::shared_ptr<torch::nn::Module>(const Case&)>;
 
 /// A maker of one of the functions of conv.h; an option that the case leaves out keeps its default.
@@ -126,6 +196,23 @@ const std::map<std::string, Maker>& makers() {
       {"Conv2dSame", [](const Case& given) { return conv2d_same(given).ptr(); }},
       {"MaxPool2dSame", [](const Case& given) { return max_pool2d_same(given).ptr(); }},
       {"AvgPool2dSame", [](const Case& given) { return avg_pool2d_same(given).ptr(); }},
+      {"Hardswish", [](const Case& given) { return Hardswish(given.boolean("inplace")).ptr(); }},
+      {"Hardsigmoid",
+       [](const Case& given) { return Hardsigmoid(given.boolean("inplace")).ptr(); }},
+      {"LayerNorm2d",
+       [](const Case& given) {
+         return LayerNorm2d(given.option("channels"), given.real("eps")).ptr();
+       }},
+      {"FrozenBatchNorm2d",
+       [](const Case& given) {
+         return FrozenBatchNorm2d(given.option("num_features"), given.real("eps")).ptr();
+       }},
+      {"GlobalResponseNorm", [](const Case& given) { return global_response_norm(given).ptr(); }},
+      {"Conv2dNormActivation",
+       [](const Case& given) { return conv2d_norm_activation(given).ptr(); }},
+      {"StochasticDepth", [](const Case& given) { return stochastic_depth(given).ptr(); }},
+      {"SqueezeExcitation", [](const Case& given) { return squeeze_excitation(given).ptr(); }},
+      {"EcaModule", [](const Case& given) { return eca_module(given).ptr(); }},
       {"BlurPool2d", [](const Case& given) { return blur_pool2d(given).ptr(); }},
   };
   return table;
@@ -158,13 +245,15 @@ void check_inference(torch::nn::Module& module, const Case& given) {
   const torch::NoGradGuard no_grad;
   module.eval();
   check_alive("eval output", given.tensor("eval_output"));
-  check_equal("eval output", forward_child(module, input_of(given)), given.tensor("eval_output"));
+  check_equal("eval output", forward_child(module, input_of(given).clone()),
+              given.tensor("eval_output"));
 }
 
 void check_training_step(torch::nn::Module& module, const Case& given) {
   module.train();
+  torch::manual_seed(static_cast<uint64_t>(given.number("seed") + 1000));
   const torch::Tensor x = input_of(given).detach().requires_grad_();
-  const torch::Tensor y = forward_child(module, x);
+  const torch::Tensor y = forward_child(module, x.clone());  // some write to their input
   check_alive("train output", given.tensor("train_output"));
   check_equal("train output", y, given.tensor("train_output"));
 

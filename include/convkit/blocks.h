@@ -1,6 +1,8 @@
 #pragma once
 
+#include <convkit/activation.h>
 #include <convkit/module.h>
+#include <convkit/norm.h>
 
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -8,6 +10,8 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
+#include <optional>
 
 namespace convkit {
 
@@ -55,5 +59,81 @@ class CONVKIT_API ConvBlockImpl : public Block<ConvBlockImpl> {
   torch::nn::ReLU relu{nullptr};
 };
 CONVKIT_MODULE(ConvBlock);
+
+/// Options of Conv2dNormActivation; kernel_size, stride, padding and dilation take one number or
+/// {height, width}.
+struct CONVKIT_API Conv2dNormActivationOptions {
+  using padding_t = torch::nn::Conv2dOptions::padding_t;
+
+  Conv2dNormActivationOptions(int64_t in_channels, int64_t out_channels)
+      : in_channels_(in_channels), out_channels_(out_channels) {}
+
+  TORCH_ARG(int64_t, in_channels);
+  TORCH_ARG(int64_t, out_channels);
+  TORCH_ARG(torch::ExpandingArray<2>, kernel_size) = 3;
+  TORCH_ARG(torch::ExpandingArray<2>, stride) = 1;
+  /// Without one, floor((kernel_size - 1) / 2) dilation. Also torch::kSame and torch::kValid.
+  TORCH_ARG(std::optional<padding_t>, padding) = std::nullopt;
+  TORCH_ARG(int64_t, groups) = 1;
+  TORCH_ARG(Norm, norm) = Norm();
+  TORCH_ARG(Activation, activation) = Activation();
+  TORCH_ARG(torch::ExpandingArray<2>, dilation) = 1;
+  /// Of the activation, where it has a form in place.
+  TORCH_ARG(bool, inplace) = true;
+  /// Without one, a bias where there is no norm.
+  TORCH_ARG(std::optional<bool>, bias) = std::nullopt;
+
+ public:
+  Conv2dNormActivationOptions& padding(std::initializer_list<int64_t> height_width) {
+    return padding(padding_t(torch::ExpandingArray<2>(height_width)));
+  }
+};
+
+/// y = activation(norm(conv(x))), either of them left out if asked.
+///
+/// Shape:   x [N, in_channels, H, W] -> y [N, out_channels, H', W'], as of torch::nn::Conv2d
+/// Keys:    0.weight, 0.bias; 1.* of the norm; then of a PReLU. An index is that of what is there:
+///          without a norm the activation is 1.
+/// Throws:  c10::ValueError for a channel count, kernel_size, stride, dilation or groups below 1, a
+///          negative padding, any of them above int32, channels not divisible by groups, and for an
+///          input that is not [N, in_channels, H, W] of the weights' type and device.
+/// Source:  torchvision.ops.Conv2dNormActivation
+/// Differs: inplace is no error for activations that have no such form.
+class CONVKIT_API Conv2dNormActivationImpl : public Block<Conv2dNormActivationImpl> {
+ public:
+  explicit Conv2dNormActivationImpl(Conv2dNormActivationOptions options);
+  Conv2dNormActivationImpl(int64_t in_channels, int64_t out_channels)
+      : Conv2dNormActivationImpl(Conv2dNormActivationOptions(in_channels, out_channels)) {}
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  Conv2dNormActivationOptions options;
+  torch::nn::Conv2d conv{nullptr};
+  std::shared_ptr<torch::nn::Module> norm;        ///< null without one
+  std::shared_ptr<torch::nn::Module> activation;  ///< null without one
+};
+CONVKIT_MODULE(Conv2dNormActivation);
+
+/// What StochasticDepth drops: the whole batch, or single rows of it.
+enum class StochasticDepthMode { kBatch, kRow };
+
+/// y = 0 with probability p, else x / (1 - p), in training; y = x, and no random number, in eval
+/// mode and for p = 0.
+///
+/// Shape:   that of x, [N, ...]
+/// Throws:  c10::ValueError for p outside [0, 1].
+/// Source:  torchvision.ops.StochasticDepth; https://arxiv.org/abs/1603.09382
+class CONVKIT_API StochasticDepthImpl : public Block<StochasticDepthImpl> {
+ public:
+  StochasticDepthImpl(double p, StochasticDepthMode mode);
+
+  void reset() override {}
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  double p;
+  StochasticDepthMode mode;
+};
+CONVKIT_MODULE(StochasticDepth);
 
 }  // namespace convkit

@@ -11,18 +11,20 @@ namespace convkit {
 /// The tensors of a file, and what else it says.
 struct Checkpoint {
   StateDict state;  ///< in the file's order
-  /// The `__metadata__` of a .safetensors file; of torch.save's files all numbers and texts, under
-  /// their paths: "epoch", "optimizer.param_groups.0.lr". bools are "True" and "False".
+  /// The `__metadata__` of a .safetensors file; of torch.save's files the texts and the numbers of
+  /// up to 64 bits, under their paths: "epoch", "optimizer.param_groups.0.lr". bools are "True" and
+  /// "False". No more than 100,000, and not those of a pickled module's layers.
   std::map<std::string, std::string> metadata;
 };
 
 /// What load_checkpoint() takes of a file.
 struct LoadCheckpointOptions {
   /// The member of a nested checkpoint, by its path: "ema.model". By default it is the one that
-  /// holds tensors under a usual name (state_dict, model, model_state_dict, params, params_ema, net,
-  /// weights), and the whole file where none does and it is a state_dict itself.
+  /// holds tensors under a usual name (state_dict, model, model_state_dict, params, params_ema,
+  /// net, weights), and the whole file where none does and it is a state_dict itself.
   std::string at = {};
-  /// All tensors of a nested checkpoint, under their paths.
+  /// All tensors of a nested checkpoint, under their paths. A list's members, and those under a key
+  /// that is neither text nor whole number, count as their positions.
   bool everything = false;
 };
 
@@ -76,8 +78,8 @@ struct SaveCheckpointOptions {
 ///
 /// The file is written beside `path`, flushed to the disk and renamed: whatever happens, `path` is
 /// the old file or the new one, whole. A process that is killed leaves a file named
-/// ".convkit-....partial" behind. What is there has to be writable; its mode is kept, symbolic links
-/// are followed, owner and hard links are not kept.
+/// ".convkit-....partial" behind. What is there has to be writable; its mode is kept, symbolic
+/// links are followed, owner and hard links are not kept.
 ///
 /// Throws:  c10::Error for another extension, tensors that share memory (with their names), a dtype
 ///          that the format does not have, names that are not UTF-8, or a disk that takes no more.
@@ -87,18 +89,19 @@ CONVKIT_API void save_checkpoint(const std::string& path, const StateDict& state
                                  const SaveCheckpointOptions& options = {});
 
 /// Writes a TorchScript file (.pt, .pth): what `module` does to `example_input` in eval mode, with
-/// its weights. Python opens it by torch.jit.load, with the same keys and bit-equal outputs, and can
-/// export it from there. The module is left as it was.
+/// its weights. Python opens it by torch.jit.load, with the same keys and bit-equal outputs, and
+/// can export it from there. The module is left as it was. Tensors that are not registered in it become
+/// constants.
 ///
 ///     save_torchscript(*net, torch::randn({1, 3, 224, 224}), "net.pt");
 ///
-/// The file has the operators of that one forward. What C++ computes from the input's size becomes a
-/// constant: upsampling, and padding to SAME, are right for inputs of this size alone. Branches are
+/// The file has the operators of that one forward. What C++ computes from the input's size becomes
+/// a constant: upsampling, and padding to SAME, are right for inputs of this size alone. Branches are
 /// those that were taken. It cannot be trained: dropout is gone, batch norms use their statistics.
 /// TorchScript itself is no longer developed.
 ///
-/// Throws:  c10::Error for a module that does not map one tensor to one, another extension, a disk
-///          that takes no more; what the module throws.
+/// Throws:  c10::Error for a module that does not map one tensor to one, or has names that are
+///          Python's keywords, for another extension, a disk that takes no more; what it throws.
 /// Source:  torch.jit.trace
 CONVKIT_API void save_torchscript(torch::nn::Module& module, const torch::Tensor& example_input,
                                   const std::string& path);

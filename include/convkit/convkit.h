@@ -10,9 +10,12 @@
 #include <convkit/conv.h>
 #include <convkit/same.h>
 #include <convkit/filters.h>
+#include <convkit/activation.h>
+#include <convkit/norm.h>
 #include <convkit/blocks.h>
 #include <convkit/separable.h>
 #include <convkit/upsample.h>
+#include <convkit/attention.h>
 #include <convkit/state_dict.h>
 #include <convkit/checkpoint.h>
 // clang-format on

@@ -138,7 +138,56 @@ def special():
         yield Case(module, given, (2, 3, 13, 11), channels_last=True)
 
 
+ACTIVATIONS = ("None", "ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SiLU", "GELU", "GELUTanh", "Mish", "Hardswish",
+               "Hardsigmoid", "Sigmoid", "Tanh")
+NORMS = ("None", "BatchNorm2d", "GroupNorm", "InstanceNorm2d", "LayerNorm2d", "FrozenBatchNorm2d")
+
+
+def norms():
+    for size in [(1, 6, 9, 7), (3, 6, 5, 6)]:
+        for eps in (1e-5, 1e-3):
+            yield Case("LayerNorm2d", {"channels": 6, "eps": eps}, size)
+            yield Case("FrozenBatchNorm2d", {"num_features": 6, "eps": eps}, size)
+            yield Case("GlobalResponseNorm", {"dim": 6, "eps": eps, "channels_last": False}, size)
+        yield Case("GlobalResponseNorm", {"dim": size[3]}, size)
+        for inplace in (False, True):
+            yield Case("Hardswish", {"inplace": inplace}, size)
+            yield Case("Hardsigmoid", {"inplace": inplace}, size)
+
+
+def conv_norm_activations():
+    sizes = [(2, 4, 9, 7), (1, 4, 12, 13)]
+    for norm in NORMS:
+        for activation in ACTIVATIONS:
+            yield Case("Conv2dNormActivation", {"in_channels": 4, "out_channels": 6, "norm": norm, "activation": activation,
+                                                "norm_groups": 3}, sizes[0])
+    for options in ({}, {"kernel_size": 1}, {"kernel_size": 5, "stride": 2}, {"kernel_size": [3, 5], "dilation": [2, 1]}, {"kernel_size": 4},
+                    {"padding": 0}, {"padding": [2, 1]}, {"padding": "same"}, {"padding": "valid"}, {"groups": 2}, {"bias": True}, {"bias": False, "norm": "None"},
+                    {"dilation": 3}, {"eps": 1e-3, "momentum": 0.01}, {"stride": [2, 1], "norm": "None", "activation": "None"}):
+        for size in sizes:
+            yield Case("Conv2dNormActivation", {"in_channels": 4, "out_channels": 6, **options}, size)
+
+
+def stochastic_depths():
+    for mode in ("batch", "row"):
+        for p in (0.0, 0.2, 0.5):
+            yield Case("StochasticDepth", {"p": p, "mode": mode}, (16, 3, 5, 4))
+
+
+def attentions():
+    for size in [(1, 8, 9, 7), (3, 8, 5, 6)]:
+        for activation, scale_activation in (("ReLU", "Sigmoid"), ("SiLU", "Sigmoid"), ("ReLU", "Hardsigmoid"), ("GELU", "Tanh")):
+            yield Case("SqueezeExcitation", {"input_channels": 8, "squeeze_channels": 3, "activation": activation,
+                                             "scale_activation": scale_activation}, size)
+        yield Case("EcaModule", {}, size)
+        for kernel_size in (5, 7):
+            yield Case("EcaModule", {"kernel_size": kernel_size}, size)
+        for channels in (8, 64, 1024):
+            yield Case("EcaModule", {"channels": channels}, (size[0], channels, 4, 3))
+        yield Case("EcaModule", {"channels": 8, "gamma": 0.5, "beta": 2.0}, size)
+
+
 def cases():
-    for family in (convolutions, conv_blocks, separable_convolutions, upsamplers, same, blur_pools,
+    for family in (norms, conv_norm_activations, stochastic_depths, attentions, convolutions, conv_blocks, separable_convolutions, upsamplers, same, blur_pools,
                    special):
         yield from family()

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from timm.layers.padding import pad_same
+from torchvision.models._utils import _make_divisible
 
 
 def call(function, options, inputs, output):
@@ -50,6 +51,20 @@ def kernels():
                    torch.tensor(kernel).float())
 
 
+def initialisers():
+    for seed, (mean, std, a, b) in enumerate([(0.0, 1.0, -2.0, 2.0), (0.0, 0.02, -2.0, 2.0), (1.0, 2.0, -1.0, 1.5), (0.0, 1.0, 1.5, 3.0),
+                                              (0.0, 1.0, 2.5, 2.7), (5.0, 1.0, -2.0, 3.0), (0.0, 1.0, -0.1, 0.1)]):
+        for dtype in ("float32", "float64", "bfloat16"):
+            torch.manual_seed(seed)
+            output = torch.nn.init.trunc_normal_(torch.empty(7, 33, dtype=getattr(torch, dtype)), mean, std, a, b)
+            yield call("trunc_normal_", {"seed": seed, "mean": mean, "std": std, "a": a, "b": b, "dtype": dtype}, [], output)
+    for v in (0.3, 1.0, 7.9, 8.0, 11.9, 12.0, 16.5, 23.0, 24.4, 32 * 0.35, 320 * 1.4, 1000.0, 12345.6):
+        for divisor in (1, 3, 8, 16):
+            for min_value in (None, 4, 20):
+                options = {"v": v, "divisor": divisor} | ({} if min_value is None else {"min_value": min_value})
+                yield call("make_divisible", options, [], torch.tensor(_make_divisible(v, divisor, min_value)))
+
+
 def images(photo):
     for x in (torch.randn(2, 3, 12, 17), photo):
         for border in ("constant", "reflect", "replicate", "circular"):
@@ -72,7 +87,7 @@ def images(photo):
 
 def calls(photo):
     torch.manual_seed(0)
-    for made in itertools.chain(kernels(), images(photo)):
+    for made in itertools.chain(kernels(), initialisers(), images(photo)):
         made["name"] = f"{made['function']}({made['options']})"
         made["output"] = made["output"].contiguous()
         yield made

@@ -63,11 +63,12 @@ def record(case, seed):
 
     module.eval()
     with torch.no_grad():
-        result["eval_output"] = module(x).clone()
+        result["eval_output"] = module(x.clone()).clone()
 
     module.train()
+    torch.manual_seed(seed + 1000)  # for what draws in forward
     x.requires_grad_()
-    y = module(x)
+    y = module(x.clone())  # for what writes to its input
     gradient = torch.randn(y.shape).to(dtype)
     y.backward(gradient)
     result["gradient"] = gradient

@@ -3,12 +3,17 @@ them, with the options that convkit adds passed on to torch.nn."""
 
 import torchvision_operators  # noqa: F401, isort: skip
 
+from functools import partial
+
 import timm.layers
 import torch
+import torchvision.ops
 import torch.nn.functional as F
 from timm.layers.padding import pad_same_arg
 from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame  # noqa: F401
 from torch import nn
+from torchvision.models.convnext import LayerNorm2d as TorchvisionLayerNorm2d
+from torchvision.ops import FrozenBatchNorm2d, StochasticDepth  # noqa: F401
 
 
 def standard_conv2d(in_channels, out_channels):
@@ -109,3 +114,58 @@ class Conv2dSame(timm.layers.Conv2dSame):
 
 class BlurPool2d(timm.layers.BlurPool2d):
     pass
+
+
+def GlobalResponseNorm(dim, eps=1e-6, channels_last=True):
+    return timm.layers.grn.GlobalResponseNorm(dim, eps, channels_last)
+
+
+def LayerNorm2d(channels, eps=1e-5):
+    return TorchvisionLayerNorm2d(channels, eps)
+
+
+def Hardswish(inplace=False):
+    return nn.Hardswish(inplace)
+
+
+def Hardsigmoid(inplace=False):
+    return nn.Hardsigmoid(inplace)
+
+
+def norm_layer(name, eps=1e-5, momentum=0.1, groups=32):
+    if name == "None":
+        return None
+    if name == "BatchNorm2d":
+        return partial(nn.BatchNorm2d, eps=eps, momentum=momentum)
+    if name == "GroupNorm":
+        return lambda channels: nn.GroupNorm(groups, channels, eps)
+    return partial({"InstanceNorm2d": nn.InstanceNorm2d, "LayerNorm2d": TorchvisionLayerNorm2d,
+                    "FrozenBatchNorm2d": FrozenBatchNorm2d}[name], eps=eps)
+
+
+def activation_layer(name):
+    """A class, and whether it takes inplace."""
+    if name == "None":
+        return None, None
+    if name == "GELUTanh":
+        return partial(nn.GELU, approximate="tanh"), None
+    without = name in ("PReLU", "GELU", "Sigmoid", "Tanh")
+    return getattr(nn, name), None if without else True
+
+
+def Conv2dNormActivation(in_channels, out_channels, norm="BatchNorm2d", activation="ReLU", eps=1e-5, momentum=0.1,
+                         norm_groups=32, **options):
+    layer, inplace = activation_layer(activation)
+    return torchvision.ops.Conv2dNormActivation(
+        in_channels, out_channels, norm_layer=norm_layer(norm, eps, momentum, norm_groups), activation_layer=layer,
+        inplace=inplace, **options)
+
+
+class SqueezeExcitation(torchvision.ops.SqueezeExcitation):
+    def __init__(self, input_channels, squeeze_channels, activation="ReLU", scale_activation="Sigmoid"):
+        super().__init__(input_channels, squeeze_channels, activation_layer(activation)[0],
+                         activation_layer(scale_activation)[0])
+
+
+def EcaModule(**options):
+    return timm.layers.EcaModule(**options)

@@ -41,30 +41,39 @@ class Net(nn.Module):
         return self.body[0](self.bn(self.conv(x)).mean((2, 3))) * self.scale
 
 
+class Derived(collections.OrderedDict):
+    pass
+
+
+Pair = collections.namedtuple("Pair", "first second")
+
+
 def shape_of(tensor):
     plain = tensor.detach().resolve_conj().resolve_neg()
     return {**described(plain), "stride": list(tensor.stride())}
 
 
-def flat(value, path="", outer=()):
+def flat(value, path=None, outer=()):
     """The tensors and texts of nested containers under their paths."""
     if id(value) in outer:
         return
     outer = (*outer, id(value))
+
+    def below(items):
+        for key, inner in items:
+            yield from flat(inner, str(key) if path is None else f"{path}.{key}", outer)
+
     if isinstance(value, torch.Tensor):
-        yield path or "0", value
+        yield "0" if path is None else path, value
     elif isinstance(value, nn.Module):
         yield from flat(dict(value.state_dict()), path, outer)
     elif isinstance(value, dict):
-        for key, inner in value.items():
-            if isinstance(key, (str, int)):
-                yield from flat(inner, f"{path}.{key}" if path else str(key), outer)
+        yield from below((key if type(key) in (str, int) else i, inner) for i, (key, inner) in enumerate(value.items()))
     elif isinstance(value, (list, tuple, set)):
-        for i, inner in enumerate(value):
-            yield from flat(inner, f"{path}.{i}" if path else str(i), outer)
+        yield from below(enumerate(value))
     elif isinstance(value, argparse.Namespace):
         yield from flat(vars(value), path, outer)
-    elif isinstance(value, bool) or isinstance(value, (str, float)) or isinstance(value, int) and abs(value) < 1 << 63:
+    elif isinstance(value, (bool, str, float)) or isinstance(value, int) and abs(value) < 1 << 63:
         yield path, value
 
 
@@ -130,6 +139,13 @@ def whole():
         yield "nested_at_optimizer", {**training, "model": state}, {}, {"at": "optimizer.state"}, training["optimizer"]["state"]
         yield "nested_at_tensor", {"a": {"b": base}}, {}, {"at": "a.b"}, base
         yield "state_with_numbers", {"a": base, "epoch": 4}, {}, {}, {"a": base}
+        scalars = {"mask": [True] * 5000, "none": [None] * 5000, "words": ["cat", "dog"] * 3000, "classes": list(range(9)) * 1000}
+        yield "many_scalars", {"state_dict": state, "of_each_image": scalars}, {}, {}, state
+        containers = {"defaultdict": collections.defaultdict(list, {"x": base}), "counter": collections.Counter(["a", "a", "b"]),
+                      "derived": Derived(a=base, n=2), "pair": Pair(base, views["row"]), "set": {1, 2}}
+        yield "containers", containers, {}, {"everything": True}, containers
+        yield "derived_state_dict", {"state_dict": Derived(state), "epoch": 3}, {}, {}, state
+        yield "other_keys", {("a", 1): base, 2.5: views["row"], "b": views["other"]}, {}, {}, {"0": base, "1": views["row"], "b": views["other"]}
         yield "same_dict_twice", {"a": (twice := {"x": base}), "b": twice}, {}, {"everything": True}, {"a": twice, "b": twice}
         for protocol in (2, 3, 4, 5):
             yield f"protocol_{protocol}", {**training, "model": state}, {"pickle_protocol": protocol}, {}, state
@@ -260,6 +276,20 @@ def crafted():
         yield "tensor_" + key, archive(a_dict(a=value))
         if not key.startswith(("v3", "storage_untyped", "storage_up", "storage_is_pickle", "storage_absolute")):
             yield "legacy_tensor_" + key, legacy(a_dict(a=value.replace(b"tQ", b"NtQ")))
+
+    # Two members of one name.
+    yield "same_name_number", archive(b"\x80\x02}(K\x00" + tensor() + text("0") + tensor() + b"u.")
+    yield "same_name_dotted", archive(a_dict(**{"a": b"}" + text("b") + tensor() + b"s", "a.b": tensor()}))
+    overlapping = archive(a_dict(**{f"t{i}": tensor(storage(key=str(i), size=6000), sizes=(6000,), strides=(1,)) for i in range(400)}),
+                          {"data/0": b"x" * 24000})
+    end = overlapping.rindex(b"PK\5\6")
+    directory = struct.unpack("<I", overlapping[end + 16:end + 20])[0]
+    at = overlapping.index(b"archive/data/0", directory) - 46
+    record = overlapping[at:at + 46]
+    more = b"".join(record[:28] + struct.pack("<H", 13 + len(str(i))) + record[30:] + f"archive/data/{i}".encode() for i in range(1, 400))
+    grown = overlapping[:directory] + more + overlapping[directory:end]
+    count = struct.unpack("<H", overlapping[end + 10:end + 12])[0] + 399
+    yield "overlapping_records", grown + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, count, count, len(grown) - directory, directory, 0)
 
     # Names of things to call.
     for module, attribute in (("os", "system"), ("posix", "system"), ("builtins", "eval"), ("builtins", "exec"), ("__builtin__", "eval"), ("subprocess", "Popen"),

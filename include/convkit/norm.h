@@ -1,0 +1,99 @@
+#pragma once
+
+#include <convkit/module.h>
+
+#include <cstdint>
+#include <memory>
+
+namespace convkit {
+
+/// Layer normalisation over the channels of each pixel; not GroupNorm with one group, which is over
+/// the whole image.
+///
+/// Shape:   x [N, channels, H, W] -> y [N, channels, H, W]
+/// Keys:    weight, bias
+/// Throws:  c10::ValueError for channels below 1, and for an input that is not [N, channels, H, W].
+/// Source:  torchvision.models.convnext.LayerNorm2d
+class CONVKIT_API LayerNorm2dImpl : public Block<LayerNorm2dImpl> {
+ public:
+  explicit LayerNorm2dImpl(int64_t channels, double eps = 1e-5);
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  int64_t channels;
+  double eps;
+  torch::Tensor weight;
+  torch::Tensor bias;
+};
+CONVKIT_MODULE(LayerNorm2d);
+
+/// y = x scale + (bias - running_mean scale), scale = weight / sqrt(running_var + eps): a batch
+/// norm that learns nothing. Not bit-equal to BatchNorm2d in eval mode, in Python neither.
+///
+/// Shape:   x [N, num_features, H, W] -> y [N, num_features, H, W]
+/// Keys:    weight, bias, running_mean, running_var, all buffers; load_state_dict() drops
+///          num_batches_tracked
+/// Throws:  c10::ValueError for num_features below 1, and for an input that is not
+///          [N, num_features, H, W].
+/// Source:  torchvision.ops.FrozenBatchNorm2d
+class CONVKIT_API FrozenBatchNorm2dImpl : public Block<FrozenBatchNorm2dImpl> {
+ public:
+  explicit FrozenBatchNorm2dImpl(int64_t num_features, double eps = 1e-5);
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  int64_t num_features;
+  double eps;
+  torch::Tensor weight;
+  torch::Tensor bias;
+  torch::Tensor running_mean;
+  torch::Tensor running_var;
+};
+CONVKIT_MODULE(FrozenBatchNorm2d);
+
+/// y = x + bias + weight x g / (mean(g) + eps), g the L2 norm of each channel.
+///
+/// Shape:   x [N, dim, H, W] -> y [N, dim, H, W]; with channels_last x is [N, H, W, dim]
+/// Keys:    weight, bias, zero at first
+/// Throws:  c10::ValueError for dim below 1, and for an input of another shape.
+/// Source:  timm.layers.GlobalResponseNorm; https://arxiv.org/abs/2301.00808
+class CONVKIT_API GlobalResponseNormImpl : public Block<GlobalResponseNormImpl> {
+ public:
+  explicit GlobalResponseNormImpl(int64_t dim, double eps = 1e-6, bool channels_last = true);
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  int64_t dim;
+  double eps;
+  bool channels_last;
+  torch::Tensor weight;
+  torch::Tensor bias;
+};
+CONVKIT_MODULE(GlobalResponseNorm);
+
+/// The normalisation that a block wants: `{.kind = Norm::kGroupNorm, .groups = 8}`.
+struct Norm {
+  enum Kind {
+    kNone,
+    kBatchNorm2d,
+    kGroupNorm,
+    kInstanceNorm2d,
+    kLayerNorm2d,
+    kFrozenBatchNorm2d,
+  };
+  Kind kind = kBatchNorm2d;
+  double eps = 1e-5;
+  double momentum = 0.1;  ///< of BatchNorm2d
+  int64_t groups = 32;    ///< of GroupNorm
+};
+
+/// The module of a normalisation over so many channels; null for kNone.
+///
+/// Throws:  c10::ValueError for channels or groups below 1, or channels not divisible by groups.
+/// Source:  torch.nn, torchvision; with their defaults
+CONVKIT_API std::shared_ptr<torch::nn::Module> make_norm(const Norm& norm, int64_t channels);
+
+}  // namespace convkit
