@@ -56,6 +56,9 @@ Id PickleBuilder::call(Id callable, Id arguments_id) {
   if (builtin && (function.name == "set" || function.name == "frozenset") && count == 1) {
     return arguments[0];
   }
+  if (function.module == "collections" && function.name == "Counter" && count == 1) {
+    return arguments[0];
+  }
   // What LibTorch's own archives wrap lists and dicts in.
   if (function.module == "torch.jit._pickle" && count > 0 &&
       (function.name == "restore_type_tag" || function.name == "build_intlist" ||

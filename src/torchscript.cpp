@@ -6,6 +6,7 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
+#include <torch/csrc/jit/passes/fuse_linear.h>
 
 #include <set>
 #include <sstream>
@@ -112,6 +113,9 @@ void save_torchscript(torch::nn::Module& module, const torch::Tensor& example_in
       },
       [](const torch::autograd::Variable&) { return std::string(); }, /*strict=*/true,
       /*force_outplace=*/false, &script, {"x"});
+  // LibTorch's Linear is recorded as two operators, which TorchScript would run by other kernels
+  // than the one that both stand for.
+  torch::jit::FuseLinear(state->graph);
   torch::jit::EliminateDeadCode(state->graph);
   const c10::QualifiedName forward(*script.type()->name(), "forward");
   script.type()->addMethod(unit->create_function(forward, state->graph));

@@ -61,8 +61,8 @@ struct CONVKIT_API EcaModuleOptions {
 ///
 /// Shape:   x [N, C, H, W] -> y [N, C, H, W]
 /// Keys:    conv.weight
-/// Throws:  c10::ValueError for channels below 1, a kernel_size even or below 1, gamma <= 0, and for
-///          an input that is not [N, C, H, W].
+/// Throws:  c10::ValueError for channels or kernel_size below 1, an even kernel_size, gamma <= 0,
+///          and for an input that is not [N, C, H, W].
 /// Source:  timm.layers.EcaModule; https://arxiv.org/abs/1910.03151
 class CONVKIT_API EcaModuleImpl : public Block<EcaModuleImpl> {
  public:

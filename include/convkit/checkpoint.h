@@ -90,15 +90,15 @@ CONVKIT_API void save_checkpoint(const std::string& path, const StateDict& state
 
 /// Writes a TorchScript file (.pt, .pth): what `module` does to `example_input` in eval mode, with
 /// its weights. Python opens it by torch.jit.load, with the same keys and bit-equal outputs, and
-/// can export it from there. The module is left as it was. Tensors that are not registered in it become
-/// constants.
+/// can export it from there. Tensors that are not registered in it become constants. The module is
+/// left as it was.
 ///
 ///     save_torchscript(*net, torch::randn({1, 3, 224, 224}), "net.pt");
 ///
 /// The file has the operators of that one forward. What C++ computes from the input's size becomes
-/// a constant: upsampling, and padding to SAME, are right for inputs of this size alone. Branches are
-/// those that were taken. It cannot be trained: dropout is gone, batch norms use their statistics.
-/// TorchScript itself is no longer developed.
+/// a constant: upsampling, and padding to SAME, are right for inputs of this size alone. Branches
+/// are those that were taken. It cannot be trained: dropout is gone, batch norms use their
+/// statistics. TorchScript itself is no longer developed.
 ///
 /// Throws:  c10::Error for a module that does not map one tensor to one, or has names that are
 ///          Python's keywords, for another extension, a disk that takes no more; what it throws.
