@@ -351,7 +351,7 @@ class PickleTree {
 
   const std::string& path_;
   const Pickle& pickle_;
-  std::size_t work_left_ = 1'000'000;
+  std::size_t work_left_ = 10'000;
   std::map<Id, bool> has_tensor_;
 };
 

@@ -319,7 +319,7 @@ def crafted():
             "memo_bomb": bomb, "tensor_bomb": tensor_bomb, "pairs_bomb": pairs, "own_member": b"\x80\x02]q\x00h\x00a.", "own_member_dict": b"\x80\x02}q\x00(" + text("a") + tensor() + text("me") + b"h\x00u.",
             "number": b"\x80\x02K\x05.", "none": b"\x80\x02N.", "text": b"\x80\x02" + text("hello") + b".", "numbers": a_dict(a=number(1), b=text("x")), "no_tensor_list": b"\x80\x02](K\x01K\x02e.", "dict_of_empty": a_dict(a=b"}"),
             "key_twice": b"\x80\x02}(" + text("a") + tensor() + text("a") + tensor(offset=1, sizes=(2,), strides=(1,)) + b"u.", "key_number": b"\x80\x02}(K\x07" + tensor() + b"u.", "key_none": b"\x80\x02}(N" + tensor() + b"u.",
-            "key_tuple": b"\x80\x02}()" + tensor() + b"u.", "key_not_utf8": b"\x80\x02}(" + text(b"\xff\xfe") + tensor() + b"u.", "trailing": good + b"more", "two": good + good,
+            "key_tuple": b"\x80\x02}()" + tensor() + b"u.", "number_line": b"\x80\x02}(" + text("n") + b"I3000000000\n" + text("a") + tensor() + b"u.", "number_line_broken": b"\x80\x02Ix\n.", "key_not_utf8": b"\x80\x02}(" + text(b"\xff\xfe") + tensor() + b"u.", "trailing": good + b"more", "two": good + good,
             "ordered_pairs": b"\x80\x02" + name("collections", "OrderedDict") + b"(](](" + text("a") + tensor() + b"eetR.", "ordered_broken_pairs": b"\x80\x02" + name("collections", "OrderedDict") + b"(](" + tensor() + b"etR.",
             "ordered_of_number": b"\x80\x02" + name("collections", "OrderedDict") + b"(K\x01tR."}.items():
         yield "pickle_" + key, archive(value)
