@@ -38,7 +38,7 @@ CONVKIT_MODULE(Hardsigmoid);
 
 /// The activation that a block ends with: `{Activation::kSiLU}`.
 struct Activation {
-  enum Kind {
+  enum Kind : int {
     kNone,
     kReLU,
     kReLU6,

@@ -76,7 +76,7 @@ CONVKIT_MODULE(GlobalResponseNorm);
 
 /// The normalisation that a block wants: `{.kind = Norm::kGroupNorm, .groups = 8}`.
 struct Norm {
-  enum Kind {
+  enum Kind : int {
     kNone,
     kBatchNorm2d,
     kGroupNorm,
