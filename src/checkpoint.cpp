@@ -100,9 +100,7 @@ std::vector<std::vector<std::string>> shared_tensors(const StateDict& state) {
   std::vector<Area> areas;
   for (std::size_t i = 0; i < state.size(); ++i) {
     const torch::Tensor& tensor = state[i].value();
-    const bool dense =
-        tensor.defined() && tensor.layout() == torch::kStrided && tensor.has_storage();
-    if (dense && !tensor.is_meta() && tensor.numel() > 0) areas.push_back(area_of(tensor, i));
+    if (is_dense(tensor) && tensor.numel() > 0) areas.push_back(area_of(tensor, i));
   }
   std::sort(areas.begin(), areas.end(), [](const Area& a, const Area& b) {
     return std::tie(a.begin, a.index) < std::tie(b.begin, b.index);

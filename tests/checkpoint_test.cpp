@@ -295,6 +295,12 @@ TEST_CASE("shared_tensors() tells what overlaps from what lies side by side", "[
         Groups{{"all", "y", "z"}});
   CHECK(shared_tensors(StateDict({{"a", x.t()}, {"b", x[3][5]}, {"c", x.narrow(1, 0, 0)}})) ==
         Groups{{"a", "b"}});
+  CHECK(shared_tensors(StateDict({{"a", x.to_sparse()},
+                                  {"b", torch::Tensor()},
+                                  {"c", torch::empty({2}, torch::kMeta)},
+                                  {"d", at::_efficientzerotensor({2}, torch::kFloat)},
+                                  {"e", at::_efficientzerotensor({2}, torch::kFloat)}}))
+            .empty());
   const torch::Tensor y = torch::randn({2});
   CHECK(shared_tensors(StateDict({{"a", x}, {"b", y}, {"c", x}, {"d", y}})).size() == 2);
 }
