@@ -65,7 +65,7 @@ torch::Tensor Conv2dNormActivationImpl::forward(const torch::Tensor& x) {
 }
 
 StochasticDepthImpl::StochasticDepthImpl(double p, StochasticDepthMode mode) : p(p), mode(mode) {
-  TORCH_CHECK_VALUE(p >= 0 && p <= 1, "StochasticDepth: expected 0 <= p <= 1, got ", p);
+  detail::check_probability("StochasticDepth", "p", p);
 }
 
 torch::Tensor StochasticDepthImpl::forward(const torch::Tensor& x) {
@@ -76,6 +76,12 @@ torch::Tensor StochasticDepthImpl::forward(const torch::Tensor& x) {
   torch::Tensor noise = at::empty(size, x.options().requires_grad(false)).bernoulli_(survival);
   if (survival > 0) noise.div_(survival);
   return x * noise;
+}
+
+PermuteImpl::PermuteImpl(std::vector<int64_t> dims) : dims(std::move(dims)) {}
+
+torch::Tensor PermuteImpl::forward(const torch::Tensor& x) {
+  return x.permute(dims);
 }
 
 }  // namespace convkit

@@ -53,6 +53,11 @@ void check_positive(const char* module, const char* option,
   check_range(module, option, 1, values);
 }
 
+void check_probability(const char* module, const char* option, double value) {
+  TORCH_CHECK_VALUE(value >= 0 && value <= 1, module, ": expected 0 <= ", option, " <= 1, got ",
+                    value);
+}
+
 torch::nn::Conv2dOptions checked(const char* module, torch::nn::Conv2dOptions options) {
   check_common(module, options);
   if (const auto* padding = std::get_if<torch::ExpandingArray<2>>(&options.padding())) {

@@ -14,6 +14,9 @@ namespace convkit::detail {
 void check_positive(const char* module, const char* option, int64_t value);
 void check_positive(const char* module, const char* option, const torch::ExpandingArray<2>& values);
 
+/// Throws c10::ValueError unless 0 <= value <= 1.
+void check_probability(const char* module, const char* option, double value);
+
 /// The options themselves, once every one of them is known to be sound.
 torch::nn::Conv2dOptions checked(const char* module, torch::nn::Conv2dOptions options);
 torch::nn::ConvTranspose2dOptions checked(const char* module,

@@ -72,7 +72,8 @@ torch::Tensor trunc_normal_(torch::Tensor tensor, double mean, double std, doubl
   return tensor;
 }
 
-int64_t make_divisible(double v, int64_t divisor, std::optional<int64_t> min_value) {
+int64_t make_divisible(double v, int64_t divisor, std::optional<int64_t> min_value,
+                       double round_limit) {
   detail::check_positive("make_divisible", "divisor", divisor);
   TORCH_CHECK_VALUE(std::abs(v) < std::pow(2, 53), "make_divisible: expected v below 2^53, got ",
                     v);
@@ -81,7 +82,7 @@ int64_t make_divisible(double v, int64_t divisor, std::optional<int64_t> min_val
   const auto multiples =
       static_cast<int64_t>(std::floor(std::trunc(v + half) / static_cast<double>(divisor)));
   const int64_t nearest = std::max(min_value.value_or(divisor), multiples * divisor);
-  return static_cast<double>(nearest) < 0.9 * v ? nearest + divisor : nearest;
+  return static_cast<double>(nearest) < round_limit * v ? nearest + divisor : nearest;
 }
 
 }  // namespace convkit

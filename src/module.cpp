@@ -78,6 +78,13 @@ torch::Tensor forward_as(torch::nn::Module& module, const torch::Tensor& x) {
   return static_cast<Impl&>(module).forward(x);
 }
 
+/// LibTorch's own adds the bias in a second step for more than two dimensions, and rounds twice.
+template <>
+torch::Tensor forward_as<torch::nn::LinearImpl>(torch::nn::Module& module, const torch::Tensor& x) {
+  const auto& linear = static_cast<torch::nn::LinearImpl&>(module);
+  return at::linear(x, linear.weight, linear.bias);
+}
+
 template <typename... Impls>
 std::unordered_map<std::type_index, Forward> forward_table() {
   return {{typeid(Impls), &forward_as<Impls>}...};

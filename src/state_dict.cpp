@@ -1,8 +1,10 @@
 #include <convkit/state_dict.h>
 
 #include <convkit/norm.h>
+#include <convkit/segmentation.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -166,6 +168,30 @@ StateDict renamed(const StateDict& state, const LoadStateDictOptions& options) {
   return result;
 }
 
+/// The state with today's names for those that older versions of Python's modules had.
+StateDict with_todays_names(const torch::nn::Module& module, const StateDict& state) {
+  std::map<std::string, std::string> names;
+  for (const auto& entry : module.named_modules("", /*include_self=*/true)) {
+    const auto* pyramid = dynamic_cast<const FeaturePyramidNetworkImpl*>(entry.value().get());
+    if (pyramid == nullptr) continue;
+    const std::string prefix = entry.key().empty() ? "" : entry.key() + ".";
+    for (std::size_t i = 0; i < pyramid->in_channels_list.size(); ++i) {
+      for (const char* blocks : {"inner_blocks.", "layer_blocks."}) {
+        const std::string block = prefix + blocks + std::to_string(i) + ".";
+        for (const char* name : {"weight", "bias"}) names[block + name] = block + "0." + name;
+      }
+    }
+  }
+  if (names.empty()) return state;
+  StateDict result;
+  for (const auto& entry : state) {
+    const auto found = names.find(entry.key());
+    const bool old = found != names.end() && !state.contains(found->second);
+    result.insert(old ? found->second : entry.key(), entry.value());
+  }
+  return result;
+}
+
 /// What to do where every key is there, under a prefix too many or too few.
 std::string prefix_hint(const StateDict& state, const StateDict& own) {
   std::string prefix = common_prefix(state, own);
@@ -203,7 +229,7 @@ StateDict with_prefix_removed(const StateDict& state, const std::string& prefix)
 
 LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& state,
                                     const LoadStateDictOptions& options) {
-  const StateDict given = renamed(state, options);
+  const StateDict given = with_todays_names(module, renamed(state, options));
   Matcher matcher(given, options);
   matcher.match(module);
 

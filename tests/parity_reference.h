@@ -44,6 +44,7 @@ class Case {
   bool boolean(const char* option) const { return options().at(option); }
   int64_t option(const char* name) const { return options().at(name); }
   double real(const char* name) const { return options().at(name); }
+  std::vector<int64_t> integers(const char* option) const { return options().at(option); }
   torch::ExpandingArray<2> pair(const char* name) const {
     const nlohmann::json& value = options().at(name);
     const bool one = !value.is_array();

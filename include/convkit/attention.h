@@ -76,4 +76,64 @@ class CONVKIT_API EcaModuleImpl : public Block<EcaModuleImpl> {
 };
 CONVKIT_MODULE(EcaModule);
 
+/// Options of CbamModule. The hidden channels are `rd_channels`, or without them channels rd_ratio,
+/// rounded to a multiple of rd_divisor.
+struct CONVKIT_API CbamModuleOptions {
+  explicit CbamModuleOptions(int64_t channels) : channels_(channels) {}
+
+  TORCH_ARG(int64_t, channels);
+  TORCH_ARG(double, rd_ratio) = 1.0 / 16;
+  TORCH_ARG(std::optional<int64_t>, rd_channels) = std::nullopt;
+  TORCH_ARG(int64_t, rd_divisor) = 1;
+  TORCH_ARG(int64_t, spatial_kernel_size) = 7;
+  TORCH_ARG(Activation, act_layer) = Activation { Activation::kReLU };
+  TORCH_ARG(Activation, gate_layer) = Activation { Activation::kSigmoid };
+  TORCH_ARG(bool, mlp_bias) = false;
+};
+
+/// y = gate(bn(conv([mean; max] of x' over the channels))) x',
+/// x' = gate(mlp(mean of each channel) + mlp(max of each channel)) x, mlp = fc2(act(fc1(.))).
+///
+/// Shape:   x [N, channels, H, W] -> y [N, channels, H, W]
+/// Keys:    channel.{fc1,fc2}.weight, with mlp_bias .bias; spatial.conv.conv.weight;
+///          spatial.conv.bn.{weight,bias,running_mean,running_var,num_batches_tracked}
+/// Throws:  c10::ValueError for channels, rd_channels or rd_divisor below 1, an even
+///          spatial_kernel_size, a layer kNone, and for an input that is not [N, channels, H, W] of
+///          the weights' type and device.
+/// Source:  timm.layers.cbam.CbamModule; https://arxiv.org/abs/1807.06521
+class CONVKIT_API CbamModuleImpl : public Block<CbamModuleImpl> {
+ public:
+  explicit CbamModuleImpl(CbamModuleOptions options);
+  explicit CbamModuleImpl(int64_t channels) : CbamModuleImpl(CbamModuleOptions(channels)) {}
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  CbamModuleOptions options;
+  std::shared_ptr<torch::nn::Module> channel;
+  std::shared_ptr<torch::nn::Module> spatial;
+};
+CONVKIT_MODULE(CbamModule);
+
+/// y = x cSE(x) + x sSE(x): a weight for each channel, and one for each pixel.
+///
+/// Shape:   x [N, in_channels, H, W] -> y [N, in_channels, H, W]
+/// Keys:    cSE.{1,3}.{weight,bias}  sSE.0.{weight,bias}
+/// Throws:  c10::ValueError for in_channels or reduction below 1, in_channels below reduction, and
+///          for an input that is not [N, in_channels, H, W] of the weights' type and device.
+/// Source:  segmentation_models_pytorch.base.modules.SCSEModule; https://arxiv.org/abs/1808.08127
+class CONVKIT_API SCSEModuleImpl : public Block<SCSEModuleImpl> {
+ public:
+  explicit SCSEModuleImpl(int64_t in_channels, int64_t reduction = 16);
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  int64_t in_channels;
+  int64_t reduction;
+  Sequential cSE{nullptr};
+  Sequential sSE{nullptr};
+};
+CONVKIT_MODULE(SCSEModule);
+
 }  // namespace convkit

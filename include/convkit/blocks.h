@@ -12,6 +12,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace convkit {
 
@@ -135,5 +136,21 @@ class CONVKIT_API StochasticDepthImpl : public Block<StochasticDepthImpl> {
   StochasticDepthMode mode;
 };
 CONVKIT_MODULE(StochasticDepth);
+
+/// y = x.permute(dims): a Sequential's step from [N, C, H, W] to [N, H, W, C], and back.
+///
+/// Shape:   that of x, its dimensions in the order of dims
+/// Throws:  c10::Error where dims are not all of x's.
+/// Source:  torchvision.ops.Permute
+class CONVKIT_API PermuteImpl : public Block<PermuteImpl> {
+ public:
+  explicit PermuteImpl(std::vector<int64_t> dims);
+
+  void reset() override {}
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  std::vector<int64_t> dims;
+};
+CONVKIT_MODULE(Permute);
 
 }  // namespace convkit

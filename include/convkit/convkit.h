@@ -16,6 +16,15 @@
 #include <convkit/separable.h>
 #include <convkit/upsample.h>
 #include <convkit/attention.h>
+#include <convkit/segmentation.h>
+#include <convkit/models/classifier.h>
+#include <convkit/models/resnet.h>
+#include <convkit/models/mobilenetv2.h>
+#include <convkit/models/mobilenetv3.h>
+#include <convkit/models/efficientnet.h>
+#include <convkit/models/convnext.h>
+#include <convkit/models/unet.h>
+#include <convkit/models.h>
 #include <convkit/state_dict.h>
 #include <convkit/checkpoint.h>
 // clang-format on

@@ -26,11 +26,12 @@ CONVKIT_API torch::Tensor trunc_normal_(torch::Tensor tensor, double mean = 0, d
                                         double a = -2, double b = 2);
 
 /// The multiple of `divisor` next to v, at least `min_value` (without one, the divisor) and not
-/// below 0.9 v.
+/// below round_limit v.
 ///
 /// Throws:  c10::ValueError for a divisor below 1, or v that is no finite number.
-/// Source:  torchvision.models._utils._make_divisible
+/// Source:  torchvision.models._utils._make_divisible; with a round_limit timm.layers'
 CONVKIT_API int64_t make_divisible(double v, int64_t divisor,
-                                   std::optional<int64_t> min_value = std::nullopt);
+                                   std::optional<int64_t> min_value = std::nullopt,
+                                   double round_limit = 0.9);
 
 }  // namespace convkit

@@ -100,7 +100,8 @@ struct CONVKIT_API Running {
 
 }  // namespace detail
 
-/// What every module of convkit derives from: torch::nn::Cloneable with a virtual `forward`.
+/// torch::nn::Cloneable as Python's modules are: what ours with several inputs or outputs derive
+/// from, and Block.
 ///
 /// - `to()` leaves integers alone (num_batches_tracked stays int64) and takes gradients along, as
 ///   Python's does.
@@ -108,14 +109,13 @@ struct CONVKIT_API Running {
 ///   nothing: no other thread may draw from it meanwhile.
 /// - It prints under its own name: ConvBlockImpl as `ConvBlock`.
 ///
-/// `reset()` creates and registers everything; the constructor calls it. A module with several
-/// inputs or outputs derives from torch::nn::Cloneable instead.
+/// `reset()` creates and registers everything; the constructor calls it.
 ///
 /// Throws: c10::TypeError from `to` for a dtype that is neither floating point nor complex.
 template <typename Derived>
-class Block : public torch::nn::Cloneable<Derived>, public TensorModule {
+class Cloneable : public torch::nn::Cloneable<Derived> {
  public:
-  Block() : torch::nn::Cloneable<Derived>(detail::python_name(c10::demangle_type<Derived>())) {}
+  Cloneable() : torch::nn::Cloneable<Derived>(detail::python_name(c10::demangle_type<Derived>())) {}
 
   std::shared_ptr<torch::nn::Module> clone(
       const std::optional<torch::Device>& device = std::nullopt) const override {
@@ -141,7 +141,11 @@ class Block : public torch::nn::Cloneable<Derived>, public TensorModule {
     torch::nn::Module::to(device, non_blocking);
     conversion.finish();
   }
+};
 
+/// What every module of convkit that maps one tensor to one derives from.
+template <typename Derived>
+class Block : public Cloneable<Derived>, public TensorModule {
  protected:
   torch::Tensor& register_non_persistent_buffer(const std::string& name, torch::Tensor tensor) {
     non_persistent_buffers_.insert(name);

@@ -125,6 +125,29 @@ def special():
         "MaxPool2dSame": {"kernel_size": 3, "stride": 2},
         "AvgPool2dSame": {"kernel_size": 3, "stride": 2},
         "BlurPool2d": {"channels": 3, "filt_size": 5},
+        "Conv2dNormActivation": {"in_channels": 3, "out_channels": 8, "activation": "SiLU"},
+        "LayerNorm2d": {"channels": 3, "eps": 1e-6},
+        "FrozenBatchNorm2d": {"num_features": 3, "eps": 1e-5},
+        "GlobalResponseNorm": {"dim": 3, "eps": 1e-6, "channels_last": False},
+        "StdConv2d": {"in_channels": 3, "out_channels": 8, "kernel_size": 3},
+        "ScaledStdConv2d": {"in_channels": 3, "out_channels": 8, "kernel_size": 3},
+        "SqueezeExcitation": {"input_channels": 3, "squeeze_channels": 2, "activation": "SiLU", "scale_activation": "Sigmoid"},
+        "EcaModule": {},
+        "CbamModule": {"channels": 3, "rd_channels": 4, "act_layer": "SiLU"},
+        "SCSEModule": {"in_channels": 3, "reduction": 1},
+        "ASPP": {"in_channels": 3, "atrous_rates": [1, 2], "out_channels": 4},
+        "PSPModule": {"in_channels": 3, "sizes": [2]},
+        "UnetDecoderBlock": {"in_channels": 2, "skip_channels": 1, "out_channels": 4, "interpolation_mode": "bilinear"},
+        "SegmentationHead": {"in_channels": 3, "out_channels": 2, "upsampling": 2},
+        "FeaturePyramidNetwork": {"in_channels_list": [3, 2], "out_channels": 4},
+        "BasicBlock": {"inplanes": 3, "planes": 4, "stride": 2, "downsample": True},
+        "Bottleneck": {"inplanes": 3, "planes": 4, "stride": 2, "downsample": True},
+        "MobileNetV2InvertedResidual": {"inp": 3, "oup": 3, "stride": 1, "expand_ratio": 4},
+        "MobileNetV3InvertedResidual": {"input_channels": 8, "kernel": 3, "expanded_channels": 24, "out_channels": 8, "use_se": True,
+                                        "use_hs": True, "stride": 1, "dilation": 1},
+        "MBConv": {"expand_ratio": 4, "kernel": 3, "stride": 1, "input_channels": 8, "out_channels": 8},
+        "FusedMBConv": {"expand_ratio": 4, "kernel": 3, "stride": 1, "input_channels": 8, "out_channels": 8},
+        "CNBlock": {"dim": 3, "layer_scale": 0.5, "stochastic_depth_prob": 0.0},
     }
     upsampler = options["Upsampler"]
     for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "pixel-shuffle"):
@@ -132,10 +155,13 @@ def special():
         yield Case("Upsampler", {**upsampler, "mode": mode}, (2, 3, 13, 11), channels_last=True)
         yield Case("Upsampler", {**upsampler, "mode": mode}, (2, 3, 13, 11), dtype="bfloat16")
     for module, given in options.items():
-        yield Case(module, given, "photo")
-        yield Case(module, given, (2, 3, 13, 11), dtype="float64")
-        yield Case(module, given, (2, 3, 13, 11), dtype="bfloat16")
-        yield Case(module, given, (2, 3, 13, 11), channels_last=True)
+        channels = given.get("input_channels", 3)
+        if module != "ASPP" and channels == 3:  # the mean of one image has no variance
+            yield Case(module, given, "photo")
+        size = (2, channels, 13, 11)
+        yield Case(module, given, size, dtype="float64")
+        yield Case(module, given, size, dtype="bfloat16")
+        yield Case(module, given, size, channels_last=True)
 
 
 ACTIVATIONS = ("None", "ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SiLU", "GELU", "GELUTanh", "Mish", "Hardswish",
@@ -187,7 +213,78 @@ def attentions():
         yield Case("EcaModule", {"channels": 8, "gamma": 0.5, "beta": 2.0}, size)
 
 
+def standardised_convolutions():
+    for size in [(1, 4, 12, 9), (3, 4, 7, 8)]:
+        for module in ("StdConv2d", "ScaledStdConv2d"):
+            for options in ({"kernel_size": 3}, {"kernel_size": [3, 5], "stride": [2, 1]}, {"kernel_size": 1}, {"kernel_size": 2, "stride": 2},
+                            {"kernel_size": 4, "stride": 4}, {"kernel_size": 3, "dilation": 2}, {"kernel_size": 3, "padding": 0},
+                            {"kernel_size": 3, "groups": 2}, {"kernel_size": 3, "bias": True}, {"kernel_size": 3, "bias": False},
+                            {"kernel_size": 3, "eps": 1e-3}, {"kernel_size": 3, "padding": "same"}):
+                yield Case(module, {"in_channels": 4, "out_channels": 6, **options}, size)
+        yield Case("ScaledStdConv2d", {"in_channels": 4, "out_channels": 6, "kernel_size": 3, "gamma": 1.7, "gain_init": 0.5}, size)
+
+
+def more_attentions():
+    for size in [(1, 32, 9, 7), (3, 32, 5, 6)]:
+        for options in ({}, {"rd_ratio": 0.25}, {"rd_channels": 5}, {"rd_ratio": 0.3, "rd_divisor": 8}, {"spatial_kernel_size": 3, "mlp_bias": True},
+                        {"act_layer": "SiLU", "gate_layer": "hard_sigmoid"}):
+            yield Case("CbamModule", {"channels": 32, **options}, size)
+        for reduction in (1, 7, 16):
+            yield Case("SCSEModule", {"in_channels": 32, "reduction": reduction}, size)
+
+
+def segmentations():
+    for size in [(2, 6, 13, 11), (3, 6, 8, 16)]:
+        for rates in ([12, 24, 36], [2], [1, 2]):
+            yield Case("ASPP", {"in_channels": 6, "atrous_rates": rates, "out_channels": 5}, size)
+        for sizes in ([1, 2, 3, 6], [1], [4, 2]):
+            for norm in ("BatchNorm2d", "None", "InstanceNorm2d"):
+                yield Case("PSPModule", {"in_channels": 12, "sizes": sizes, "norm": norm}, (size[0], 12, *size[2:]))
+        for skip_channels in (2, 0):
+            for options in ({}, {"norm": "None"}, {"norm": "InstanceNorm2d"}, {"attention_type": "scse"}, {"interpolation_mode": "nearest-exact"},
+                            {"interpolation_mode": "bilinear"}, {"interpolation_mode": "bicubic"}, {"interpolation_mode": "area"}):
+                if "attention_type" in options and skip_channels == 0:
+                    continue  # attention1 gets no gradient
+                channels = size[1] if "attention_type" not in options else 64
+                yield Case("UnetDecoderBlock", {"in_channels": channels - skip_channels, "skip_channels": skip_channels, "out_channels": 64, **options},
+                           (size[0], channels, *size[2:]))
+        for options in ({}, {"kernel_size": 1}, {"kernel_size": 4}, {"activation": "Sigmoid"}, {"activation": "PReLU"}, {"upsampling": 2},
+                        {"upsampling": 4, "activation": "Tanh"}, {"upsampling": 1.5}):
+            yield Case("SegmentationHead", {"in_channels": 6, "out_channels": 3, **options}, size)
+        for channels in ([6, 5, 4], [6], [2, 3]):
+            for norm in ("None", "BatchNorm2d"):
+                yield Case("FeaturePyramidNetwork", {"in_channels_list": channels, "out_channels": 4, "norm": norm}, size)
+
+
+def network_blocks():
+    for size in [(2, 8, 13, 11), (3, 8, 8, 6)]:
+        yield Case("BasicBlock", {"inplanes": 8, "planes": 8}, size)
+        for norm in ("BatchNorm2d", "GroupNorm", "FrozenBatchNorm2d"):
+            options = {"inplanes": 8, "planes": 6, "stride": 2, "downsample": True, "norm": norm, "norm_groups": 2}
+            yield Case("BasicBlock", options, size)
+            yield Case("Bottleneck", options, size)
+        yield Case("Bottleneck", {"inplanes": 8, "planes": 2}, size)
+        for options in ({"dilation": 2}, {"dilation": 2, "stride": 2, "downsample": True}, {"groups": 4, "base_width": 32}, {"base_width": 128}, {"groups": 2, "base_width": 40}):
+            yield Case("Bottleneck", {"inplanes": 32, "planes": 8, **options}, (size[0], 32, *size[2:]))
+        for expand_ratio in (1, 2, 6):
+            for stride, oup in ((1, 8), (1, 6), (2, 8)):
+                yield Case("MobileNetV2InvertedResidual", {"inp": 8, "oup": oup, "stride": stride, "expand_ratio": expand_ratio}, size)
+        for expanded_channels in (8, 40):
+            for kernel, stride, dilation in ((3, 1, 1), (5, 2, 1), (5, 2, 2), (3, 1, 2)):
+                for use_se, use_hs in ((False, False), (True, True)):
+                    yield Case("MobileNetV3InvertedResidual", {"input_channels": 8, "kernel": kernel, "expanded_channels": expanded_channels,
+                                                               "out_channels": 8, "use_se": use_se, "use_hs": use_hs, "stride": stride,
+                                                               "dilation": dilation}, size)
+        for module in ("MBConv", "FusedMBConv"):
+            for expand_ratio in (1, 4):
+                for kernel, stride, out_channels in ((3, 1, 8), (5, 2, 8), (3, 1, 16)):
+                    yield Case(module, {"expand_ratio": expand_ratio, "kernel": kernel, "stride": stride, "input_channels": 8, "out_channels": out_channels}, size)
+            yield Case(module, {"expand_ratio": 4, "kernel": 3, "stride": 1, "input_channels": 8, "out_channels": 8, "stochastic_depth_prob": 0.5}, (8, *size[1:]))
+        for stochastic_depth_prob in (0.0, 0.5):
+            yield Case("CNBlock", {"dim": 8, "layer_scale": 0.3, "stochastic_depth_prob": stochastic_depth_prob}, (8, *size[1:]))
+
+
 def cases():
-    for family in (norms, conv_norm_activations, stochastic_depths, attentions, convolutions, conv_blocks, separable_convolutions, upsamplers, same, blur_pools,
-                   special):
+    for family in (norms, conv_norm_activations, stochastic_depths, attentions, convolutions, conv_blocks, separable_convolutions, upsamplers, same,
+                   blur_pools, special, standardised_convolutions, more_attentions, segmentations, network_blocks):
         yield from family()

@@ -80,6 +80,7 @@ def record(case, seed):
     if not result["parameter_gradients"]:
         return result
     x = x.detach()
+    torch.manual_seed(seed + 2000)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
     for _ in range(5):
         optimizer.zero_grad()

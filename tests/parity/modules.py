@@ -1,19 +1,26 @@
-"""The Python modules that convkit's are held to: timm's and kornia's own, and the Q&A's as it writes
-them, with the options that convkit adds passed on to torch.nn."""
+"""The Python modules that convkit's are held to: torchvision's, timm's, smp's and kornia's own, and the
+Q&A's as it writes them, with the options that convkit adds passed on to torch.nn."""
 
 import torchvision_operators  # noqa: F401, isort: skip
 
 from functools import partial
 
+import segmentation_models_pytorch as smp
 import timm.layers
 import torch
 import torchvision.ops
 import torch.nn.functional as F
+from segmentation_models_pytorch.base.modules import SCSEModule  # noqa: F401
+from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule as SmpPSPModule
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock as SmpUnetDecoderBlock
+from timm.layers.cbam import CbamModule as TimmCbamModule
 from timm.layers.padding import pad_same_arg
 from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame  # noqa: F401
 from torch import nn
+from torchvision.models import convnext, efficientnet, mobilenetv2, mobilenetv3, resnet
 from torchvision.models.convnext import LayerNorm2d as TorchvisionLayerNorm2d
-from torchvision.ops import FrozenBatchNorm2d, StochasticDepth  # noqa: F401
+from torchvision.models.segmentation.deeplabv3 import ASPP  # noqa: F401
+from torchvision.ops import FrozenBatchNorm2d, Permute, StochasticDepth  # noqa: F401
 
 
 def standard_conv2d(in_channels, out_channels):
@@ -169,3 +176,91 @@ class SqueezeExcitation(torchvision.ops.SqueezeExcitation):
 
 def EcaModule(**options):
     return timm.layers.EcaModule(**options)
+
+
+def StdConv2d(in_channels, **options):
+    return timm.layers.StdConv2d(in_channels, **options)
+
+
+def ScaledStdConv2d(in_channels, **options):
+    return timm.layers.ScaledStdConv2d(in_channels, **options)
+
+
+def CbamModule(channels, act_layer="ReLU", gate_layer="sigmoid", **options):
+    return TimmCbamModule(channels, act_layer=getattr(nn, act_layer), gate_layer=gate_layer, **options)
+
+
+def smp_norm(name):
+    return {"None": "identity", "BatchNorm2d": "batchnorm", "InstanceNorm2d": "instancenorm"}[name]
+
+
+def PSPModule(in_channels, sizes, norm="BatchNorm2d"):
+    return SmpPSPModule(in_channels, sizes, smp_norm(norm))
+
+
+def SegmentationHead(in_channels, out_channels, kernel_size=3, activation="None", upsampling=1):
+    layer = activation_layer(activation)[0]
+    return smp.base.SegmentationHead(in_channels, out_channels, kernel_size, layer, upsampling)
+
+
+class UnetDecoderBlock(nn.Module):
+    """smp's on parts of one tensor: every second pixel of the first channels, and the others."""
+
+    def __init__(self, in_channels, skip_channels, out_channels, norm="BatchNorm2d", **options):
+        super().__init__()
+        self.in_channels, self.skip_channels = in_channels, skip_channels
+        self.block = SmpUnetDecoderBlock(in_channels, skip_channels, out_channels, smp_norm(norm), **options)
+
+    def forward(self, x):
+        skip = x[:, self.in_channels:] if self.skip_channels else None
+        return self.block(x[:, :self.in_channels, ::2, ::2], x.shape[2], x.shape[3], skip)
+
+
+class FeaturePyramidNetwork(nn.Module):
+    """torchvision's on a tensor, every second pixel of it, and so on; its maps one after the other."""
+
+    def __init__(self, in_channels_list, out_channels, norm="None", **options):
+        super().__init__()
+        self.in_channels_list = in_channels_list
+        self.fpn = torchvision.ops.FeaturePyramidNetwork(in_channels_list, out_channels,
+                                                         norm_layer=norm_layer(norm, **options))
+
+    def forward(self, x):
+        maps = {f"map{i}": x[:, :channels, ::2**i, ::2**i] for i, channels in enumerate(self.in_channels_list)}
+        return torch.cat([y.flatten(1) for y in self.fpn(maps).values()], 1)
+
+
+def resnet_block(block, inplanes, planes, stride=1, downsample=False, norm="BatchNorm2d", norm_groups=32, **options):
+    layer = norm_layer(norm, groups=norm_groups)
+    around = None
+    if downsample:
+        channels = planes * block.expansion
+        around = nn.Sequential(resnet.conv1x1(inplanes, channels, stride), layer(channels))
+    return block(inplanes, planes, stride, around, norm_layer=layer, **options)
+
+
+BasicBlock = partial(resnet_block, resnet.BasicBlock)
+Bottleneck = partial(resnet_block, resnet.Bottleneck)
+
+
+def MobileNetV2InvertedResidual(norm="BatchNorm2d", **options):
+    return mobilenetv2.InvertedResidual(norm_layer=norm_layer(norm), **options)
+
+
+def MobileNetV3InvertedResidual(use_hs, **options):
+    config = mobilenetv3.InvertedResidualConfig(activation="HS" if use_hs else "RE", width_mult=1.0, **options)
+    return mobilenetv3.InvertedResidual(config, norm_layer("BatchNorm2d", eps=1e-3, momentum=0.01))
+
+
+def MBConv(stochastic_depth_prob=0.0, norm="BatchNorm2d", **options):
+    config = efficientnet.MBConvConfig(num_layers=1, **options)
+    return efficientnet.MBConv(config, stochastic_depth_prob, norm_layer(norm))
+
+
+def FusedMBConv(stochastic_depth_prob=0.0, norm="BatchNorm2d", **options):
+    config = efficientnet.FusedMBConvConfig(num_layers=1, **options)
+    return efficientnet.FusedMBConv(config, stochastic_depth_prob, norm_layer(norm))
+
+
+def CNBlock(dim, layer_scale, stochastic_depth_prob):
+    return convnext.CNBlock(dim, layer_scale, stochastic_depth_prob)

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <convkit/models/convnext.h>
+#include <convkit/models/efficientnet.h>
+#include <convkit/models/mobilenetv2.h>
+#include <convkit/models/mobilenetv3.h>
+#include <convkit/models/resnet.h>
+#include <convkit/models/unet.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// All networks, and how to get one by its name.
+namespace convkit::models {
+
+/// A network of any family, as `create` makes it; a holder like those of its class.
+///
+///     auto net = convkit::models::create("resnet18", {.num_classes = 10});
+///     torch::Tensor y = net(x);
+class CONVKIT_API Network : public torch::nn::ModuleHolder<torch::nn::Module> {
+ public:
+  using torch::nn::ModuleHolder<torch::nn::Module>::ModuleHolder;
+  using Impl = torch::nn::Module;
+
+  torch::Tensor operator()(const torch::Tensor& x);
+
+  /// Backbone::features.
+  /// Throws: c10::TypeError for a network that is no Backbone, a Unet.
+  std::vector<torch::Tensor> features(const torch::Tensor& x);
+};
+
+/// What is common to all networks that `create` makes.
+struct CreateOptions {
+  /// Without one 1000, and for a Unet 1.
+  std::optional<int64_t> num_classes = std::nullopt;
+};
+
+/// torchvision's names of the networks, and unet_ with the name of the encoder.
+CONVKIT_API std::vector<std::string> names();
+
+/// The network of a name, with fresh weights.
+///
+/// Throws:  c10::ValueError for an unknown name, with the nearest ones, and num_classes below 1.
+/// Source:  torchvision.models.get_model(name, weights=None)
+CONVKIT_API Network create(const std::string& name, const CreateOptions& options = {});
+
+}  // namespace convkit::models

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <convkit/module.h>
+
+#include <torch/nn/modules/pooling.h>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+/// What the networks of models/ have in common.
+namespace convkit::models {
+
+/// A network whose intermediate maps the heads of segmentation and detection can take.
+class CONVKIT_API Backbone {
+ public:
+  Backbone() = default;
+  Backbone(const Backbone&) = default;
+  Backbone& operator=(const Backbone&) = default;
+  virtual ~Backbone();
+
+  /// The last map before each halving of the size, and the last of all: of an image [N, 3, H, W]
+  /// maps of about H / 2, H / 4, ... H / 32 (ConvNeXt begins with H / 4).
+  virtual std::vector<torch::Tensor> features(const torch::Tensor& x) = 0;
+};
+
+namespace detail {
+
+/// Throws c10::ValueError unless x is [N, C, H, W] as the first convolution, in `stem`, takes it.
+CONVKIT_API void check_image_for(const std::string& network, const torch::nn::Module& stem,
+                                 const torch::Tensor& x);
+
+}  // namespace detail
+
+/// y = classifier(flattened avgpool(features(x))): what torchvision's networks after ResNet are.
+template <typename Derived>
+class Classifier : public Block<Derived>, public Backbone {
+ public:
+  torch::Tensor forward(const torch::Tensor& x) override {
+    return classifier(avgpool(features_(checked(x))).flatten(1));
+  }
+
+  std::vector<torch::Tensor> features(const torch::Tensor& x) override {
+    std::vector<torch::Tensor> maps;
+    torch::Tensor y = checked(x);
+    for (std::size_t i = 0; i < features_->size(); ++i) {
+      if (halves_[i] && i > 0) maps.push_back(y);
+      y = forward_child(*features_[i], y);
+    }
+    maps.push_back(y);
+    return maps;
+  }
+
+  Sequential features_{nullptr};  ///< the child `features`
+  torch::nn::AdaptiveAvgPool2d avgpool{nullptr};
+  Sequential classifier{nullptr};
+
+ protected:
+  /// Begins `features` anew.
+  void reset_features() {
+    features_ = this->register_module("features", Sequential());
+    avgpool = torch::nn::AdaptiveAvgPool2d(1);
+    halves_.clear();
+  }
+
+  /// The next layer of `features`, and whether it makes the map smaller.
+  void add_feature(SequentialChild layer, bool halves) {
+    features_->push_back(std::move(layer));
+    halves_.push_back(halves);
+  }
+
+  /// The image itself, if it is one that the first convolution takes.
+  [[nodiscard]] const torch::Tensor& checked(const torch::Tensor& x) const {
+    detail::check_image_for(this->name(), *(*features_)[0], x);
+    return x;
+  }
+
+ private:
+  std::vector<bool> halves_;
+};
+
+}  // namespace convkit::models

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <convkit/blocks.h>
+#include <convkit/models/classifier.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace convkit::models {
+
+/// What a caller chooses of a ConvNeXt; what is left out is as torchvision has it for each.
+struct ConvNeXtOptions {
+  int64_t num_classes = 1000;
+  std::optional<double> stochastic_depth_prob = std::nullopt;
+  double layer_scale = 1e-6;
+};
+
+namespace convnext {
+
+/// y = stochastic_depth(layer_scale block(x)) + x: a depthwise 7x7 convolution, and for each pixel
+/// a layer norm and two linear layers, to 4 dim and back, with a GELU between.
+///
+/// Shape:   x [N, dim, H, W] -> y [N, dim, H, W]
+/// Keys:    layer_scale [dim, 1, 1]; block.0.* the convolution, block.2.* the norm, block.3.* and
+///          block.5.* the linear layers, each {weight,bias}
+/// Throws:  c10::ValueError for dim below 1, a probability outside [0, 1], and for an input that is
+///          not [N, dim, H, W] of the weights' type and device.
+/// Source:  torchvision.models.convnext.CNBlock; https://arxiv.org/abs/2201.03545
+/// Differs: the norm is torchvision's default, LayerNorm with eps 1e-6.
+class CONVKIT_API CNBlockImpl : public Block<CNBlockImpl> {
+ public:
+  CNBlockImpl(int64_t dim, double layer_scale, double stochastic_depth_prob);
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  int64_t dim;
+  double initial_layer_scale;
+  double stochastic_depth_prob;
+  Sequential block{nullptr};
+  torch::Tensor layer_scale;
+  StochasticDepth stochastic_depth{nullptr};
+};
+CONVKIT_MODULE(CNBlock);
+
+/// A stage of blocks, and the channels that the 2x2 convolution after it makes.
+struct CNBlockConfig {
+  int64_t input_channels = 0;
+  std::optional<int64_t> out_channels = std::nullopt;  ///< without one there is no convolution
+  int64_t num_layers = 1;
+};
+
+/// A 4x4 convolution with stride 4, the stages, their mean, a layer norm and a linear layer.
+///
+/// Shape:   x [N, 3, H, W] -> y [N, num_classes]
+/// Keys:    features.0.* features.{1,3,..}.j.* of the blocks, features.{2,4,..}.{0,1}.* between
+///          them; classifier.{0,2}.{weight,bias}
+/// Throws:  c10::ValueError for num_classes below 1, no stage, channels or num_layers below 1, a
+///          stage of other channels than the one before gives, a probability outside [0, 1], and
+///          for an input that is not [N, 3, H, W] of the weights' type and device.
+/// Source:  torchvision.models.ConvNeXt
+class CONVKIT_API ConvNeXtImpl : public Classifier<ConvNeXtImpl> {
+ public:
+  ConvNeXtImpl(std::vector<CNBlockConfig> block_setting, double stochastic_depth_prob,
+               const ConvNeXtOptions& options = {});
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  std::vector<CNBlockConfig> block_setting;
+  double stochastic_depth_prob;
+  ConvNeXtOptions options;
+};
+CONVKIT_MODULE(ConvNeXt);
+
+}  // namespace convnext
+
+/// Source: torchvision.models
+CONVKIT_API convnext::ConvNeXt convnext_tiny(const ConvNeXtOptions& options = {});
+CONVKIT_API convnext::ConvNeXt convnext_small(const ConvNeXtOptions& options = {});
+CONVKIT_API convnext::ConvNeXt convnext_base(const ConvNeXtOptions& options = {});
+CONVKIT_API convnext::ConvNeXt convnext_large(const ConvNeXtOptions& options = {});
+
+}  // namespace convkit::models

@@ -1,0 +1,125 @@
+#include <convkit/models.h>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <utility>
+
+namespace convkit::models {
+
+namespace {
+
+struct Builder {
+  std::string name;
+  std::function<Network(const CreateOptions&)> build;
+};
+
+template <typename Holder, typename Options>
+Builder builder(const char* name, Holder (*function)(const Options&)) {
+  return {name, [function](const CreateOptions& given) {
+            Options options;
+            options.num_classes = given.num_classes.value_or(options.num_classes);
+            return Network(std::shared_ptr<torch::nn::Module>(function(options).ptr()));
+          }};
+}
+
+const std::vector<Builder>& builders() {
+  static const std::vector<Builder> table = [] {
+    std::vector<Builder> result = {
+        builder("resnet18", resnet18),
+        builder("resnet34", resnet34),
+        builder("resnet50", resnet50),
+        builder("resnet101", resnet101),
+        builder("resnet152", resnet152),
+        builder("resnext50_32x4d", resnext50_32x4d),
+        builder("resnext101_32x8d", resnext101_32x8d),
+        builder("resnext101_64x4d", resnext101_64x4d),
+        builder("wide_resnet50_2", wide_resnet50_2),
+        builder("wide_resnet101_2", wide_resnet101_2),
+        builder("mobilenet_v2", mobilenet_v2),
+        builder("mobilenet_v3_large", mobilenet_v3_large),
+        builder("mobilenet_v3_small", mobilenet_v3_small),
+        builder("efficientnet_b0", efficientnet_b0),
+        builder("efficientnet_b1", efficientnet_b1),
+        builder("efficientnet_b2", efficientnet_b2),
+        builder("efficientnet_b3", efficientnet_b3),
+        builder("efficientnet_b4", efficientnet_b4),
+        builder("efficientnet_b5", efficientnet_b5),
+        builder("efficientnet_b6", efficientnet_b6),
+        builder("efficientnet_b7", efficientnet_b7),
+        builder("efficientnet_v2_s", efficientnet_v2_s),
+        builder("efficientnet_v2_m", efficientnet_v2_m),
+        builder("efficientnet_v2_l", efficientnet_v2_l),
+        builder("convnext_tiny", convnext_tiny),
+        builder("convnext_small", convnext_small),
+        builder("convnext_base", convnext_base),
+        builder("convnext_large", convnext_large),
+    };
+    for (const std::string& encoder : unet::encoder_names()) {
+      result.push_back({"unet_" + encoder, [encoder](const CreateOptions& given) {
+                          unet::UnetOptions options;
+                          options.encoder_name = encoder;
+                          options.classes = given.num_classes.value_or(options.classes);
+                          return Network(
+                              std::shared_ptr<torch::nn::Module>(unet::Unet(options).ptr()));
+                        }});
+    }
+    return result;
+  }();
+  return table;
+}
+
+/// How many letters have to be put in, left out or changed to make one of the other.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = std::exchange(row[j + 1], std::min({row[j + 1] + 1, row[j] + 1, changed}));
+    }
+  }
+  return row.back();
+}
+
+/// The three names nearest to one that there is not.
+std::string nearest(const std::string& name) {
+  std::vector<std::pair<std::size_t, std::string>> ranked;
+  // Of an endless name the beginning tells as much.
+  for (const Builder& known : builders()) {
+    ranked.emplace_back(distance(name.substr(0, 100), known.name), known.name);
+  }
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  return ranked[0].second + ", " + ranked[1].second + " and " + ranked[2].second;
+}
+
+}  // namespace
+
+torch::Tensor Network::operator()(const torch::Tensor& x) {
+  return forward_child(*get(), x);
+}
+
+std::vector<torch::Tensor> Network::features(const torch::Tensor& x) {
+  auto* backbone = dynamic_cast<Backbone*>(get());
+  TORCH_CHECK_TYPE(backbone != nullptr, "Network: expected one that has features, got ",
+                   get()->name());
+  return backbone->features(x);
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> result;
+  for (const Builder& known : builders()) result.push_back(known.name);
+  return result;
+}
+
+Network create(const std::string& name, const CreateOptions& options) {
+  for (const Builder& known : builders()) {
+    if (known.name == name) return known.build(options);
+  }
+  TORCH_CHECK_VALUE(false, "models::create: expected the name of a network, got \"", name,
+                    "\"; the nearest are ", nearest(name));
+}
+
+}  // namespace convkit::models

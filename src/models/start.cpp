@@ -1,0 +1,59 @@
+#include <convkit/blocks.h>
+#include <convkit/models/classifier.h>
+
+#include "../check.h"
+#include "start.h"
+
+#include <torch/nn/init.h>
+
+namespace convkit::models {
+
+namespace nn = torch::nn;
+
+Backbone::~Backbone() = default;
+
+namespace detail {
+
+void start_convolutions(const nn::Module& network) {
+  for (const auto& module : network.modules(/*include_self=*/false)) {
+    const auto* conv = module->as<nn::Conv2d>();
+    if (conv == nullptr) continue;
+    nn::init::kaiming_normal_(conv->weight, 0, torch::kFanOut, torch::kReLU);
+    if (conv->bias.defined()) nn::init::zeros_(conv->bias);
+  }
+}
+
+void start_linears(const nn::Module& network, const std::function<void(nn::LinearImpl&)>& start) {
+  for (const auto& module : network.modules(/*include_self=*/false)) {
+    auto* linear = module->as<nn::Linear>();
+    if (linear == nullptr) continue;
+    start(*linear);
+    nn::init::zeros_(linear->bias);
+  }
+}
+
+void check_num_classes(const char* network, int64_t num_classes) {
+  convkit::detail::check_positive(network, "num_classes", num_classes);
+}
+
+void check_multiplier(const char* network, const char* option, double value) {
+  TORCH_CHECK_VALUE(value > 0 && value < 1e6, network, ": expected 0 < ", option, " < 10^6, got ",
+                    value);
+}
+
+void check_inverted_residual(const char* block, int64_t in_channels, int64_t out_channels,
+                             int64_t stride, const Norm& norm_layer) {
+  convkit::detail::check_positive(block, "in_channels", in_channels);
+  convkit::detail::check_positive(block, "out_channels", out_channels);
+  TORCH_CHECK_VALUE(stride == 1 || stride == 2, block, ": expected stride 1 or 2, got ", stride);
+  TORCH_CHECK_VALUE(norm_layer.kind != Norm::kNone, block, ": expected a norm_layer, got kNone");
+}
+
+void check_image_for(const std::string& network, const nn::Module& stem, const torch::Tensor& x) {
+  const auto& conv = stem.as<Conv2dNormActivation>()->conv;
+  convkit::detail::check_input(network.c_str(), x, conv->options.in_channels(),
+                               convkit::detail::Batch::kRequired, conv->weight);
+}
+
+}  // namespace detail
+}  // namespace convkit::models

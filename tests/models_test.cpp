@@ -1,0 +1,226 @@
+#include <convkit/models.h>
+
+#include "support.h"
+
+#include <catch2/generators/catch_generators.hpp>
+
+#include <set>
+#include <string>
+
+using namespace convkit;
+
+TEST_CASE("create() knows every name that names() gives", "[models]") {
+  const auto names = models::names();
+  CHECK(names.size() == 35);
+  CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
+  models::Network network = models::create("mobilenet_v3_small", {.num_classes = 10});
+  network->eval();
+  const torch::NoGradGuard no_grad;
+  CHECK(network(torch::randn({2, 3, 64, 64})).sizes() == torch::IntArrayRef({2, 10}));
+  models::Network unet = models::create("unet_resnet18", {.num_classes = 4});
+  unet->eval();
+  CHECK(unet(torch::randn({1, 3, 45, 70})).sizes() == torch::IntArrayRef({1, 4, 45, 70}));
+}
+
+TEST_CASE("create() suggests the names nearest to an unknown one", "[models][errors]") {
+  CHECK(support::error([] { models::create("resnet-18"); }) ==
+        "models::create: expected the name of a network, got \"resnet-18\"; the nearest are "
+        "resnet18, resnet34 and resnet50");
+  CHECK_THAT(support::error([] { models::create("mobilenetv2"); }),
+             Catch::Matchers::ContainsSubstring("the nearest are mobilenet_v2, "));
+  CHECK_THAT(support::error([] { models::create(std::string(1000000, 'x')); }),
+             Catch::Matchers::ContainsSubstring("the nearest are "));
+  CHECK(support::error([] { models::create("resnet18", {.num_classes = 0}); }) ==
+        "ResNet: expected num_classes >= 1, got 0");
+  CHECK(support::error([] { models::create("unet_resnet18", {.num_classes = 0}); }) ==
+        "Unet: expected classes >= 1, got 0");
+}
+
+TEST_CASE("features() gives the last map of each size", "[models][shape]") {
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::randn({1, 3, 64, 96});
+  const auto shapes = [&](const std::string& name) {
+    models::Network network = models::create(name);
+    network->eval();
+    std::vector<std::pair<int64_t, int64_t>> result;
+    for (const torch::Tensor& map : network.features(x)) {
+      CHECK(map.size(3) * 2 == map.size(2) * 3);
+      result.emplace_back(map.size(1), 64 / map.size(2));
+    }
+    return result;
+  };
+  using Maps = std::vector<std::pair<int64_t, int64_t>>;  // channels, stride
+  CHECK(shapes("resnet18") == Maps{{64, 2}, {64, 4}, {128, 8}, {256, 16}, {512, 32}});
+  CHECK(shapes("mobilenet_v2") == Maps{{16, 2}, {24, 4}, {32, 8}, {96, 16}, {1280, 32}});
+  CHECK(shapes("mobilenet_v3_small") == Maps{{16, 2}, {16, 4}, {24, 8}, {48, 16}, {576, 32}});
+  CHECK(shapes("efficientnet_b0") == Maps{{16, 2}, {24, 4}, {40, 8}, {112, 16}, {1280, 32}});
+  CHECK(shapes("convnext_tiny") == Maps{{96, 4}, {192, 8}, {384, 16}, {768, 32}});
+  CHECK(support::error([&] { models::create("unet_resnet18").features(x); }) ==
+        "Network: expected one that has features, got Unet");
+}
+
+TEST_CASE("a ResNet without its head is an encoder", "[models][shape]") {
+  torch::manual_seed(4);
+  auto encoder = models::resnet18({.features_only = true});
+  torch::manual_seed(4);
+  auto whole = models::resnet18();
+  auto expected = support::keys(*whole);
+  std::erase_if(expected, [](const std::string& key) { return key.starts_with("fc."); });
+  CHECK(support::keys(*encoder) == expected);
+  const torch::NoGradGuard no_grad;
+  encoder->eval();
+  whole->eval();
+  const torch::Tensor x = torch::randn({1, 3, 40, 40});
+  CHECK(encoder(x).sizes() == torch::IntArrayRef({1, 512, 2, 2}));
+  CHECK(torch::equal(encoder(x), whole->features(x).back()));
+  CHECK(whole->features(x, 2).size() == 2);
+  CHECK(support::error([&] { whole->features(x, 6); }) ==
+        "ResNet: expected 1 <= depth <= 5, got 6");
+}
+
+TEST_CASE("networks obey the laws of every module", "[models][clone]") {
+  torch::manual_seed(1);
+  const torch::Tensor x = torch::randn({2, 3, 40, 33});
+  auto network = GENERATE(as<std::string>{}, "resnet18", "mobilenet_v3_small", "efficientnet_b0");
+  INFO(network);
+  models::Network net = models::create(network);
+  for (int i = 0; i < 3; ++i) net(x);
+  net->eval();
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor y = net(x).clone();
+  models::Network copy(net->clone());
+  for (torch::Tensor& parameter : net->parameters()) parameter.zero_();
+  CHECK(torch::equal(copy(x), y));
+  copy->to(torch::kDouble);
+  CHECK(copy(x.to(torch::kDouble)).scalar_type() == torch::kDouble);
+}
+
+TEST_CASE("blocks of networks obey the laws of every module", "[models][clone]") {
+  torch::manual_seed(1);
+  const torch::Tensor x = torch::randn({2, 8, 9, 7});
+  const auto check = [&](auto block) {
+    for (int i = 0; i < 5; ++i) block(torch::randn({2, 8, 9, 7}) + 1);
+    support::check_module_laws(block, x);
+  };
+  SECTION("BasicBlock") {
+    check(
+        models::resnet::BasicBlock(models::resnet::BlockOptions(8, 6).stride(2).downsample(true)));
+  }
+  SECTION("Bottleneck") {
+    check(models::resnet::Bottleneck(8, 2));
+  }
+  SECTION("MobileNetV2's") {
+    check(models::mobilenetv2::InvertedResidual(8, 8, 1, 2));
+  }
+  SECTION("MobileNetV3's") {
+    check(models::mobilenetv3::InvertedResidual(models::mobilenetv3::InvertedResidualConfig{
+        .input_channels = 8, .expanded_channels = 16, .out_channels = 8, .use_se = true}));
+  }
+  const models::efficientnet::MBConvConfig config{
+      .expand_ratio = 2, .input_channels = 8, .out_channels = 8};
+  SECTION("MBConv") {
+    check(models::efficientnet::MBConv(config));
+  }
+  SECTION("FusedMBConv") {
+    check(models::efficientnet::FusedMBConv(config));
+  }
+  SECTION("CNBlock") {
+    check(models::convnext::CNBlock(8, 0.5, 0));
+  }
+}
+
+TEST_CASE("blocks of networks refuse impossible options and inputs", "[models][errors]") {
+  using models::resnet::BasicBlock;
+  using models::resnet::BlockOptions;
+  using models::resnet::Bottleneck;
+  const auto error = [](auto f) { return support::error(f); };
+  const torch::Tensor x = torch::ones({1, 3, 6, 6});
+  CHECK(error([] { BasicBlock(0, 4); }) == "BasicBlock: expected inplanes >= 1, got 0");
+  CHECK(error([] { BasicBlock(4, 8); }) ==
+        "BasicBlock: expected a downsample where the shape changes, from 4 to 8 channels with "
+        "stride 1");
+  CHECK(error([] { BasicBlock(BlockOptions(4, 4).groups(2)); }) ==
+        "BasicBlock: expected groups 1, base_width 64 and dilation 1, got 2, 64 and 1");
+  CHECK(error([] { BasicBlock(BlockOptions(4, 4).norm_layer({Norm::kNone})); }) ==
+        "BasicBlock: expected a norm_layer, got kNone");
+  CHECK(error([&] { BasicBlock(4, 4)(x); }) ==
+        "BasicBlock: expected input [N, 4, H, W], got [1, 3, 6, 6]");
+  CHECK(error([] { Bottleneck(8, 8); }) ==
+        "Bottleneck: expected a downsample where the shape changes, from 8 to 32 channels with "
+        "stride 1");
+  CHECK(error([] { Bottleneck(BlockOptions(8, 2).base_width(8)); }) ==
+        "Bottleneck: expected planes base_width / 64 >= 1, got 0");
+  CHECK(error([&] { Bottleneck(8, 2)(x); }) ==
+        "Bottleneck: expected input [N, 8, H, W], got [1, 3, 6, 6]");
+  CHECK(error([] { models::mobilenetv2::InvertedResidual(4, 4, 3, 1); }) ==
+        "InvertedResidual: expected stride 1 or 2, got 3");
+  CHECK(error([] { models::mobilenetv2::InvertedResidual(4, 4, 1, 0); }) ==
+        "InvertedResidual: expected expand_ratio >= 1, got 0");
+  CHECK(error([&] { models::mobilenetv2::InvertedResidual(4, 4, 1, 2)(x); }) ==
+        "InvertedResidual: expected input [N, 4, H, W], got [1, 3, 6, 6]");
+  CHECK(error([] {
+          models::mobilenetv3::InvertedResidual(models::mobilenetv3::InvertedResidualConfig{});
+        }) == "InvertedResidual: expected in_channels >= 1, got 0");
+  CHECK(error([] {
+          models::efficientnet::MBConv(models::efficientnet::MBConvConfig{
+              .expand_ratio = 0.5, .input_channels = 8, .out_channels = 8});
+        }) == "MBConv: expected 1 <= expand_ratio < 10^6, got 0.5");
+  CHECK(error([] {
+          models::efficientnet::FusedMBConv(
+              models::efficientnet::MBConvConfig{.input_channels = 8, .out_channels = 8}, 2);
+        }) == "StochasticDepth: expected 0 <= p <= 1, got 2");
+  CHECK(error([] { models::convnext::CNBlock(0, 1, 0); }) == "CNBlock: expected 4 dim >= 1, got 0");
+}
+
+TEST_CASE("networks refuse impossible options and inputs", "[models][errors]") {
+  const auto error = [](auto f) { return support::error(f); };
+  const torch::Tensor x = torch::ones({1, 1, 64, 64});
+  CHECK(error([] { models::resnet18({.norm_layer = {Norm::kNone}}); }) ==
+        "ResNet: expected a norm_layer, got kNone");
+  CHECK(error([] { models::resnet18({.replace_stride_with_dilation = {false, true, true}}); }) ==
+        "BasicBlock: expected groups 1, base_width 64 and dilation 1, got 1, 64 and 2");
+  CHECK(error([&] { models::resnet18()(x); }) ==
+        "ResNet: expected input [N, 3, H, W], got [1, 1, 64, 64]");
+  CHECK(error([] { models::resnet::layout("resnet19"); }) ==
+        "resnet::layout: expected the name of a ResNet, got \"resnet19\"");
+  CHECK(error([] { models::mobilenet_v2({.width_mult = 0}); }) ==
+        "MobileNetV2: expected 0 < width_mult < 10^6, got 0");
+  CHECK(error([] { models::mobilenet_v2({.dropout = 1.5}); }) ==
+        "MobileNetV2: expected 0 <= dropout <= 1, got 1.5");
+  CHECK(error([] { models::mobilenet_v2({.round_nearest = 0}); }) ==
+        "MobileNetV2: expected round_nearest >= 1, got 0");
+  CHECK(error([&] { models::mobilenet_v2()(x); }) ==
+        "MobileNetV2: expected input [N, 3, H, W], got [1, 1, 64, 64]");
+  CHECK(error([] { models::mobilenet_v3_small({.num_classes = -1}); }) ==
+        "MobileNetV3: expected num_classes >= 1, got -1");
+  CHECK(error([&] { models::mobilenet_v3_small().get()->features(x); }) ==
+        "MobileNetV3: expected input [N, 3, H, W], got [1, 1, 64, 64]");
+  CHECK(error([] { models::efficientnet_b0({.stochastic_depth_prob = 2}); }) ==
+        "EfficientNet: expected 0 <= stochastic_depth_prob <= 1, got 2");
+  CHECK(error([] { models::efficientnet::EfficientNet(models::efficientnet::Layout{}); }) ==
+        "EfficientNet: expected at least one stage, got none");
+  CHECK(error([] { models::convnext_tiny({.stochastic_depth_prob = -1}); }) ==
+        "ConvNeXt: expected 0 <= stochastic_depth_prob <= 1, got -1");
+  CHECK(error([] {
+          models::convnext::ConvNeXt(
+              std::vector<models::convnext::CNBlockConfig>{{8, 16, 1}, {8, std::nullopt, 1}}, 0);
+        }) == "ConvNeXt: expected a stage of 16 channels after the one before, got 8");
+  const auto unet = [&](auto change) {
+    return error([&] {
+      models::unet::UnetOptions options;
+      change(options);
+      models::unet::Unet unet(options);
+    });
+  };
+  CHECK(unet([](auto& options) { options.encoder_name = "vgg16"; }) ==
+        "Unet: expected an encoder_name of resnet18 resnet34 resnet50 resnet101 resnet152 "
+        "resnext50_32x4d resnext101_32x8d, got \"vgg16\"");
+  CHECK(unet([](auto& options) { options.encoder_depth = 6; }) ==
+        "Unet: expected 1 <= encoder_depth <= 5, got 6");
+  CHECK(unet([](auto& options) { options.encoder_depth = 4; }) ==
+        "Unet: expected as many decoder_channels as encoder_depth 4, got 5");
+  CHECK(unet([](auto& options) { options.in_channels = 0; }) ==
+        "Unet: expected in_channels >= 1, got 0");
+  CHECK(error([&] { models::unet::Unet()(x); }) ==
+        "Unet: expected input [N, 3, H, W], got [1, 1, 64, 64]");
+}
