@@ -91,6 +91,20 @@ std::shared_ptr<nn::Module> make_attention(AttentionType type, int64_t in_channe
   return Sequential{{"attention", SCSEModule(in_channels)}}.ptr();
 }
 
+/// SegmentationHead's; torch.nn.Upsample, whose form in LibTorch warns about factors like 1.5.
+class UpsamplingBilinear2dImpl : public Block<UpsamplingBilinear2dImpl> {
+ public:
+  explicit UpsamplingBilinear2dImpl(double scale_factor) : scale_factor(scale_factor) {}
+
+  void reset() override {}
+  torch::Tensor forward(const torch::Tensor& x) override {
+    return at::upsample_bilinear2d(x, std::nullopt, /*align_corners=*/true,
+                                   std::vector<double>{scale_factor, scale_factor});
+  }
+
+  double scale_factor;
+};
+
 }  // namespace
 
 ASPPImpl::ASPPImpl(int64_t in_channels, std::vector<int64_t> atrous_rates, int64_t out_channels)
@@ -226,11 +240,7 @@ void SegmentationHeadImpl::reset() {
           .padding(options.kernel_size() / 2);
   conv = register_module("0", nn::Conv2d(detail::checked(kName, conv_options)));
   if (options.upsampling() > 1) {
-    register_module("1",
-                    nn::Upsample(nn::UpsampleOptions()
-                                     .scale_factor(std::vector<double>(2, options.upsampling()))
-                                     .mode(torch::kBilinear)
-                                     .align_corners(true)));
+    register_module("1", std::make_shared<UpsamplingBilinear2dImpl>(options.upsampling()));
   } else {
     register_module("1", nn::Identity());
   }

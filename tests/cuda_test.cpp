@@ -71,7 +71,84 @@ TEST_CASE("every module computes on CUDA what it computes on the CPU", "[cuda]")
         UpsampleMode::kBilinear, UpsampleMode::kBicubic, UpsampleMode::kPixelShuffle}) {
     check_cuda(Upsampler(UpsamplerOptions(4, 8).mode(mode)), x);
   }
+  check_cuda(StdConv2d(4, 8, 3), x);
+  check_cuda(ScaledStdConv2d(4, 8, 3), x);
+  check_cuda(CbamModule(4), x);
+  check_cuda(SCSEModule(4, 2), x);
+  check_cuda(Permute(std::vector<int64_t>{0, 2, 3, 1}), x);
+  check_cuda(PSPModule(4), x);
+  check_cuda(SegmentationHead(SegmentationHeadOptions(4, 2).upsampling(2)), x);
   check_cuda(Sequential{ConvBlock(4, 8), SeparableConv2d(8, 8), Upsampler(8, 3)}, x);
+}
+
+TEST_CASE("the blocks of networks compute on CUDA what they compute on the CPU", "[cuda]") {
+  if (!torch::cuda::is_available()) SKIP("no CUDA device");
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  using namespace models;
+  torch::manual_seed(0);
+  const torch::Tensor x = torch::randn({2, 4, 17, 14});
+  const auto smaller = resnet::BlockOptions(4, 8).stride(2).downsample(true);
+  check_cuda(resnet::BasicBlock(smaller), x);
+  check_cuda(resnet::Bottleneck(smaller), x);
+  check_cuda(mobilenetv2::InvertedResidual(4, 4, 1, 2), x);
+  check_cuda(mobilenetv3::InvertedResidual(mobilenetv3::InvertedResidualConfig{
+                 .input_channels = 4, .expanded_channels = 8, .out_channels = 4, .use_se = true}),
+             x);
+  const efficientnet::MBConvConfig config{
+      .expand_ratio = 2, .input_channels = 4, .out_channels = 4};
+  check_cuda(efficientnet::MBConv(config), x);
+  check_cuda(efficientnet::FusedMBConv(config), x);
+  check_cuda(convnext::CNBlock(4, 0.5, 0), x);
+}
+
+TEST_CASE("ASPP and the modules of several maps compute on CUDA", "[cuda]") {
+  if (!torch::cuda::is_available()) SKIP("no CUDA device");
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::randn({2, 4, 9, 7});
+  const auto check = [](const torch::Tensor& cpu, const torch::Tensor& cuda) {
+    REQUIRE(cuda.is_cuda());
+    CHECK((cuda.cpu() - cpu).abs().max().item<float>() <= 1e-4F * cpu.abs().max().item<float>());
+  };
+  ASPP aspp(4, std::vector<int64_t>{2}, 4);
+  aspp->eval();  // its dropout draws other numbers there
+  UnetDecoderBlock block(4, 0, 3);
+  FeaturePyramidNetwork fpn(std::vector<int64_t>{4}, 3);
+  const auto pyramid = [&](const torch::Tensor& map) {
+    FeaturePyramidNetworkImpl::Maps maps;
+    maps.insert("0", map);
+    return fpn(maps)["0"];
+  };
+  const torch::Tensor cpu[] = {aspp(x), block(x, 18, 13), pyramid(x)};
+  aspp->to(torch::kCUDA);
+  block->to(torch::kCUDA);
+  fpn->to(torch::kCUDA);
+  check(cpu[0], aspp(x.cuda()));
+  check(cpu[1], block(x.cuda(), 18, 13));
+  check(cpu[2], pyramid(x.cuda()));
+}
+
+TEST_CASE("every family of networks computes on CUDA what it computes on the CPU", "[cuda]") {
+  if (!torch::cuda::is_available()) SKIP("no CUDA device");
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::randn({2, 3, 97, 131});
+  for (const char* name :
+       {"resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0",
+        "efficientnet_v2_s", "convnext_tiny", "unet_resnet18"}) {
+    INFO(name);
+    models::Network network = models::create(name);
+    for (int i = 0; i < 3; ++i) network(x);  // running statistics that keep the maps alive
+    network->eval();
+    const torch::Tensor cpu = network(x);
+    network->to(torch::kCUDA);
+    const torch::Tensor cuda = network(x.cuda()).cpu();
+    // Dozens of layers, each of which sums in another order.
+    CHECK((cuda - cpu).abs().max().item<float>() <= 1e-3F * cpu.abs().max().item<float>());
+  }
 }
 
 TEST_CASE("to(CUDA, half) keeps num_batches_tracked on the device as int64", "[cuda]") {

@@ -1,4 +1,4 @@
-// The command-line tool: looks into checkpoints and converts them.
+// The command-line tool: looks into checkpoints, converts them, and lists the networks.
 #include "../cli.h"
 #include "commands.h"
 
@@ -26,5 +26,6 @@ int main(int argc, char** argv) {
   tool::Command chosen;
   tool::add_inspect(app, chosen);
   tool::add_convert(app, chosen);
+  tool::add_models(app, chosen);
   return cli::run(app, argc, argv, [&] { return chosen(); });
 }

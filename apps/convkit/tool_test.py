@@ -19,13 +19,19 @@ def convkit(*arguments, code=0):
 
 
 def check_help():
-    for arguments in ((), ("inspect",), ("convert",)):
+    for arguments in ((), ("inspect",), ("convert",), ("models",)):
         text = convkit(*arguments, "--help").stdout
         assert text.startswith("Example: convkit "), text
     for arguments in ((), ("nonsense",), ("inspect",), ("inspect", "a", "b"), ("inspect", "a", "--no-such-option"),
-                      ("convert", "a"), ("convert", "a", "b.pt", "--strip-prefix", "")):
+                      ("convert", "a"), ("models", "a"), ("convert", "a", "b.pt", "--strip-prefix", "")):
         result = convkit(*arguments, code=2)
         assert result.stdout == "" and result.stderr, (arguments, result)
+
+
+def check_models():
+    names = convkit("models").stdout.split()
+    assert len(names) == len(set(names)) == 35, names
+    assert {"resnet18", "mobilenet_v2", "efficientnet_v2_s", "convnext_tiny", "unet_resnet34"} <= set(names), names
 
 
 def check_inspect(folder):
@@ -134,6 +140,7 @@ with tempfile.TemporaryDirectory() as name:
     check_help()
     check_formats(Path(name))
     check_terminal(Path(name))
+    check_models()
     check_inspect(Path(name))
     check_convert(Path(name))
-print("inspect and convert behave")
+print("inspect, convert and models behave")

@@ -98,8 +98,8 @@ constexpr std::size_t kTail = 3;  // the last blocks, which may be reduced and d
 
 }  // namespace
 
-MobileNetV3Impl::MobileNetV3Impl(bool large, const MobileNetV3Options& options)
-    : large(large), options(options) {
+MobileNetV3Impl::MobileNetV3Impl(Size size, const MobileNetV3Options& options)
+    : size(size), options(options) {
   MobileNetV3Impl::reset();
 }
 
@@ -116,6 +116,7 @@ void MobileNetV3Impl::reset() {
         .norm(options.norm_layer)
         .activation({Activation::kHardswish});
   };
+  const bool large = size == Size::kLarge;
   const auto table = large ? std::span<const InvertedResidualConfig>(kLarge) : std::span(kSmall);
   const int64_t divider = options.reduced_tail ? 2 : 1;
 
@@ -150,10 +151,10 @@ void MobileNetV3Impl::reset() {
 }  // namespace mobilenetv3
 
 mobilenetv3::MobileNetV3 mobilenet_v3_large(const MobileNetV3Options& options) {
-  return mobilenetv3::MobileNetV3(true, options);
+  return mobilenetv3::MobileNetV3(mobilenetv3::Size::kLarge, options);
 }
 mobilenetv3::MobileNetV3 mobilenet_v3_small(const MobileNetV3Options& options) {
-  return mobilenetv3::MobileNetV3(false, options);
+  return mobilenetv3::MobileNetV3(mobilenetv3::Size::kSmall, options);
 }
 
 }  // namespace convkit::models

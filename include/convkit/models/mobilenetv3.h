@@ -57,6 +57,8 @@ class CONVKIT_API InvertedResidualImpl : public Block<InvertedResidualImpl> {
 };
 CONVKIT_MODULE(InvertedResidual);
 
+enum class Size { kLarge, kSmall };
+
 /// A convolution, the inverted residuals, a 1x1 convolution; their mean and two linear layers.
 ///
 /// Shape:   x [N, 3, H, W] -> y [N, num_classes]
@@ -66,12 +68,11 @@ CONVKIT_MODULE(InvertedResidual);
 /// Source:  torchvision.models.MobileNetV3
 class CONVKIT_API MobileNetV3Impl : public Classifier<MobileNetV3Impl> {
  public:
-  /// The large network or the small one.
-  explicit MobileNetV3Impl(bool large, const MobileNetV3Options& options = {});
+  explicit MobileNetV3Impl(Size size, const MobileNetV3Options& options = {});
 
   void reset() override;
 
-  bool large;
+  Size size;
   MobileNetV3Options options;
 };
 CONVKIT_MODULE(MobileNetV3);
