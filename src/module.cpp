@@ -16,6 +16,23 @@ TensorModule::~TensorModule() = default;
 namespace detail {
 
 constinit thread_local const Running* Running::innermost = nullptr;
+constinit thread_local CallObserver* CallObserver::current = nullptr;
+
+CallObserver::~CallObserver() = default;
+
+void collect(CallObserver::Tensors& tensors, const std::string& name,
+             const std::vector<torch::Tensor>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    collect(tensors, (name.empty() ? "" : name + "/") + std::to_string(i), values[i]);
+  }
+}
+
+void collect(CallObserver::Tensors& tensors, const std::string& name,
+             const torch::OrderedDict<std::string, torch::Tensor>& values) {
+  for (const auto& entry : values) {
+    collect(tensors, (name.empty() ? "" : name + "/") + entry.key(), entry.value());
+  }
+}
 
 std::string python_name(const std::string& cpp_name) {
   std::string name = cpp_name.substr(0, cpp_name.find('<'));
@@ -129,17 +146,23 @@ Forward find_forward(const torch::nn::Module& module) {
 }
 
 }  // namespace
+
+bool maps_tensor_to_tensor(const torch::nn::Module& module) {
+  return dynamic_cast<const TensorModule*>(&module) != nullptr || find_forward(module) != nullptr;
+}
+
 }  // namespace detail
 
 torch::Tensor forward_child(torch::nn::Module& module, const torch::Tensor& x) {
-  const detail::Running running(module);
-  if (auto* ours = dynamic_cast<TensorModule*>(&module)) return ours->forward(x);
+  if (auto* ours = dynamic_cast<TensorModule*>(&module)) {
+    return detail::observed(module, [ours](const auto& in) { return ours->forward(in); }, x);
+  }
   const detail::Forward forward = detail::find_forward(module);
   TORCH_CHECK_TYPE(forward != nullptr,
                    "forward_child: expected a module that derives from convkit::Block, or one of "
                    "torch::nn's whose forward takes and gives one tensor, got ",
                    module.name());
-  return forward(module, x);
+  return detail::observed(module, [&](const auto& in) { return forward(module, in); }, x);
 }
 
 int64_t parameter_count(const torch::nn::Module& module) {
@@ -183,9 +206,8 @@ void SequentialImpl::push_back(SequentialChild child) {
   const std::string name = child.name.value_or(std::to_string(size()));
   TORCH_CHECK_TYPE(child.module != nullptr, "Sequential: expected a module as child \"", name,
                    "\", got an empty pointer");
-  TORCH_CHECK_TYPE(dynamic_cast<const TensorModule*>(child.module.get()) != nullptr ||
-                       detail::find_forward(*child.module) != nullptr,
-                   "Sequential: expected as child \"", name,
+  TORCH_CHECK_TYPE(detail::maps_tensor_to_tensor(*child.module), "Sequential: expected as child \"",
+                   name,
                    "\" a module that derives from convkit::Block, or one of torch::nn's whose "
                    "forward takes and gives one tensor, got ",
                    child.module->name());

@@ -27,5 +27,6 @@ int main(int argc, char** argv) {
   tool::add_inspect(app, chosen);
   tool::add_convert(app, chosen);
   tool::add_models(app, chosen);
+  tool::add_compare(app, chosen);
   return cli::run(app, argc, argv, [&] { return chosen(); });
 }

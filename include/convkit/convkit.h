@@ -27,4 +27,5 @@
 #include <convkit/models.h>
 #include <convkit/state_dict.h>
 #include <convkit/checkpoint.h>
+#include <convkit/compare.h>
 // clang-format on

@@ -2,6 +2,7 @@
 
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
+#include <torch/ordered_dict.h>
 #include <torch/types.h>
 
 #include <concepts>
@@ -98,6 +99,55 @@ struct CONVKIT_API Running {
   static constinit thread_local const Running* innermost;
 };
 
+/// Is told of every call of a module on this thread, for as long as it is `current`.
+class CONVKIT_API CallObserver {
+ public:
+  using Tensors = std::vector<std::pair<std::string, torch::Tensor>>;  ///< with their names
+
+  CallObserver() = default;
+  CallObserver(const CallObserver&) = delete;
+  CallObserver& operator=(const CallObserver&) = delete;
+  virtual ~CallObserver();
+
+  virtual void before(const torch::nn::Module& module, const Tensors& inputs) = 0;
+  virtual void after(const torch::nn::Module& module, const Tensors& outputs) = 0;
+
+  static constinit thread_local CallObserver* current;
+};
+
+inline void collect(CallObserver::Tensors& tensors, std::string name, const torch::Tensor& value) {
+  if (value.defined()) tensors.emplace_back(std::move(name), value);
+}
+CONVKIT_API void collect(CallObserver::Tensors& tensors, const std::string& name,
+                         const std::vector<torch::Tensor>& values);
+CONVKIT_API void collect(CallObserver::Tensors& tensors, const std::string& name,
+                         const torch::OrderedDict<std::string, torch::Tensor>& values);
+/// Numbers and the like are no tensors.
+template <typename Other>
+void collect(CallObserver::Tensors&, const std::string&, const Other&) {}
+
+template <typename... Args>
+CallObserver::Tensors inputs_of(const Args&... args) {
+  CallObserver::Tensors tensors;
+  [[maybe_unused]] int64_t index = 0;
+  (collect(tensors, std::to_string(index++), args), ...);
+  return tensors;
+}
+
+/// Runs `forward`, of a module that is then the running one, and tells the observer.
+template <typename Forward, typename... Args>
+auto observed(const torch::nn::Module& module, const Forward& forward, Args&&... args) {
+  const Running running(module);
+  CallObserver* const observer = CallObserver::current;
+  if (observer == nullptr) return forward(std::forward<Args>(args)...);
+  observer->before(module, inputs_of(args...));
+  auto result = forward(std::forward<Args>(args)...);
+  CallObserver::Tensors outputs;
+  collect(outputs, "", result);
+  observer->after(module, outputs);
+  return result;
+}
+
 }  // namespace detail
 
 /// torch::nn::Cloneable as Python's modules are: what ours with several inputs or outputs derive
@@ -155,17 +205,26 @@ class Block : public Cloneable<Derived>, public TensorModule {
 
 /// Declares `Name`, the holder of `NameImpl`, as TORCH_MODULE does. Calling it also marks NameImpl
 /// as the running module, so that no `forward` needs a word about where it is.
-#define CONVKIT_MODULE(Name)                                    \
-  class Name : public ::torch::nn::ModuleHolder<Name##Impl> {   \
-   public:                                                      \
-    using ::torch::nn::ModuleHolder<Name##Impl>::ModuleHolder;  \
-    using Impl = Name##Impl;                                    \
-    template <typename... Args>                                 \
-    auto operator()(Args&&... args) {                           \
-      const ::convkit::detail::Running running(*this->get());   \
-      return this->impl_->forward(std::forward<Args>(args)...); \
-    }                                                           \
+#define CONVKIT_MODULE(Name)                                                                  \
+  class Name : public ::torch::nn::ModuleHolder<Name##Impl> {                                 \
+   public:                                                                                    \
+    using ::torch::nn::ModuleHolder<Name##Impl>::ModuleHolder;                                \
+    using Impl = Name##Impl;                                                                  \
+    template <typename... Args>                                                               \
+    auto operator()(Args&&... args) {                                                         \
+      const auto forward = [this](auto&&... inner) {                                          \
+        return this->impl_->forward(std::forward<decltype(inner)>(inner)...);                 \
+      };                                                                                      \
+      return ::convkit::detail::observed(*this->get(), forward, std::forward<Args>(args)...); \
+    }                                                                                         \
   }
+
+namespace detail {
+
+/// Whether forward_child() can run it.
+CONVKIT_API bool maps_tensor_to_tensor(const torch::nn::Module& module);
+
+}  // namespace detail
 
 /// Runs a TensorModule, or one of torch::nn's modules whose forward takes and gives one tensor.
 ///

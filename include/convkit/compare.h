@@ -1,0 +1,143 @@
+#pragma once
+
+#include <convkit/module.h>
+#include <convkit/state_dict.h>
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// Finds out whether a module computes what PyTorch's does, and where it does not.
+///
+///     auto recording = convkit::load_recording("resnet18.safetensors");
+///     torch::manual_seed(recording.seed);
+///     auto net = convkit::models::resnet18();
+///     auto comparison = convkit::compare(*net, recording);
+///     std::cout << comparison.text();
+namespace convkit {
+
+/// What a module computed once, with its weights: by apps/convkit/record.py in Python, or by
+/// record(). Its file is described there.
+struct CONVKIT_API Recording {
+  using Tensors = std::vector<std::pair<std::string, torch::Tensor>>;  ///< with their names
+
+  /// One call of one module.
+  struct Call {
+    std::string path;   ///< of the module; empty for the outermost
+    int64_t index = 0;  ///< counts the calls of that module
+    Tensors inputs;
+    Tensors outputs;
+  };
+
+  /// One training step of the outermost module.
+  struct Training {
+    Tensors outputs;
+    Tensors gradients;  ///< that were given to backward(), one for each output
+    Tensors input_gradients;
+    StateDict parameter_gradients;
+    StateDict buffers;  ///< after the step
+  };
+
+  StateDict state_dict;
+  std::vector<Call> calls;                     ///< in the order in which they ended
+  std::map<std::string, std::string> classes;  ///< of each module by its path
+  std::vector<std::string> never_called;       ///< paths of modules that did not run
+  std::map<std::string, int64_t> fresh;        ///< hashes of the tensors as the seed made them
+  std::optional<Training> training;
+  std::string torch;                         ///< the version
+  std::string cpu;                           ///< the instruction set: "AVX2"
+  std::string memory_format = "contiguous";  ///< or "channels_last"
+  int64_t threads = 1;
+  int64_t seed = 0;
+};
+
+/// Reads a recording.
+///
+/// Throws:  c10::Error, naming the file, for one that is no recording.
+CONVKIT_API Recording load_recording(const std::string& path);
+
+/// Writes a recording, for load_recording().
+///
+/// Throws:  as save_checkpoint().
+CONVKIT_API void save_recording(const std::string& path, const Recording& recording);
+
+/// Runs the module once in eval mode, without gradients, and records its own call and those of all
+/// modules in it that are called through convkit's holders, a Sequential or forward_child(). The
+/// module is left as it was.
+///
+/// Throws:  c10::TypeError for a module that forward_child() cannot run; what it throws.
+CONVKIT_API Recording record(torch::nn::Module& module, const torch::Tensor& input);
+
+/// How two tensors differ.
+struct CONVKIT_API Difference {
+  bool equal = false;       ///< the same shape, type and bits
+  bool alive = true;        ///< more than one number, and not all the same: else it proves nothing
+  double max_absolute = 0;  ///< the largest difference
+  double max_relative = 0;  ///< divided by the expected number, where that is not 0
+  double relative_to_scale = 0;  ///< the largest difference, divided by the largest expected number
+  int64_t max_ulps =
+      0;  ///< how many numbers of the type lie between, at most; 0 where types differ
+  double equal_share = 1;      ///< of all elements
+  std::vector<int64_t> where;  ///< the index of the largest difference
+  std::string explanation;     ///< another shape or type; empty where numbers were compared
+};
+
+/// Compares two tensors; NaNs of the same bits are equal.
+CONVKIT_API Difference difference(const torch::Tensor& ours, const torch::Tensor& expected);
+
+/// One line of a comparison.
+struct CONVKIT_API ComparisonRow {
+  enum Status : int {
+    kEqual,        ///< bit for bit, or within the tolerance
+    kDifferent,    ///< or it threw
+    kDead,         ///< the expected values are all the same, and prove nothing
+    kNotCompared,  ///< the reason says why
+  };
+  std::string path;
+  int64_t call = 0;
+  std::string type;  ///< Python's class, or what is compared: "gradient", "buffer"
+  Status status = kNotCompared;
+  std::string reason;
+  Difference difference;
+};
+
+/// What compare() found.
+struct CONVKIT_API Comparison {
+  bool equal = false;  ///< every live row and the outermost output are
+  /// The path of the first module that differs and in which no other does; nothing if all is equal.
+  std::optional<std::string> first_difference;
+  std::vector<ComparisonRow> layers;    ///< each recorded call, fed with the recorded inputs
+  ComparisonRow end_to_end;             ///< the outermost module, fed with the recorded input
+  std::vector<ComparisonRow> training;  ///< gradients and buffers, if the recording has them
+  std::vector<std::string> keys;        ///< missing, unexpected and mis-shaped weights
+  /// Tensors whose fresh values are not those that the seed gave Python; nothing if the module was
+  /// not made under `recording.seed`.
+  std::vector<std::string> initialisation;
+  std::vector<std::string> notes;  ///< why bits may differ here: another version, instruction set
+
+  /// A table of what differs, with `all` of all rows, and a verdict.
+  [[nodiscard]] std::string text(bool all = false) const;
+  [[nodiscard]] std::string json() const;
+};
+
+struct CompareOptions {
+  /// Numbers may differ by so much, relative to the largest expected one of their tensor.
+  double tolerance = 0;
+};
+
+/// Loads the recorded weights into the module, feeds each recorded input to the module of the same
+/// path in it, and compares what comes out; then the module as a whole. Since every call gets
+/// Python's input, differences do not add up, and the first wrong layer has a name. The module is
+/// left in eval mode with the recorded weights; with a recorded training step it has done one.
+///
+/// Throws:  c10::ValueError for a negative tolerance.
+/// Source:  torch.testing.assert_close
+CONVKIT_API Comparison compare(torch::nn::Module& module, const Recording& recording,
+                               const CompareOptions& options = {});
+
+}  // namespace convkit

@@ -1,0 +1,367 @@
+#include <convkit/compare.h>
+
+#include "recording.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+namespace convkit {
+
+namespace {
+
+using Row = ComparisonRow;
+
+/// The numbers of a type in their order, as integers: neighbours differ by 1.
+torch::Tensor ordered_bits(const torch::Tensor& tensor) {
+  torch::Dtype integers = torch::kInt;
+  if (tensor.element_size() == 8) integers = torch::kLong;
+  if (tensor.element_size() == 2) integers = torch::kShort;
+  const torch::Tensor bits = tensor.contiguous().view(integers).to(torch::kLong);
+  const int64_t lowest = integers == torch::kLong    ? std::numeric_limits<int64_t>::min()
+                         : integers == torch::kShort ? std::numeric_limits<int16_t>::min()
+                                                     : std::numeric_limits<int32_t>::min();
+  return at::where(bits < 0, lowest - bits, bits);
+}
+
+bool same_bits(const torch::Tensor& a, const torch::Tensor& b) {
+  if (torch::equal(a, b))
+    return a.is_floating_point() ? torch::equal(a.signbit(), b.signbit()) : true;
+  // NaN is not equal to itself, its bits are.
+  return a.numel() > 0 && torch::equal(a.contiguous().reshape({-1}).view(torch::kByte),
+                                       b.contiguous().reshape({-1}).view(torch::kByte));
+}
+
+std::vector<int64_t> index_of(int64_t position, torch::IntArrayRef sizes) {
+  std::vector<int64_t> index(sizes.size());
+  for (std::size_t i = sizes.size(); i-- > 0;) {
+    index[i] = position % sizes[i];
+    position /= sizes[i];
+  }
+  return index;
+}
+
+/// The row of `ours` against what Python gave.
+void judge(Row& row, const torch::Tensor& ours, const torch::Tensor& expected, double tolerance) {
+  row.difference = difference(ours, expected);
+  const Difference& found = row.difference;
+  const bool close = found.equal || (found.explanation.empty() &&
+                                     found.relative_to_scale <= tolerance && tolerance > 0);
+  row.status = close ? Row::kEqual : Row::kDifferent;
+  // Equal values that are all the same prove nothing; other values are another matter.
+  if (close && !found.alive) row.status = Row::kDead;
+  row.reason = found.explanation;
+}
+
+torch::Tensor aligned(const torch::Tensor& tensor, const Recording& recording) {
+  const bool last = recording.memory_format == "channels_last" && tensor.dim() == 4;
+  // A copy begins at a multiple of 64 bytes, as Python's did when the kernels read it.
+  return tensor.detach().clone(last ? torch::MemoryFormat::ChannelsLast
+                                    : torch::MemoryFormat::Contiguous);
+}
+
+/// Runs `f`, and makes what it throws the row's reason.
+template <typename F>
+void guarded(Row& row, F f) {
+  try {
+    f();
+  } catch (const c10::Error& error) {
+    row.status = Row::kDifferent;
+    row.reason = std::string("it throws: ") + error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    row.status = Row::kDifferent;
+    row.reason = std::string("it throws: ") + error.what();
+  }
+}
+
+class Comparer {
+ public:
+  Comparer(torch::nn::Module& module, const Recording& recording, double tolerance)
+      : module_(module), recording_(recording), tolerance_(tolerance) {
+    modules_.emplace("", &module);
+    for (const auto& entry : module.named_modules("", /*include_self=*/false)) {
+      modules_.emplace(entry.key(), entry.value().get());
+    }
+  }
+
+  Comparison run() {
+    note_circumstances();
+    compare_fresh();
+    if (!load()) return std::move(result_);
+    {
+      const torch::NoGradGuard no_grad;
+      module_.eval();
+      for (const Recording::Call& call : recording_.calls) result_.layers.push_back(layer(call));
+      compare_whole();
+    }
+    if (recording_.training) compare_training();
+    conclude();
+    return std::move(result_);
+  }
+
+ private:
+  void note_circumstances() {
+    const auto note = [this](auto... parts) { result_.notes.push_back(c10::str(parts...)); };
+    if (!recording_.torch.starts_with(TORCH_VERSION)) {
+      note("recorded with torch ", recording_.torch, ", compared with LibTorch ", TORCH_VERSION,
+           ": their kernels may round differently");
+    }
+    if (recording_.threads != at::get_num_threads()) {
+      note("recorded with ", recording_.threads, " thread(s), compared with ",
+           at::get_num_threads(), ": sums may be split differently; call torch::set_num_threads(",
+           recording_.threads, ")");
+    }
+    if (recording_.cpu != at::get_cpu_capability()) {
+      note("recorded with ", recording_.cpu, " instructions, compared with ",
+           at::get_cpu_capability(), ": sums may be split differently");
+    }
+    for (const torch::Tensor& parameter : module_.parameters()) {
+      if (parameter.is_cpu() && parameter.scalar_type() == torch::kFloat) continue;
+      note("the module has ", parameter.scalar_type(), " weights on ", parameter.device(),
+           ": those kernels are not the recorded ones");
+      break;
+    }
+  }
+
+  void compare_fresh() {
+    for (const auto& entry : state_dict(module_)) {
+      const auto found = recording_.fresh.find(entry.key());
+      if (found != recording_.fresh.end() && detail::hash(entry.value()) != found->second) {
+        result_.initialisation.push_back(entry.key());
+      }
+    }
+  }
+
+  /// False if the weights do not fit, which is explained before any number is compared.
+  bool load() {
+    StateDict weights;
+    for (const auto& entry : recording_.state_dict) {
+      weights.insert(entry.key(), entry.value().clone());
+    }
+    const StateDict own = state_dict(module_);
+    for (const auto& entry : own) {
+      const torch::Tensor* given = weights.find(entry.key());
+      if (given == nullptr) {
+        result_.keys.push_back(entry.key() + ": is not in the recording");
+      } else if (given->sizes() != entry.value().sizes()) {
+        result_.keys.push_back(c10::str(entry.key(), ": has the shape ", entry.value().sizes(),
+                                        ", recorded ", given->sizes()));
+      }
+    }
+    for (const auto& entry : weights) {
+      if (!own.contains(entry.key())) {
+        result_.keys.push_back(entry.key() + ": is in the recording alone");
+      }
+    }
+    if (!result_.keys.empty()) {
+      const std::string& first = result_.keys.front();
+      const std::string key = first.substr(0, first.find(": "));
+      const std::size_t dot = key.rfind('.');
+      result_.first_difference = dot == std::string::npos ? "" : key.substr(0, dot);
+      return false;
+    }
+    load_state_dict(module_, weights);
+    if (recording_.memory_format == "channels_last") {
+      for (torch::Tensor& parameter : module_.parameters()) {
+        if (parameter.dim() == 4) {
+          parameter.set_data(parameter.detach().contiguous(torch::MemoryFormat::ChannelsLast));
+        }
+      }
+    }
+    return true;
+  }
+
+  Row layer(const Recording::Call& call) {
+    Row row;
+    row.path = call.path;
+    row.call = call.index;
+    const auto type = recording_.classes.find(call.path);
+    if (type != recording_.classes.end()) row.type = type->second;
+    const auto found = modules_.find(call.path);
+    if (found == modules_.end()) {
+      row.reason = "there is no module of this path";
+    } else if (call.inputs.size() != 1 || call.outputs.size() != 1) {
+      row.reason =
+          c10::str("it takes ", call.inputs.size(), " tensors and gives ", call.outputs.size());
+    } else if (!detail::maps_tensor_to_tensor(*found->second)) {
+      row.reason = found->second->name() + " does not map one tensor to one";
+    } else {
+      guarded(row, [&] {
+        const torch::Tensor x = aligned(call.inputs[0].second, recording_);
+        judge(row, forward_child(*found->second, x), call.outputs[0].second, tolerance_);
+      });
+    }
+    return row;
+  }
+
+  const Recording::Call* root() const {
+    for (const Recording::Call& call : recording_.calls) {
+      if (call.path.empty()) return &call;
+    }
+    return nullptr;
+  }
+
+  void compare_whole() {
+    Row& row = result_.end_to_end;
+    row.type = detail::python_name(module_.name());
+    const Recording::Call* call = root();
+    if (call == nullptr) {
+      row.reason = "the recording has no call of the outermost module";
+      return;
+    }
+    row = layer(*call);
+    if (row.status != Row::kDifferent) return;
+    find_wiring(*call);
+  }
+
+  /// Where the data first goes another way than in Python, of the calls that can be seen.
+  void find_wiring(const Recording::Call& root) {
+    std::vector<Recording::Call> ours;
+    try {
+      ours = detail::record_calls(module_, aligned(root.inputs[0].second, recording_));
+    } catch (const std::exception&) {
+      return;  // its row says so
+    }
+    for (const Recording::Call& call : ours) {
+      const auto same = std::find_if(recording_.calls.begin(), recording_.calls.end(),
+                                     [&](const Recording::Call& other) {
+                                       return other.path == call.path && other.index == call.index;
+                                     });
+      if (same == recording_.calls.end() || call.path.empty()) continue;
+      if (call.inputs.size() != 1 || same->inputs.size() != 1) continue;
+      if (difference(call.inputs[0].second, same->inputs[0].second).equal) continue;
+      result_.end_to_end.reason +=
+          c10::str(result_.end_to_end.reason.empty() ? "" : "; ",
+                   "the first module that is given another input is ", call.path, "#", call.index);
+      return;
+    }
+  }
+
+  void compare_training() {
+    const Recording::Training& step = *recording_.training;
+    const Recording::Call* call = root();
+    Row row;
+    row.type = "training step";
+    if (call == nullptr || call->inputs.size() != 1 || step.outputs.size() != 1 ||
+        step.gradients.size() != 1 || !detail::maps_tensor_to_tensor(module_)) {
+      row.reason = "the module does not map one tensor to one";
+      result_.training.push_back(row);
+      return;
+    }
+    guarded(row, [&] {
+      module_.train();
+      module_.zero_grad();
+      torch::manual_seed(static_cast<uint64_t>(recording_.seed) + 1);
+      const torch::Tensor x = aligned(call->inputs[0].second, recording_).requires_grad_();
+      const torch::Tensor y = forward_child(module_, x.clone());
+      add("output", "", y.detach(), step.outputs[0].second);
+      y.backward(aligned(step.gradients[0].second, recording_));
+      if (!step.input_gradients.empty()) {
+        add("gradient of the input", "", x.grad(), step.input_gradients[0].second);
+      }
+      const auto parameters = module_.named_parameters();
+      for (const auto& entry : step.parameter_gradients) {
+        add("gradient", entry.key(), parameters[entry.key()].grad(), entry.value());
+      }
+      const StateDict state = state_dict(module_);
+      for (const auto& entry : step.buffers) {
+        add("buffer", entry.key(), state[entry.key()], entry.value());
+      }
+    });
+    if (!row.reason.empty()) result_.training.push_back(row);
+    module_.eval();
+  }
+
+  void add(const char* type, const std::string& path, const torch::Tensor& ours,
+           const torch::Tensor& expected) {
+    Row row;
+    row.type = type;
+    row.path = path;
+    if (ours.defined()) {
+      judge(row, ours, expected, tolerance_);
+    } else {
+      row.status = Row::kDifferent;
+      row.reason = "there is none";
+    }
+    result_.training.push_back(std::move(row));
+  }
+
+  void conclude() {
+    const auto differs = [](const Row& row) { return row.status == Row::kDifferent; };
+    const auto first = std::find_if(result_.layers.begin(), result_.layers.end(), differs);
+    if (first != result_.layers.end()) {
+      result_.first_difference = first->path;
+      if (first->path.empty() || has_children(first->path)) {
+        first->reason += c10::str(first->reason.empty() ? "" : "; ",
+                                  "what is in it is equal: its own forward differs");
+      }
+    }
+    const bool layers = first == result_.layers.end();
+    const auto& training = result_.training;
+    const bool trains = std::none_of(training.begin(), training.end(), differs);
+    if (layers && !trains) {
+      result_.first_difference = std::find_if(training.begin(), training.end(), differs)->path;
+    }
+    result_.equal = layers && trains && result_.end_to_end.status == Row::kEqual;
+  }
+
+  bool has_children(const std::string& path) const {
+    return std::any_of(
+        recording_.calls.begin(), recording_.calls.end(), [&](const Recording::Call& call) {
+          return call.path.starts_with(path.empty() ? "" : path + ".") && call.path != path;
+        });
+  }
+
+  torch::nn::Module& module_;
+  const Recording& recording_;
+  double tolerance_;
+  std::map<std::string, torch::nn::Module*> modules_;
+  Comparison result_;
+};
+
+}  // namespace
+
+Difference difference(const torch::Tensor& ours, const torch::Tensor& expected) {
+  Difference result;
+  result.alive =
+      expected.numel() == 1 ||
+      (expected.numel() > 1 && !torch::equal(expected, expected.flatten()[0].expand_as(expected)));
+  if (ours.sizes() != expected.sizes() || ours.scalar_type() != expected.scalar_type()) {
+    result.equal_share = 0;
+    result.explanation = c10::str("ours is ", ours.scalar_type(), " ", ours.sizes(), ", expected ",
+                                  expected.scalar_type(), " ", expected.sizes());
+    return result;
+  }
+  const torch::Tensor a = ours.detach().cpu().contiguous();
+  const torch::Tensor b = expected.detach().cpu().contiguous();
+  result.equal = same_bits(a, b);
+  if (result.equal) return result;
+
+  const torch::Tensor absolute = (a.to(torch::kDouble) - b.to(torch::kDouble))
+                                     .abs()
+                                     .nan_to_num(std::numeric_limits<double>::infinity());
+  const torch::Tensor size = b.to(torch::kDouble).abs();
+  const int64_t position = absolute.argmax().item<int64_t>();
+  result.where = index_of(position, b.sizes());
+  result.max_absolute = absolute.flatten()[position].item<double>();
+  result.max_relative = (absolute / size).masked_fill(size == 0, 0).max().item<double>();
+  result.relative_to_scale = result.max_absolute / std::max(size.max().item<double>(), 1e-300);
+  if (a.is_floating_point() && a.element_size() >= 2) {
+    result.max_ulps = (ordered_bits(a) - ordered_bits(b)).abs().max().item<int64_t>();
+  }
+  result.equal_share = (a == b).to(torch::kDouble).mean().item<double>();
+  return result;
+}
+
+Comparison compare(torch::nn::Module& module, const Recording& recording,
+                   const CompareOptions& options) {
+  TORCH_CHECK_VALUE(options.tolerance >= 0, "compare: expected tolerance >= 0, got ",
+                    options.tolerance);
+  return Comparer(module, recording, options.tolerance).run();
+}
+
+}  // namespace convkit

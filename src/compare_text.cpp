@@ -1,0 +1,152 @@
+// How a comparison is shown.
+#include <convkit/compare.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace convkit {
+
+namespace {
+
+using nlohmann::ordered_json;
+using Row = ComparisonRow;
+
+const char* status_name(Row::Status status) {
+  constexpr std::array names{"equal", "different", "dead", "not compared"};
+  return names.at(static_cast<std::size_t>(status));
+}
+
+std::string number(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.3g", value);
+  return text.data();
+}
+
+/// What a row says of its numbers, or why there are none.
+std::string details(const Row& row) {
+  const Difference& found = row.difference;
+  std::string text;
+  if (!found.equal && found.explanation.empty() && !found.where.empty()) {
+    text = "up to " + number(found.max_absolute) + " at " + c10::str(found.where) + ", relative " +
+           number(found.max_relative) + ", " + std::to_string(found.max_ulps) + " ULP, " +
+           number(100 * found.equal_share) + " % equal";
+  }
+  if (row.status == Row::kDead) text = "all the same number: proves nothing";
+  if (!row.reason.empty()) text += (text.empty() ? "" : "; ") + row.reason;
+  return text;
+}
+
+std::string label(const Row& row) {
+  std::string text = row.path.empty() ? "(outermost)" : row.path;
+  if (row.call > 0) text += "#" + std::to_string(row.call);
+  return text;
+}
+
+void add_rows(std::string& text, const std::vector<Row>& rows, bool all) {
+  std::size_t widest = 0;
+  std::size_t widest_type = 0;
+  const auto shown = [all](const Row& row) { return all || row.status == Row::kDifferent; };
+  for (const Row& row : rows) {
+    if (!shown(row)) continue;
+    widest = std::max(widest, label(row).size());
+    widest_type = std::max(widest_type, row.type.size());
+  }
+  for (const Row& row : rows) {
+    if (!shown(row)) continue;
+    std::string line = "  " + label(row);
+    line.resize(std::max(line.size(), widest + 2), ' ');
+    line += "  " + row.type;
+    line.resize(std::max(line.size(), widest + widest_type + 4), ' ');
+    line += "  " + std::string(status_name(row.status));
+    const std::string rest = details(row);
+    text += line + (rest.empty() ? "" : ": " + rest) + "\n";
+  }
+}
+
+std::string counts(const std::vector<Row>& rows) {
+  std::array<int64_t, 4> numbers{};
+  for (const Row& row : rows) ++numbers.at(static_cast<std::size_t>(row.status));
+  std::string text = std::to_string(numbers[0]) + " of " + std::to_string(rows.size()) + " equal";
+  for (std::size_t i = 1; i < numbers.size(); ++i) {
+    if (numbers[i] > 0) {
+      text += ", " + std::to_string(numbers[i]) + " " + status_name(static_cast<Row::Status>(i));
+    }
+  }
+  return text;
+}
+
+ordered_json finite(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : "inf";
+}
+
+ordered_json to_json(const Row& row) {
+  const Difference& found = row.difference;
+  ordered_json result = {{"path", row.path},
+                         {"call", row.call},
+                         {"type", row.type},
+                         {"status", status_name(row.status)}};
+  if (!row.reason.empty()) result["reason"] = row.reason;
+  if (row.status != Row::kNotCompared) {
+    result["bits_equal"] = found.equal;
+    result["max_absolute"] = finite(found.max_absolute);
+    result["max_relative"] = finite(found.max_relative);
+    result["relative_to_scale"] = finite(found.relative_to_scale);
+    result["max_ulps"] = found.max_ulps;
+    result["equal_share"] = finite(found.equal_share);
+    result["where"] = found.where;
+  }
+  return result;
+}
+
+ordered_json to_json(const std::vector<Row>& rows) {
+  ordered_json result = ordered_json::array();
+  for (const Row& row : rows) result.push_back(to_json(row));
+  return result;
+}
+
+}  // namespace
+
+std::string Comparison::text(bool all) const {
+  std::string result;
+  for (const std::string& note : notes) result += "note: " + note + "\n";
+  if (!keys.empty()) {
+    result += "the weights do not fit, and nothing was compared:\n";
+    for (const std::string& key : keys) result += "  " + key + "\n";
+  } else {
+    result += "layers: " + counts(layers) + "\n";
+    add_rows(result, layers, all);
+    result += "end to end: " + std::string(status_name(end_to_end.status));
+    const std::string rest = details(end_to_end);
+    result += (rest.empty() ? "" : ": " + rest) + "\n";
+    if (!training.empty()) {
+      result += "training step: " + counts(training) + "\n";
+      add_rows(result, training, all);
+    }
+  }
+  if (!initialisation.empty()) {
+    result += "fresh weights: " + std::to_string(initialisation.size()) +
+              " are not what the seed gave Python, the first is " + initialisation.front() + "\n";
+  }
+  if (equal) return result + "equal\n";
+  if (!first_difference) return result + "nothing is proven\n";
+  return result + "different, first in " +
+         (first_difference->empty() ? "the outermost module" : *first_difference) + "\n";
+}
+
+std::string Comparison::json() const {
+  ordered_json result = {{"equal", equal}, {"first_difference", nullptr}};
+  if (first_difference) result["first_difference"] = *first_difference;
+  result["keys"] = keys;
+  result["initialisation"] = initialisation;
+  result["notes"] = notes;
+  result["end_to_end"] = to_json(end_to_end);
+  result["layers"] = to_json(layers);
+  result["training"] = to_json(training);
+  return result.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+}  // namespace convkit
