@@ -1,6 +1,7 @@
 #include <convkit/blocks.h>
 
 #include "check.h"
+#include "norm.h"
 
 #include <ATen/ops/empty.h>
 
@@ -46,7 +47,7 @@ void Conv2dNormActivationImpl::reset() {
           .groups(options.groups())
           .bias(options.bias().value_or(options.norm().kind == Norm::kNone));
   conv = register_module("0", nn::Conv2d(detail::checked("Conv2dNormActivation", conv_options)));
-  norm = make_norm(options.norm(), options.out_channels());
+  norm = detail::norm_of("Conv2dNormActivation", options.norm(), options.out_channels());
   if (norm != nullptr) register_module("1", norm);
   activation = make_activation(options.activation(), options.inplace());
   if (activation != nullptr) register_module(norm == nullptr ? "1" : "2", activation);

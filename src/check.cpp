@@ -104,6 +104,8 @@ void check_shape(const char* module, const torch::Tensor& x, std::optional<int64
 void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch,
                  const torch::Tensor& weight) {
   check_shape(module, x, channels, batch);
+  TORCH_CHECK_VALUE(x.size(-1) >= 1 && x.size(-2) >= 1, module,
+                    ": expected a height and width >= 1, got ", x.sizes());
   TORCH_CHECK_VALUE(x.device() == weight.device(), module, ": expected input on ", weight.device(),
                     ", where its weights are, got ", x.device(), "; move it with x.to(",
                     weight.device(), ")");

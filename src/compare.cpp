@@ -57,13 +57,6 @@ void judge(Row& row, const torch::Tensor& ours, const torch::Tensor& expected, d
   row.reason = found.explanation;
 }
 
-torch::Tensor aligned(const torch::Tensor& tensor, const Recording& recording) {
-  const bool last = recording.memory_format == "channels_last" && tensor.dim() == 4;
-  // A copy begins at a multiple of 64 bytes, as Python's did when the kernels read it.
-  return tensor.detach().clone(last ? torch::MemoryFormat::ChannelsLast
-                                    : torch::MemoryFormat::Contiguous);
-}
-
 /// Runs `f`, and makes what it throws the row's reason.
 template <typename F>
 void guarded(Row& row, F f) {
@@ -191,7 +184,7 @@ class Comparer {
       row.reason = found->second->name() + " does not map one tensor to one";
     } else {
       guarded(row, [&] {
-        const torch::Tensor x = aligned(call.inputs[0].second, recording_);
+        const torch::Tensor x = detail::copy_with_strides(call.inputs[0].second);
         judge(row, forward_child(*found->second, x), call.outputs[0].second, tolerance_);
       });
     }
@@ -222,7 +215,7 @@ class Comparer {
   void find_wiring(const Recording::Call& root) {
     std::vector<Recording::Call> ours;
     try {
-      ours = detail::record_calls(module_, aligned(root.inputs[0].second, recording_));
+      ours = detail::record_calls(module_, detail::copy_with_strides(root.inputs[0].second));
     } catch (const std::exception&) {
       return;  // its row says so
     }
@@ -256,10 +249,10 @@ class Comparer {
       module_.train();
       module_.zero_grad();
       torch::manual_seed(static_cast<uint64_t>(recording_.seed) + 1);
-      const torch::Tensor x = aligned(call->inputs[0].second, recording_).requires_grad_();
+      const torch::Tensor x = detail::copy_with_strides(call->inputs[0].second).requires_grad_();
       const torch::Tensor y = forward_child(module_, x.clone());
       add("output", "", y.detach(), step.outputs[0].second);
-      y.backward(aligned(step.gradients[0].second, recording_));
+      y.backward(step.gradients[0].second.clone());
       if (!step.input_gradients.empty()) {
         add("gradient of the input", "", x.grad(), step.input_gradients[0].second);
       }

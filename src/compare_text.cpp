@@ -30,9 +30,10 @@ std::string details(const Row& row) {
   const Difference& found = row.difference;
   std::string text;
   if (!found.equal && found.explanation.empty() && !found.where.empty()) {
-    text = "up to " + number(found.max_absolute) + " at " + c10::str(found.where) + ", relative " +
-           number(found.max_relative) + ", " + std::to_string(found.max_ulps) + " ULP, " +
-           number(100 * found.equal_share) + " % equal";
+    text = "up to " + number(found.max_absolute) + " at " +
+           c10::str(torch::IntArrayRef(found.where)) + ", relative " + number(found.max_relative) +
+           ", " + std::to_string(found.max_ulps) + " ULP, " + number(100 * found.equal_share) +
+           " % equal";
   }
   if (row.status == Row::kDead) text = "all the same number: proves nothing";
   if (!row.reason.empty()) text += (text.empty() ? "" : "; ") + row.reason;

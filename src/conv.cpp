@@ -43,6 +43,9 @@ namespace {
 /// Of StdConv2d or ScaledStdConv2d.
 template <typename Options>
 Conv2dOptions conv2d_options(const char* name, const Options& options) {
+  detail::check_positive(name, "kernel_size", options.kernel_size());
+  detail::check_positive(name, "stride", options.stride());
+  detail::check_positive(name, "dilation", options.dilation());
   torch::ExpandingArray<2> padding(0);
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const int64_t reach = options.dilation()->at(axis) * (options.kernel_size()->at(axis) - 1);
@@ -55,10 +58,11 @@ Conv2dOptions conv2d_options(const char* name, const Options& options) {
                 .dilation(options.dilation())
                 .groups(options.groups())
                 .bias(options.bias()));
-  const auto& kernel_size = *options.kernel_size();
-  const int64_t numbers =
-      options.in_channels() / options.groups() * kernel_size[0] * kernel_size[1];
-  TORCH_CHECK_VALUE(numbers > 1, name, ": expected filters of more than one number, got ", numbers);
+  TORCH_CHECK_VALUE(options.in_channels() > options.groups() ||
+                        *options.kernel_size() != *torch::ExpandingArray<2>(1),
+                    name, ": expected filters of more than one number, got ",
+                    options.in_channels() / options.groups(), " channel and kernel_size ",
+                    options.kernel_size());
   TORCH_CHECK_VALUE(options.eps() >= 0, name, ": expected eps >= 0, got ", options.eps());
   return result;
 }
@@ -71,10 +75,8 @@ torch::Tensor standardised(const torch::Tensor& weight, const torch::Tensor& sca
       .reshape_as(weight);
 }
 
-template <typename Options>
-torch::Tensor convolve(const char* name, const torch::Tensor& x, const torch::Tensor& weight,
-                       const torch::Tensor& bias, const Options& options) {
-  const Conv2dOptions conv = conv2d_options(name, options);
+torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight,
+                       const torch::Tensor& bias, const Conv2dOptions& conv) {
   return torch::nn::functional::detail::conv2d(x, weight, bias, conv.stride(), conv.padding(),
                                                conv.dilation(), conv.groups());
 }
@@ -94,14 +96,15 @@ StdConv2dImpl::StdConv2dImpl(StdConv2dOptions conv_options) : options(std::move(
 }
 
 void StdConv2dImpl::reset() {
-  const Conv2d conv(conv2d_options("StdConv2d", options));
+  conv_options_ = conv2d_options("StdConv2d", options);
+  const Conv2d conv(conv_options_);
   weight = register_parameter("weight", conv->weight);
   bias = register_parameter("bias", conv->bias, /*requires_grad=*/options.bias());
 }
 
 torch::Tensor StdConv2dImpl::forward(const torch::Tensor& x) {
   detail::check_input("StdConv2d", x, options.in_channels(), detail::Batch::kOptional, weight);
-  return convolve("StdConv2d", x, standardised(weight, {}, options.eps()), bias, options);
+  return convolve(x, standardised(weight, {}, options.eps()), bias, conv_options_);
 }
 
 void StdConv2dImpl::pretty_print(std::ostream& stream) const {
@@ -114,7 +117,8 @@ ScaledStdConv2dImpl::ScaledStdConv2dImpl(ScaledStdConv2dOptions conv_options)
 }
 
 void ScaledStdConv2dImpl::reset() {
-  const Conv2d conv(conv2d_options("ScaledStdConv2d", options));
+  conv_options_ = conv2d_options("ScaledStdConv2d", options);
+  const Conv2d conv(conv_options_);
   weight = register_parameter("weight", conv->weight);
   bias = register_parameter("bias", conv->bias, /*requires_grad=*/options.bias());
   gain =
@@ -126,8 +130,8 @@ torch::Tensor ScaledStdConv2dImpl::forward(const torch::Tensor& x) {
                       weight);
   const double numbers = static_cast<double>(weight[0].numel());
   const double scale = options.gamma() * std::pow(numbers, -0.5);
-  return convolve("ScaledStdConv2d", x,
-                  standardised(weight, (gain * scale).view(-1), options.eps()), bias, options);
+  return convolve(x, standardised(weight, (gain * scale).view(-1), options.eps()), bias,
+                  conv_options_);
 }
 
 void ScaledStdConv2dImpl::pretty_print(std::ostream& stream) const {

@@ -19,7 +19,7 @@ Builder builder(const char* name, Holder (*function)(const Options&)) {
   return {name, [function](const CreateOptions& given) {
             Options options;
             options.num_classes = given.num_classes.value_or(options.num_classes);
-            return Network(std::shared_ptr<torch::nn::Module>(function(options).ptr()));
+            return Network(function(options));
           }};
 }
 
@@ -60,8 +60,7 @@ const std::vector<Builder>& builders() {
                           unet::UnetOptions options;
                           options.encoder_name = encoder;
                           options.classes = given.num_classes.value_or(options.classes);
-                          return Network(
-                              std::shared_ptr<torch::nn::Module>(unet::Unet(options).ptr()));
+                          return Network(unet::Unet(options));
                         }});
     }
     return result;

@@ -1,6 +1,7 @@
 #include <convkit/norm.h>
 
 #include "check.h"
+#include "norm.h"
 
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/layer_norm.h>
@@ -78,7 +79,12 @@ torch::Tensor GlobalResponseNormImpl::forward(const torch::Tensor& x) {
 }
 
 std::shared_ptr<nn::Module> make_norm(const Norm& norm, int64_t channels) {
-  detail::check_positive("make_norm", "channels", channels);
+  return detail::norm_of("make_norm", norm, channels);
+}
+
+std::shared_ptr<nn::Module> detail::norm_of(const char* module, const Norm& norm,
+                                            int64_t channels) {
+  detail::check_positive(module, "channels", channels);
   switch (norm.kind) {
     case Norm::kNone:
       return nullptr;
@@ -86,11 +92,10 @@ std::shared_ptr<nn::Module> make_norm(const Norm& norm, int64_t channels) {
       return nn::BatchNorm2d(nn::BatchNorm2dOptions(channels).eps(norm.eps).momentum(norm.momentum))
           .ptr();
     case Norm::kGroupNorm:
-      detail::check_positive("make_norm", "groups", norm.groups);
-      TORCH_CHECK_VALUE(channels % norm.groups == 0,
-                        "make_norm: expected channels divisible by "
-                        "groups ",
-                        norm.groups, ", got ", channels);
+      detail::check_positive(module, "groups", norm.groups);
+      TORCH_CHECK_VALUE(channels % norm.groups == 0, module,
+                        ": expected channels divisible by groups ", norm.groups, ", got ",
+                        channels);
       return nn::GroupNorm(nn::GroupNormOptions(norm.groups, channels).eps(norm.eps)).ptr();
     case Norm::kInstanceNorm2d:
       return nn::InstanceNorm2d(nn::InstanceNorm2dOptions(channels).eps(norm.eps)).ptr();
@@ -99,7 +104,7 @@ std::shared_ptr<nn::Module> make_norm(const Norm& norm, int64_t channels) {
     case Norm::kFrozenBatchNorm2d:
       return FrozenBatchNorm2d(channels, norm.eps).ptr();
   }
-  TORCH_CHECK_VALUE(false, "make_norm: expected one of Norm's kinds, got ",
+  TORCH_CHECK_VALUE(false, module, ": expected one of Norm's kinds, got ",
                     static_cast<int>(norm.kind));
 }
 

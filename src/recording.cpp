@@ -7,6 +7,7 @@
 #include <ATen/Version.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -41,6 +42,22 @@ Recording::Call parsed_call(const std::string& key) {
   return call;
 }
 
+/// The tensor with other strides.
+torch::Tensor strided(const std::string& key, const torch::Tensor& tensor,
+                      const std::vector<int64_t>& strides) {
+  bool sound = static_cast<int64_t>(strides.size()) == tensor.dim() && tensor.numel() > 0;
+  const int64_t bound = 64 * tensor.numel() + 4096;  // a network reads larger gaps nowhere
+  int64_t extent = 1;
+  for (std::size_t i = 0; sound && i < strides.size(); ++i) {
+    sound = strides[i] >= 1 && strides[i] <= bound;
+    if (sound) extent += strides[i] * (tensor.sizes()[i] - 1);
+    sound = sound && extent <= bound;
+  }
+  TORCH_CHECK_VALUE(sound, "expected strides of \"", key, "\" for the sizes ", tensor.sizes(),
+                    ", got ", strides);
+  return at::empty_strided(tensor.sizes(), strides, tensor.options()).copy_(tensor);
+}
+
 Recording parsed(Checkpoint& file) {
   const auto found = file.metadata.find("recording");
   TORCH_CHECK_VALUE(found != file.metadata.end(), "expected the metadata of a recording");
@@ -57,6 +74,7 @@ Recording parsed(Checkpoint& file) {
   recording.never_called = given.at("never_called");
   recording.fresh = given.at("fresh");
 
+  const std::map<std::string, std::vector<int64_t>> strides = given.at("strides");
   std::map<std::string, std::size_t> positions;
   for (const std::string key : given.at("calls")) {
     TORCH_CHECK_VALUE(positions.emplace(key, recording.calls.size()).second,
@@ -80,7 +98,11 @@ Recording parsed(Checkpoint& file) {
       TORCH_CHECK_VALUE(position != positions.end(),
                         "expected tensors of the calls it lists, got \"", key, "\"");
       Recording::Call& of = recording.calls[position->second];
-      (input ? of.inputs : of.outputs).emplace_back(name, entry.value());
+      const auto layout = strides.find(key);
+      (input ? of.inputs : of.outputs)
+          .emplace_back(name, layout == strides.end()
+                                  ? entry.value()
+                                  : strided(key, entry.value(), layout->second));
     } else if (key.starts_with("train/parameter_gradient/")) {
       training.parameter_gradients.insert(rest("train/parameter_gradient/"), entry.value());
     } else if (key.starts_with("train/buffer/")) {
@@ -127,7 +149,9 @@ class Recorder : public CallObserver {
  private:
   static Tensors copied(const Tensors& tensors) {
     Tensors copies;
-    for (const auto& [name, tensor] : tensors) copies.emplace_back(name, tensor.detach().clone());
+    for (const auto& [name, tensor] : tensors) {
+      copies.emplace_back(name, detail::copy_with_strides(tensor));
+    }
     return copies;
   }
 
@@ -159,6 +183,13 @@ int64_t hash(const torch::Tensor& tensor) {
   const torch::Tensor bytes =
       tensor.detach().cpu().contiguous().reshape({-1}).view(torch::kByte).to(torch::kLong);
   return (bytes * (2 * torch::arange(bytes.numel()) + 1)).sum().item<int64_t>();
+}
+
+torch::Tensor copy_with_strides(const torch::Tensor& tensor) {
+  const torch::Tensor given = tensor.detach();
+  const auto strides = given.strides();
+  if (std::find(strides.begin(), strides.end(), 0) != strides.end()) return given.clone();
+  return at::empty_strided(given.sizes(), strides, given.options()).copy_(given);
 }
 
 EvalMode::EvalMode(torch::nn::Module& module) {
@@ -202,8 +233,14 @@ void save_recording(const std::string& path, const Recording& recording) {
     tensors.insert("state_dict/" + entry.key(), entry.value());
   }
   json calls = json::array();
+  json strides = json::object();
   for (const Recording::Call& call : recording.calls) {
     calls.push_back(key_of(call));
+    for (const auto& [name, tensor] : call.inputs) {
+      if (!tensor.is_contiguous()) {
+        strides["input/" + key_of(call) + "/" + name] = tensor.strides().vec();
+      }
+    }
     insert("input/" + key_of(call), call.inputs);
     insert("output/" + key_of(call), call.outputs);
   }
@@ -226,6 +263,7 @@ void save_recording(const std::string& path, const Recording& recording) {
                             {"seed", recording.seed},
                             {"classes", recording.classes},
                             {"calls", calls},
+                            {"strides", strides},
                             {"never_called", recording.never_called},
                             {"fresh", recording.fresh}};
   save_checkpoint(path, tensors,

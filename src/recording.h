@@ -19,6 +19,10 @@ std::vector<Recording::Call> record_calls(torch::nn::Module& module, const torch
 /// As record.py has it: no two tensors that differ in one byte have the same.
 int64_t hash(const torch::Tensor& tensor);
 
+/// A copy with the same strides, which begins at a multiple of 64 bytes: from other addresses, and
+/// from other layouts, kernels sum in another order.
+torch::Tensor copy_with_strides(const torch::Tensor& tensor);
+
 /// Sets a module to eval mode, and each part back to its own mode at the end of the scope.
 class EvalMode {
  public:

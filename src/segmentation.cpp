@@ -4,6 +4,7 @@
 #include <convkit/upsample.h>
 
 #include "check.h"
+#include "norm.h"
 
 #include <ATen/ops/cat.h>
 #include <torch/nn/init.h>
@@ -47,9 +48,9 @@ class ASPPPoolingImpl : public Block<ASPPPoolingImpl> {
 };
 
 /// segmentation_models_pytorch.base.modules.Conv2dReLU, whose indices do not shift without a norm.
-Sequential conv2d_relu(int64_t in_channels, int64_t out_channels, int64_t kernel_size,
-                       const Norm& use_norm) {
-  const auto norm = make_norm(use_norm, out_channels);
+Sequential conv2d_relu(const char* module, int64_t in_channels, int64_t out_channels,
+                       int64_t kernel_size, const Norm& use_norm) {
+  const auto norm = detail::norm_of(module, use_norm, out_channels);
   const auto conv = nn::Conv2dOptions(in_channels, out_channels, kernel_size)
                         .padding(kernel_size / 2)
                         .bias(norm == nullptr);
@@ -70,8 +71,9 @@ class PSPBlockImpl : public Block<PSPBlockImpl> {
   }
 
   void reset() override {
-    pool = register_module("pool", Sequential{nn::AdaptiveAvgPool2d(pool_size),
-                                              conv2d_relu(in_channels, out_channels, 1, use_norm)});
+    pool = register_module(
+        "pool", Sequential{nn::AdaptiveAvgPool2d(pool_size),
+                           conv2d_relu("PSPModule", in_channels, out_channels, 1, use_norm)});
   }
 
   torch::Tensor forward(const torch::Tensor& x) override {
@@ -87,8 +89,14 @@ class PSPBlockImpl : public Block<PSPBlockImpl> {
 
 /// UnetDecoderBlock's attention; segmentation_models_pytorch.base.modules.Attention.
 std::shared_ptr<nn::Module> make_attention(AttentionType type, int64_t in_channels) {
-  if (type == AttentionType::kNone) return Sequential{{"attention", nn::Identity()}}.ptr();
-  return Sequential{{"attention", SCSEModule(in_channels)}}.ptr();
+  switch (type) {
+    case AttentionType::kNone:
+      return Sequential{{"attention", nn::Identity()}}.ptr();
+    case AttentionType::kSCSE:
+      return Sequential{{"attention", SCSEModule(in_channels)}}.ptr();
+  }
+  TORCH_CHECK_VALUE(false, "UnetDecoderBlock: expected one of AttentionType, got ",
+                    static_cast<int>(type));
 }
 
 /// SegmentationHead's; torch.nn.Upsample, whose form in LibTorch warns about factors like 1.5.
@@ -177,6 +185,9 @@ void UnetDecoderBlockImpl::reset() {
   detail::check_positive(kName, "out_channels", options.out_channels());
   TORCH_CHECK_VALUE(options.skip_channels() >= 0, kName, ": expected skip_channels >= 0, got ",
                     options.skip_channels());
+  if (options.skip_channels() > 0) {
+    detail::check_positive(kName, "skip_channels", options.skip_channels());
+  }
   const auto& mode = options.interpolation_mode();
   TORCH_CHECK_VALUE(!std::holds_alternative<torch::enumtype::kLinear>(mode) &&
                         !std::holds_alternative<torch::enumtype::kTrilinear>(mode),
@@ -184,11 +195,11 @@ void UnetDecoderBlockImpl::reset() {
                     torch::enumtype::get_enum_name(mode));
   const int64_t channels = options.in_channels() + options.skip_channels();
   detail::check_positive(kName, "in_channels + skip_channels", channels);
-  conv1 = register_module("conv1",
-                          conv2d_relu(channels, options.out_channels(), 3, options.use_norm()));
+  conv1 = register_module(
+      "conv1", conv2d_relu(kName, channels, options.out_channels(), 3, options.use_norm()));
   attention1 = register_module("attention1", make_attention(options.attention_type(), channels));
-  conv2 = register_module(
-      "conv2", conv2d_relu(options.out_channels(), options.out_channels(), 3, options.use_norm()));
+  conv2 = register_module("conv2", conv2d_relu(kName, options.out_channels(),
+                                               options.out_channels(), 3, options.use_norm()));
   attention2 = register_module("attention2",
                                make_attention(options.attention_type(), options.out_channels()));
 }
@@ -299,6 +310,9 @@ FeaturePyramidNetworkImpl::Maps FeaturePyramidNetworkImpl::forward(const Maps& x
   for (std::size_t i = 0; i < x.size(); ++i) {
     detail::check_input(kName, x[i].value(), in_channels_list[i], detail::Batch::kRequired,
                         inner(i)->conv->weight);
+    TORCH_CHECK_VALUE(x[i].value().size(0) == x[0].value().size(0), kName,
+                      ": expected maps of the same batch ", x[0].value().size(0), ", got ",
+                      x[i].value().sizes());
   }
   std::vector<torch::Tensor> results(x.size());
   torch::Tensor last_inner;

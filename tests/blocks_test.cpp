@@ -112,7 +112,7 @@ TEST_CASE("Conv2dNormActivation refuses impossible options and inputs", "[blocks
   CHECK(error(options().groups(3)) ==
         "Conv2dNormActivation: expected in_channels divisible by groups 3, got 4");
   CHECK(error(options().norm({.kind = Norm::kGroupNorm, .groups = 3})) ==
-        "make_norm: expected channels divisible by groups 3, got 8");
+        "Conv2dNormActivation: expected channels divisible by groups 3, got 8");
   CHECK(support::error([] { Conv2dNormActivation(3, 8)(torch::ones({1, 4, 9, 9})); }) ==
         "Conv2dNormActivation: expected input [N, 3, H, W], got [1, 4, 9, 9]");
   CHECK(support::error([&] {

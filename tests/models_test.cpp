@@ -160,7 +160,7 @@ TEST_CASE("blocks of networks refuse impossible options and inputs", "[models][e
         "InvertedResidual: expected input [N, 4, H, W], got [1, 3, 6, 6]");
   CHECK(error([] {
           models::mobilenetv3::InvertedResidual(models::mobilenetv3::InvertedResidualConfig{});
-        }) == "InvertedResidual: expected in_channels >= 1, got 0");
+        }) == "InvertedResidual: expected input_channels >= 1, got 0");
   CHECK(error([] {
           models::efficientnet::MBConv(models::efficientnet::MBConvConfig{
               .expand_ratio = 0.5, .input_channels = 8, .out_channels = 8});
@@ -169,7 +169,11 @@ TEST_CASE("blocks of networks refuse impossible options and inputs", "[models][e
           models::efficientnet::FusedMBConv(
               models::efficientnet::MBConvConfig{.input_channels = 8, .out_channels = 8}, 2);
         }) == "StochasticDepth: expected 0 <= p <= 1, got 2");
-  CHECK(error([] { models::convnext::CNBlock(0, 1, 0); }) == "CNBlock: expected 4 dim >= 1, got 0");
+  CHECK(error([] { models::mobilenetv2::InvertedResidual(0, 4, 1, 1); }) ==
+        "InvertedResidual: expected inp >= 1, got 0");
+  CHECK(error([] { Bottleneck(int64_t{1} << 62, int64_t{1} << 62); }) ==
+        "Bottleneck: expected inplanes <= 2147483647, got 4611686018427387904");
+  CHECK(error([] { models::convnext::CNBlock(0, 1, 0); }) == "CNBlock: expected dim >= 1, got 0");
 }
 
 TEST_CASE("networks refuse impossible options and inputs", "[models][errors]") {
@@ -203,7 +207,7 @@ TEST_CASE("networks refuse impossible options and inputs", "[models][errors]") {
         "ConvNeXt: expected 0 <= stochastic_depth_prob <= 1, got -1");
   CHECK(error([] {
           models::convnext::ConvNeXt(
-              std::vector<models::convnext::CNBlockConfig>{{8, 16, 1}, {8, std::nullopt, 1}}, 0);
+              std::vector<models::convnext::CNBlockConfig>{{8, 16, 1}, {8, std::nullopt, 1}});
         }) == "ConvNeXt: expected a stage of 16 channels after the one before, got 8");
   const auto unet = [&](auto change) {
     return error([&] {
@@ -213,14 +217,47 @@ TEST_CASE("networks refuse impossible options and inputs", "[models][errors]") {
     });
   };
   CHECK(unet([](auto& options) { options.encoder_name = "vgg16"; }) ==
-        "Unet: expected an encoder_name of resnet18 resnet34 resnet50 resnet101 resnet152 "
-        "resnext50_32x4d resnext101_32x8d, got \"vgg16\"");
+        "Unet: expected one of encoder_names(), like resnet34, got \"vgg16\"");
   CHECK(unet([](auto& options) { options.encoder_depth = 6; }) ==
         "Unet: expected 1 <= encoder_depth <= 5, got 6");
   CHECK(unet([](auto& options) { options.encoder_depth = 4; }) ==
         "Unet: expected as many decoder_channels as encoder_depth 4, got 5");
   CHECK(unet([](auto& options) { options.in_channels = 0; }) ==
         "Unet: expected in_channels >= 1, got 0");
+  CHECK(unet([](auto& options) {
+          options.decoder_attention_type = static_cast<AttentionType>(5);
+        }) == "UnetDecoderBlock: expected one of AttentionType, got 5");
+  CHECK(error([] {
+          models::resnet::Layout layout;
+          layout.block = static_cast<models::resnet::Layout::BlockKind>(9);
+          models::resnet::ResNet network(layout);
+        }) == "resnet::Layout: expected one of BlockKind, got 9");
+  CHECK(error([] {
+          models::mobilenetv3::MobileNetV3 network(static_cast<models::mobilenetv3::Size>(9));
+        }) == "MobileNetV3: expected one of Size, got 9");
+  CHECK(error([] { models::mobilenet_v2({.norm_layer = {Norm::kNone}}); }) ==
+        "MobileNetV2: expected a norm_layer, got kNone");
+  CHECK(error([] { models::resnet18({.norm_layer = {.kind = Norm::kGroupNorm, .groups = 3}}); }) ==
+        "ResNet: expected channels divisible by groups 3, got 64");
+  CHECK(error([&] { models::convnext_tiny()(torch::ones({1, 3, 31, 64})); }) ==
+        "ConvNeXt: expected a height and width >= 32, got [1, 3, 31, 64]");
+  CHECK(error([&] { models::resnet18()(torch::ones({1, 3, 0, 64})); }) ==
+        "ResNet: expected a height and width >= 1, got [1, 3, 0, 64]");
+  using Maps = std::vector<torch::Tensor>;
+  const auto decode = [&](const Maps& maps) {
+    return error([&] {
+      models::unet::UnetDecoder decoder(std::vector<int64_t>{3, 8, 16}, std::vector<int64_t>{8, 4});
+      decoder(maps);
+    });
+  };
+  const Maps maps = {torch::ones({1, 3, 8, 8}), torch::ones({1, 8, 4, 4}),
+                     torch::ones({1, 16, 2, 2})};
+  CHECK(decode(maps) == "no error");
+  CHECK(decode({maps[0], maps[1]}) == "UnetDecoder: expected 3 maps, got 2");
+  CHECK(decode({torch::Tensor(), maps[1], maps[2]}) ==
+        "UnetDecoder: expected map 0 [N, 3, H, W] of one batch, got an undefined tensor");
+  CHECK(decode({torch::ones({2, 3, 8, 8}), maps[1], maps[2]}) ==
+        "UnetDecoder: expected map 1 [N, 8, H, W] of one batch, got [1, 8, 4, 4]");
   CHECK(error([&] { models::unet::Unet()(x); }) ==
         "Unet: expected input [N, 3, H, W], got [1, 1, 64, 64]");
 }

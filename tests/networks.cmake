@@ -1,5 +1,5 @@
 # The networks against Python's: one of each family, small and at 224 pixels, and those with options of
-# their own; each of the others in an entry with the label slow.
+# their own; each of the others in entries with the label slow.
 
 # The entries `name` for networks written NAME@HEIGHTxWIDTH,..., whose files are as large as they.
 function(convkit_networks name)
@@ -16,6 +16,9 @@ endfunction()
 set(families resnet18 mobilenet_v2 mobilenet_v3_small efficientnet_b0 convnext_tiny unet_resnet18)
 set(variants resnet50_dilated resnet18_group_norm resnet18_frozen mobilenet_v2_narrow
     mobilenet_v3_small_tail efficientnet_b0_options convnext_tiny_options unet_options)
+foreach(network IN LISTS families)
+  convkit_comparison(${network})
+endforeach()
 list(TRANSFORM families APPEND "@97x131,224x224")
 list(TRANSFORM variants APPEND "@97x131")
 convkit_networks(networks ${families} ${variants})
@@ -31,4 +34,5 @@ foreach(network
   convkit_networks(networks.${network} ${network}@97x131)
   set_tests_properties(networks.${network}.files networks.${network} networks.${network}.clean
                        PROPERTIES LABELS slow)
+  convkit_comparison(${network} slow)
 endforeach()

@@ -15,41 +15,38 @@ using parity::check_equal;
 
 /// Those with options of their own, by the names that tests/parity/networks.py gives them.
 models::Network build(const std::string& name) {
-  const auto any = [](const auto& holder) {
-    return models::Network(std::shared_ptr<torch::nn::Module>(holder.ptr()));
-  };
   if (name == "resnet50_dilated") {
-    return any(models::resnet50({.num_classes = 7,
-                                 .zero_init_residual = true,
-                                 .replace_stride_with_dilation = {false, true, true}}));
+    return models::Network(models::resnet50({.num_classes = 7,
+                                             .zero_init_residual = true,
+                                             .replace_stride_with_dilation = {false, true, true}}));
   }
   if (name == "resnet18_group_norm") {
-    return any(models::resnet18(
+    return models::Network(models::resnet18(
         {.num_classes = 7, .norm_layer = {.kind = Norm::kGroupNorm, .groups = 16}}));
   }
   if (name == "resnet18_frozen") {
-    return any(models::resnet18({.norm_layer = {.kind = Norm::kFrozenBatchNorm2d}}));
+    return models::Network(models::resnet18({.norm_layer = {.kind = Norm::kFrozenBatchNorm2d}}));
   }
   if (name == "mobilenet_v2_narrow") {
-    return any(models::mobilenet_v2(
+    return models::Network(models::mobilenet_v2(
         {.num_classes = 7, .width_mult = 0.35, .round_nearest = 4, .dropout = 0.5}));
   }
   if (name == "mobilenet_v3_small_tail") {
-    return any(models::mobilenet_v3_small({.num_classes = 7,
-                                           .width_mult = 0.75,
-                                           .reduced_tail = true,
-                                           .dilated = true,
-                                           .dropout = 0.5}));
+    return models::Network(models::mobilenet_v3_small({.num_classes = 7,
+                                                       .width_mult = 0.75,
+                                                       .reduced_tail = true,
+                                                       .dilated = true,
+                                                       .dropout = 0.5}));
   }
   if (name == "efficientnet_b0_options") {
-    return any(
+    return models::Network(
         models::efficientnet_b0({.num_classes = 7,
                                  .dropout = 0.5,
                                  .stochastic_depth_prob = 0.6,
                                  .norm_layer = Norm{.kind = Norm::kGroupNorm, .groups = 8}}));
   }
   if (name == "convnext_tiny_options") {
-    return any(models::convnext_tiny(
+    return models::Network(models::convnext_tiny(
         {.num_classes = 7, .stochastic_depth_prob = 0.5, .layer_scale = 0.3}));
   }
   if (name == "unet_options") {
@@ -63,7 +60,7 @@ models::Network build(const std::string& name) {
     options.in_channels = 4;
     options.classes = 3;
     options.activation = {Activation::kSigmoid};
-    return any(models::unet::Unet(options));
+    return models::Network(models::unet::Unet(options));
   }
   return models::create(name);
 }

@@ -132,6 +132,15 @@ TEST_CASE("segmentation refuses impossible options and inputs", "[segmentation][
         "FeaturePyramidNetwork: expected 2 maps, got 0");
 }
 
+TEST_CASE("a pyramid's maps are of one batch", "[segmentation][errors]") {
+  FeaturePyramidNetwork fpn(std::vector<int64_t>{3, 5}, 4);
+  FeaturePyramidNetworkImpl::Maps maps;
+  maps.insert("large", torch::randn({2, 3, 9, 7}));
+  maps.insert("small", torch::randn({1, 5, 4, 4}));
+  CHECK(support::error([&] { fpn(maps); }) ==
+        "FeaturePyramidNetwork: expected maps of the same batch 2, got [1, 5, 4, 4]");
+}
+
 TEST_CASE("UnetDecoderBlock refuses impossible options and inputs", "[segmentation][errors]") {
   const auto error = [](auto f) { return support::error(f); };
   const torch::Tensor x = torch::ones({1, 4, 3, 3});

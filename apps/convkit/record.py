@@ -116,7 +116,7 @@ def leaves(value):
 
 class Recorder:
     def __init__(self, module):
-        self.tensors, self.calls, self.counts, self.open = {}, [], {}, []
+        self.tensors, self.strides, self.calls, self.counts, self.open = {}, {}, [], {}, []
         self.paths = {id(part): path for path, part in module.named_modules()}
         self.handles = []
         for part in module.modules():
@@ -125,8 +125,12 @@ class Recorder:
 
     def keep(self, name, values):
         for key, tensor in values:
+            key = f"{name}/{key}" if key else name
             # A copy at once: activations in place change it later.
-            self.tensors[f"{name}/{key}" if key else name] = tensor.detach().clone(memory_format=torch.contiguous_format)
+            self.tensors[key] = tensor.detach().clone(memory_format=torch.contiguous_format)
+            # Kernels choose their order of sums by the layout of what they are given.
+            if name.startswith("input/") and not tensor.is_contiguous() and 0 not in tensor.stride():
+                self.strides[key] = list(tensor.stride())
 
     def before(self, module, args, kwargs):
         path = self.paths[id(module)]
@@ -199,7 +203,7 @@ def main():
         "memory_format": "channels_last" if given.channels_last else "contiguous",
         "classes": {path: type(part).__name__ for path, part in module.named_modules()},
         "calls": recorder.calls, "never_called": [path for path in paths if path not in recorder.counts],
-        "fresh": fresh,
+        "strides": recorder.strides, "fresh": fresh,
     }
     save_file(tensors, given.output + ".partial", {"recording": json.dumps(recording)})
     os.replace(given.output + ".partial", given.output)

@@ -30,7 +30,7 @@ struct CONVKIT_API Recording {
   struct Call {
     std::string path;   ///< of the module; empty for the outermost
     int64_t index = 0;  ///< counts the calls of that module
-    Tensors inputs;
+    Tensors inputs;  ///< with the strides that they had: kernels choose their order of sums by them
     Tensors outputs;
   };
 

@@ -76,6 +76,9 @@ class CONVKIT_API StdConv2dImpl : public Block<StdConv2dImpl> {
   StdConv2dOptions options;
   torch::Tensor weight;
   torch::Tensor bias;
+
+ private:
+  torch::nn::Conv2dOptions conv_options_{1, 1, 1};
 };
 CONVKIT_MODULE(StdConv2d);
 
@@ -123,6 +126,9 @@ class CONVKIT_API ScaledStdConv2dImpl : public Block<ScaledStdConv2dImpl> {
   torch::Tensor weight;
   torch::Tensor bias;
   torch::Tensor gain;
+
+ private:
+  torch::nn::Conv2dOptions conv_options_{1, 1, 1};
 };
 CONVKIT_MODULE(ScaledStdConv2d);
 

@@ -8,21 +8,28 @@
 #include <convkit/models/unet.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// All networks, and how to get one by its name.
 namespace convkit::models {
 
-/// A network of any family, as `create` makes it; a holder like those of its class.
+/// A network of any family, as `create` makes it; a holder like those of its class, from which it
+/// can be made too.
 ///
 ///     auto net = convkit::models::create("resnet18", {.num_classes = 10});
 ///     torch::Tensor y = net(x);
 class CONVKIT_API Network : public torch::nn::ModuleHolder<torch::nn::Module> {
  public:
-  using torch::nn::ModuleHolder<torch::nn::Module>::ModuleHolder;
   using Impl = torch::nn::Module;
+
+  explicit Network(std::shared_ptr<torch::nn::Module> network) : ModuleHolder(std::move(network)) {}
+  template <typename Contained>
+  Network(const torch::nn::ModuleHolder<Contained>& network)  // NOLINT(google-explicit-constructor)
+      : Network(std::shared_ptr<torch::nn::Module>(network.ptr())) {}
 
   torch::Tensor operator()(const torch::Tensor& x);
 
@@ -44,6 +51,7 @@ CONVKIT_API std::vector<std::string> names();
 ///
 /// Throws:  c10::ValueError for an unknown name, with the nearest ones, and num_classes below 1.
 /// Source:  torchvision.models.get_model(name, weights=None)
+/// Differs: names are in lower case.
 CONVKIT_API Network create(const std::string& name, const CreateOptions& options = {});
 
 }  // namespace convkit::models

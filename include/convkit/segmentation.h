@@ -6,6 +6,7 @@
 
 #include <torch/nn/functional/upsampling.h>
 #include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/conv.h>
 #include <torch/ordered_dict.h>
 
 #include <cstdint>
@@ -91,9 +92,10 @@ struct CONVKIT_API UnetDecoderBlockOptions {
 ///          of any H and W
 /// Keys:    conv1.0.weight, conv1.1.* of the norm (without one conv1.0.bias), conv2 alike;
 ///          with kSCSE attention{1,2}.attention.{cSE,sSE}.*
-/// Throws:  c10::ValueError for in_channels or out_channels below 1, skip_channels below 0, a mode
-///          that does not interpolate images, a skip that is missing or that there should not be,
-///          and for maps of another shape, type or device.
+/// Throws:  c10::ValueError for in_channels or out_channels below 1, skip_channels below 0, with
+///          kSCSE channels below its reduction of 16, a mode that does not interpolate images, a
+///          skip that is missing or that there should not be, and for maps of another shape, type or
+///          device.
 /// Source:  segmentation_models_pytorch.decoders.unet.decoder.UnetDecoderBlock
 class CONVKIT_API UnetDecoderBlockImpl : public Cloneable<UnetDecoderBlockImpl> {
  public:
@@ -133,7 +135,7 @@ struct CONVKIT_API SegmentationHeadOptions {
 /// Throws:  c10::ValueError for channels or kernel_size below 1, upsampling <= 0, and for an input
 ///          that is not [N, in_channels, H, W] of the weights' type and device.
 /// Source:  segmentation_models_pytorch.base.SegmentationHead
-/// Differs: it has Activation's kinds, smp also softmax and argmax.
+/// Differs: it has Activation's kinds, smp also softmax, logsoftmax, argmax, clamp and functions.
 class CONVKIT_API SegmentationHeadImpl : public Block<SegmentationHeadImpl> {
  public:
   explicit SegmentationHeadImpl(SegmentationHeadOptions options);
@@ -156,7 +158,7 @@ CONVKIT_MODULE(SegmentationHead);
 /// Keys:    inner_blocks.i.0.{weight,bias} layer_blocks.i.0.{weight,bias}, with a norm .1.* and no
 ///          bias; load_state_dict() takes those of before torchvision 0.13, without the 0, too
 /// Throws:  c10::ValueError for channels below 1, an empty in_channels_list, another number of maps
-///          than it has, and for maps of another shape, type or device.
+///          than it has, and for maps of another shape, batch, type or device.
 /// Source:  torchvision.ops.FeaturePyramidNetwork; https://arxiv.org/abs/1612.03144
 /// Differs: it has no extra_blocks.
 class CONVKIT_API FeaturePyramidNetworkImpl : public Cloneable<FeaturePyramidNetworkImpl> {

@@ -33,6 +33,7 @@ CNBlockImpl::CNBlockImpl(int64_t dim, double layer_scale, double stochastic_dept
 }
 
 void CNBlockImpl::reset() {
+  convkit::detail::check_positive("CNBlock", "dim", dim);
   convkit::detail::check_positive("CNBlock", "4 dim", 4 * dim);
   const auto depthwise = nn::Conv2dOptions(dim, dim, 7).padding(3).groups(dim);
   block = register_module(
@@ -52,21 +53,20 @@ torch::Tensor CNBlockImpl::forward(const torch::Tensor& x) {
   return y;
 }
 
-ConvNeXtImpl::ConvNeXtImpl(std::vector<CNBlockConfig> block_setting, double stochastic_depth_prob,
-                           const ConvNeXtOptions& options)
-    : block_setting(std::move(block_setting)),
-      stochastic_depth_prob(options.stochastic_depth_prob.value_or(stochastic_depth_prob)),
-      options(options) {
+ConvNeXtImpl::ConvNeXtImpl(std::vector<CNBlockConfig> block_setting, const ConvNeXtOptions& options)
+    : block_setting(std::move(block_setting)), options(options) {
   ConvNeXtImpl::reset();
 }
 
 void ConvNeXtImpl::reset() {
   constexpr const char* kName = "ConvNeXt";
+  const double stochastic_depth_prob = options.stochastic_depth_prob.value_or(0);
   detail::check_num_classes(kName, options.num_classes);
   convkit::detail::check_probability(kName, "stochastic_depth_prob", stochastic_depth_prob);
   TORCH_CHECK_VALUE(!block_setting.empty(), kName, ": expected at least one stage, got none");
   int64_t blocks = 0;
   for (const CNBlockConfig& stage : block_setting) {
+    convkit::detail::check_positive(kName, "input_channels", stage.input_channels);
     convkit::detail::check_positive(kName, "num_layers", stage.num_layers);
     blocks += stage.num_layers;
   }
@@ -94,6 +94,7 @@ void ConvNeXtImpl::reset() {
     }
     add_feature(stage_blocks, false);
     if (!stage.out_channels) continue;
+    convkit::detail::check_positive(kName, "out_channels", *stage.out_channels);
     const auto halving = nn::Conv2dOptions(channels, *stage.out_channels, 2).stride(2);
     add_feature(Sequential{LayerNorm2d(channels, kEps),
                            nn::Conv2d(convkit::detail::checked(kName, halving))},
@@ -115,22 +116,46 @@ void ConvNeXtImpl::reset() {
 }
 
 torch::Tensor ConvNeXtImpl::forward(const torch::Tensor& x) {
+  check_size(x);
   return classifier(avgpool(features_(checked(x))));  // its norm needs the image's four dimensions
 }
+
+std::vector<torch::Tensor> ConvNeXtImpl::features(const torch::Tensor& x) {
+  check_size(x);
+  return Classifier::features(x);
+}
+
+void ConvNeXtImpl::check_size(const torch::Tensor& x) const {
+  int64_t smallest = 4;
+  for (const CNBlockConfig& stage : block_setting) smallest *= stage.out_channels ? 2 : 1;
+  const torch::Tensor& image = checked(x);
+  TORCH_CHECK_VALUE(image.size(2) >= smallest && image.size(3) >= smallest,
+                    "ConvNeXt: expected a height and width >= ", smallest, ", got ", x.sizes());
+}
+
+namespace {
+
+ConvNeXt make(int64_t width, int64_t third_layers, double stochastic_depth_prob,
+              ConvNeXtOptions options) {
+  options.stochastic_depth_prob = options.stochastic_depth_prob.value_or(stochastic_depth_prob);
+  return ConvNeXt(stages(width, third_layers), options);
+}
+
+}  // namespace
 
 }  // namespace convnext
 
 convnext::ConvNeXt convnext_tiny(const ConvNeXtOptions& options) {
-  return convnext::ConvNeXt(convnext::stages(96, 9), 0.1, options);
+  return convnext::make(96, 9, 0.1, options);
 }
 convnext::ConvNeXt convnext_small(const ConvNeXtOptions& options) {
-  return convnext::ConvNeXt(convnext::stages(96, 27), 0.4, options);
+  return convnext::make(96, 27, 0.4, options);
 }
 convnext::ConvNeXt convnext_base(const ConvNeXtOptions& options) {
-  return convnext::ConvNeXt(convnext::stages(128, 27), 0.5, options);
+  return convnext::make(128, 27, 0.5, options);
 }
 convnext::ConvNeXt convnext_large(const ConvNeXtOptions& options) {
-  return convnext::ConvNeXt(convnext::stages(192, 27), 0.5, options);
+  return convnext::make(192, 27, 0.5, options);
 }
 
 }  // namespace convkit::models

@@ -19,12 +19,17 @@ namespace efficientnet {
 namespace {
 
 int64_t check_config(const char* name, const MBConvConfig& config, const Norm& norm_layer) {
-  detail::check_inverted_residual(name, config.input_channels, config.out_channels, config.stride,
-                                  norm_layer);
+  convkit::detail::check_positive(name, "input_channels", config.input_channels);
+  convkit::detail::check_positive(name, "out_channels", config.out_channels);
+  detail::check_stride(name, config.stride);
+  detail::check_norm_layer(name, norm_layer);
   convkit::detail::check_positive(name, "kernel", config.kernel);
   TORCH_CHECK_VALUE(config.expand_ratio >= 1 && config.expand_ratio < 1e6, name,
                     ": expected 1 <= expand_ratio < 10^6, got ", config.expand_ratio);
-  return make_divisible(static_cast<double>(config.input_channels) * config.expand_ratio, 8);
+  const int64_t expanded =
+      make_divisible(static_cast<double>(config.input_channels) * config.expand_ratio, 8);
+  convkit::detail::check_positive(name, "input_channels expand_ratio", expanded);
+  return expanded;
 }
 
 Conv2dNormActivationOptions layer(int64_t in_channels, int64_t out_channels,
@@ -116,9 +121,12 @@ void EfficientNetImpl::reset() {
   detail::check_num_classes(kName, options.num_classes);
   convkit::detail::check_probability(kName, "dropout", dropout);
   convkit::detail::check_probability(kName, "stochastic_depth_prob", options.stochastic_depth_prob);
+  detail::check_norm_layer(kName, norm_layer);
   TORCH_CHECK_VALUE(!layout.stages.empty(), kName, ": expected at least one stage, got none");
   int64_t blocks = 0;
   for (const MBConvConfig& stage : layout.stages) {
+    convkit::detail::check_positive(kName, "input_channels", stage.input_channels);
+    convkit::detail::check_positive(kName, "out_channels", stage.out_channels);
     convkit::detail::check_positive(kName, "num_layers", stage.num_layers);
     blocks += stage.num_layers;
   }
@@ -145,6 +153,7 @@ void EfficientNetImpl::reset() {
   }
   const int64_t channels = layout.stages.back().out_channels;
   const int64_t last_channel = layout.last_channel.value_or(4 * channels);
+  convkit::detail::check_positive(kName, "last_channel", last_channel);
   add_feature(Conv2dNormActivation(layer(channels, last_channel, norm_layer).kernel_size(1)),
               false);
   register_module("avgpool", avgpool);

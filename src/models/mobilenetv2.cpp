@@ -3,6 +3,7 @@
 #include <convkit/models/mobilenetv2.h>
 
 #include "../check.h"
+#include "../norm.h"
 #include "start.h"
 
 #include <torch/nn/init.h>
@@ -22,9 +23,14 @@ InvertedResidualImpl::InvertedResidualImpl(int64_t inp, int64_t oup, int64_t str
 }
 
 void InvertedResidualImpl::reset() {
-  detail::check_inverted_residual("InvertedResidual", inp, oup, stride, norm_layer);
-  convkit::detail::check_positive("InvertedResidual", "expand_ratio", expand_ratio);
+  constexpr const char* kName = "InvertedResidual";
+  convkit::detail::check_positive(kName, "inp", inp);
+  convkit::detail::check_positive(kName, "oup", oup);
+  convkit::detail::check_positive(kName, "expand_ratio", expand_ratio);
+  detail::check_stride(kName, stride);
+  detail::check_norm_layer(kName, norm_layer);
   const int64_t hidden_dim = inp * expand_ratio;
+  convkit::detail::check_positive(kName, "inp expand_ratio", hidden_dim);
   const auto layer = [this](int64_t in_channels, int64_t out_channels) {
     return Conv2dNormActivationOptions(in_channels, out_channels)
         .norm(norm_layer)
@@ -37,7 +43,7 @@ void InvertedResidualImpl::reset() {
   conv->push_back(
       Conv2dNormActivation(layer(hidden_dim, hidden_dim).stride(stride).groups(hidden_dim)));
   conv->push_back(nn::Conv2d(nn::Conv2dOptions(hidden_dim, oup, 1).bias(false)));
-  conv->push_back(make_norm(norm_layer, oup));
+  conv->push_back(convkit::detail::norm_of(kName, norm_layer, oup));
 }
 
 torch::Tensor InvertedResidualImpl::forward(const torch::Tensor& x) {
@@ -60,6 +66,7 @@ void MobileNetV2Impl::reset() {
                                {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
   detail::check_num_classes(kName, options.num_classes);
   detail::check_multiplier(kName, "width_mult", options.width_mult);
+  detail::check_norm_layer(kName, options.norm_layer);
   convkit::detail::check_positive(kName, "round_nearest", options.round_nearest);
   convkit::detail::check_probability(kName, "dropout", options.dropout);
   const auto width = [this](int64_t channels, double width_mult) {

@@ -24,8 +24,10 @@ InvertedResidualImpl::InvertedResidualImpl(const InvertedResidualConfig& config,
 
 void InvertedResidualImpl::reset() {
   constexpr const char* kName = "InvertedResidual";
-  detail::check_inverted_residual(kName, config.input_channels, config.out_channels, config.stride,
-                                  norm_layer);
+  convkit::detail::check_positive(kName, "input_channels", config.input_channels);
+  convkit::detail::check_positive(kName, "out_channels", config.out_channels);
+  detail::check_stride(kName, config.stride);
+  detail::check_norm_layer(kName, norm_layer);
   convkit::detail::check_positive(kName, "kernel", config.kernel);
   convkit::detail::check_positive(kName, "expanded_channels", config.expanded_channels);
   convkit::detail::check_positive(kName, "dilation", config.dilation);
@@ -106,7 +108,10 @@ MobileNetV3Impl::MobileNetV3Impl(Size size, const MobileNetV3Options& options)
 void MobileNetV3Impl::reset() {
   constexpr const char* kName = "MobileNetV3";
   detail::check_num_classes(kName, options.num_classes);
+  TORCH_CHECK_VALUE(size == Size::kLarge || size == Size::kSmall, kName,
+                    ": expected one of Size, got ", static_cast<int>(size));
   detail::check_multiplier(kName, "width_mult", options.width_mult);
+  detail::check_norm_layer(kName, options.norm_layer);
   convkit::detail::check_probability(kName, "dropout", options.dropout);
   const auto width = [this](int64_t channels) {
     return make_divisible(static_cast<double>(channels) * options.width_mult, 8);

@@ -1,6 +1,7 @@
 #include <convkit/models/resnet.h>
 
 #include "../check.h"
+#include "../norm.h"
 #include "start.h"
 
 #include <torch/nn/init.h>
@@ -29,7 +30,7 @@ nn::Conv2d conv1x1(int64_t in_planes, int64_t out_planes, int64_t stride = 1) {
   return nn::Conv2d(nn::Conv2dOptions(in_planes, out_planes, 1).stride(stride).bias(false));
 }
 
-void check_block(const char* name, const BlockOptions& options, int64_t out_planes) {
+void check_block(const char* name, const BlockOptions& options, int64_t expansion) {
   using convkit::detail::check_positive;
   check_positive(name, "inplanes", options.inplanes());
   check_positive(name, "planes", options.planes());
@@ -37,8 +38,9 @@ void check_block(const char* name, const BlockOptions& options, int64_t out_plan
   check_positive(name, "groups", options.groups());
   check_positive(name, "base_width", options.base_width());
   check_positive(name, "dilation", options.dilation());
-  TORCH_CHECK_VALUE(options.norm_layer().kind != Norm::kNone, name,
-                    ": expected a norm_layer, got kNone");
+  detail::check_norm_layer(name, options.norm_layer());
+  const int64_t out_planes = options.planes() * expansion;
+  check_positive(name, "out_planes", out_planes);
   TORCH_CHECK_VALUE(
       options.downsample() || (options.stride() == 1 && options.inplanes() == out_planes), name,
       ": expected a downsample where the shape changes, from ", options.inplanes(), " to ",
@@ -46,10 +48,10 @@ void check_block(const char* name, const BlockOptions& options, int64_t out_plan
 }
 
 /// The way around a block, which Python makes before the block itself; null without one.
-Sequential make_downsample(const BlockOptions& options, int64_t out_planes) {
+Sequential make_downsample(const char* name, const BlockOptions& options, int64_t out_planes) {
   if (!options.downsample()) return nullptr;
   return Sequential{conv1x1(options.inplanes(), out_planes, options.stride()),
-                    make_norm(options.norm_layer(), out_planes)};
+                    convkit::detail::norm_of(name, options.norm_layer(), out_planes)};
 }
 
 }  // namespace
@@ -61,16 +63,16 @@ BasicBlockImpl::BasicBlockImpl(BlockOptions block_options) : options(std::move(b
 void BasicBlockImpl::reset() {
   constexpr const char* kName = "BasicBlock";
   const int64_t planes = options.planes();
-  check_block(kName, options, planes);
+  check_block(kName, options, expansion);
   TORCH_CHECK_VALUE(options.groups() == 1 && options.base_width() == 64 && options.dilation() == 1,
                     kName, ": expected groups 1, base_width 64 and dilation 1, got ",
                     options.groups(), ", ", options.base_width(), " and ", options.dilation());
-  const Sequential around = make_downsample(options, planes);
+  const Sequential around = make_downsample(kName, options, planes);
   conv1 = register_module("conv1", conv3x3(kName, options.inplanes(), planes, options));
-  bn1 = register_module("bn1", make_norm(options.norm_layer(), planes));
+  bn1 = register_module("bn1", convkit::detail::norm_of(kName, options.norm_layer(), planes));
   relu = register_module("relu", nn::ReLU(nn::ReLUOptions(/*inplace=*/true)));
   conv2 = register_module("conv2", conv3x3(kName, planes, planes, BlockOptions(planes, planes)));
-  bn2 = register_module("bn2", make_norm(options.norm_layer(), planes));
+  bn2 = register_module("bn2", convkit::detail::norm_of(kName, options.norm_layer(), planes));
   if (around) downsample = register_module("downsample", around);
 }
 
@@ -89,19 +91,19 @@ BottleneckImpl::BottleneckImpl(BlockOptions block_options) : options(std::move(b
 
 void BottleneckImpl::reset() {
   constexpr const char* kName = "Bottleneck";
+  check_block(kName, options, expansion);
   const int64_t out_planes = options.planes() * expansion;
-  check_block(kName, options, out_planes);
-  const auto width = static_cast<int64_t>(static_cast<double>(options.planes()) *
-                                          (static_cast<double>(options.base_width()) / 64)) *
-                     options.groups();
-  const Sequential around = make_downsample(options, out_planes);
-  convkit::detail::check_positive(kName, "planes base_width / 64", width);
+  const auto group_width = static_cast<int64_t>(static_cast<double>(options.planes()) *
+                                                (static_cast<double>(options.base_width()) / 64));
+  convkit::detail::check_positive(kName, "planes base_width / 64", group_width);
+  const int64_t width = group_width * options.groups();
+  const Sequential around = make_downsample(kName, options, out_planes);
   conv1 = register_module("conv1", conv1x1(options.inplanes(), width));
-  bn1 = register_module("bn1", make_norm(options.norm_layer(), width));
+  bn1 = register_module("bn1", convkit::detail::norm_of(kName, options.norm_layer(), width));
   conv2 = register_module("conv2", conv3x3(kName, width, width, options));
-  bn2 = register_module("bn2", make_norm(options.norm_layer(), width));
+  bn2 = register_module("bn2", convkit::detail::norm_of(kName, options.norm_layer(), width));
   conv3 = register_module("conv3", conv1x1(width, out_planes));
-  bn3 = register_module("bn3", make_norm(options.norm_layer(), out_planes));
+  bn3 = register_module("bn3", convkit::detail::norm_of(kName, options.norm_layer(), out_planes));
   relu = register_module("relu", nn::ReLU(nn::ReLUOptions(/*inplace=*/true)));
   if (around) downsample = register_module("downsample", around);
 }
@@ -136,11 +138,6 @@ constexpr std::array kLayouts = {
     NamedLayout{"wide_resnet101_2", {Layout::kBottleneck, {3, 4, 23, 3}, 1, 128}},
 };
 
-int64_t expansion(const Layout& layout) {
-  return layout.block == Layout::kBasicBlock ? BasicBlockImpl::expansion
-                                             : BottleneckImpl::expansion;
-}
-
 SequentialChild make_block(const Layout& layout, BlockOptions options) {
   options.groups(layout.groups).base_width(layout.width_per_group);
   if (layout.block == Layout::kBasicBlock) return BasicBlock(options);
@@ -148,6 +145,12 @@ SequentialChild make_block(const Layout& layout, BlockOptions options) {
 }
 
 }  // namespace
+
+int64_t Layout::expansion() const {
+  TORCH_CHECK_VALUE(block == kBasicBlock || block == kBottleneck,
+                    "resnet::Layout: expected one of BlockKind, got ", static_cast<int>(block));
+  return block == kBasicBlock ? BasicBlockImpl::expansion : BottleneckImpl::expansion;
+}
 
 Layout layout(const std::string& name) {
   for (const NamedLayout& known : kLayouts) {
@@ -164,11 +167,10 @@ ResNetImpl::ResNetImpl(const Layout& layout, const ResNetOptions& options)
 void ResNetImpl::reset() {
   constexpr const char* kName = "ResNet";
   detail::check_num_classes(kName, options.num_classes);
-  TORCH_CHECK_VALUE(options.norm_layer.kind != Norm::kNone, kName,
-                    ": expected a norm_layer, got kNone");
+  detail::check_norm_layer(kName, options.norm_layer);
   conv1 = register_module("conv1",
                           nn::Conv2d(nn::Conv2dOptions(3, 64, 7).stride(2).padding(3).bias(false)));
-  bn1 = register_module("bn1", make_norm(options.norm_layer, 64));
+  bn1 = register_module("bn1", convkit::detail::norm_of(kName, options.norm_layer, 64));
   relu = register_module("relu", nn::ReLU(nn::ReLUOptions(/*inplace=*/true)));
   maxpool = register_module("maxpool", nn::MaxPool2d(nn::MaxPool2dOptions(3).stride(2).padding(1)));
 
@@ -177,7 +179,7 @@ void ResNetImpl::reset() {
   for (std::size_t i = 0; i < layers.size(); ++i) {
     convkit::detail::check_positive(kName, "layers", layout.layers[i]);
     const int64_t planes = int64_t{64} << i;
-    const int64_t out_planes = planes * expansion(layout);
+    const int64_t out_planes = planes * layout.expansion();
     const bool dilates = i > 0 && options.replace_stride_with_dilation[i - 1];
     const int64_t stride = i == 0 || dilates ? 1 : 2;
     // The first block of a layer that dilates has the dilation of the layer before it.

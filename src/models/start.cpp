@@ -41,12 +41,12 @@ void check_multiplier(const char* network, const char* option, double value) {
                     value);
 }
 
-void check_inverted_residual(const char* block, int64_t in_channels, int64_t out_channels,
-                             int64_t stride, const Norm& norm_layer) {
-  convkit::detail::check_positive(block, "in_channels", in_channels);
-  convkit::detail::check_positive(block, "out_channels", out_channels);
+void check_stride(const char* block, int64_t stride) {
   TORCH_CHECK_VALUE(stride == 1 || stride == 2, block, ": expected stride 1 or 2, got ", stride);
-  TORCH_CHECK_VALUE(norm_layer.kind != Norm::kNone, block, ": expected a norm_layer, got kNone");
+}
+
+void check_norm_layer(const char* module, const Norm& norm_layer) {
+  TORCH_CHECK_VALUE(norm_layer.kind != Norm::kNone, module, ": expected a norm_layer, got kNone");
 }
 
 void check_image_for(const std::string& network, const nn::Module& stem, const torch::Tensor& x) {

@@ -20,7 +20,7 @@ void start_linears(const torch::nn::Module& network,
 /// Throw c10::ValueError for what no network or block can be made of.
 void check_num_classes(const char* network, int64_t num_classes);
 void check_multiplier(const char* network, const char* option, double value);
-void check_inverted_residual(const char* block, int64_t in_channels, int64_t out_channels,
-                             int64_t stride, const Norm& norm_layer);
+void check_stride(const char* block, int64_t stride);
+void check_norm_layer(const char* module, const Norm& norm_layer);
 
 }  // namespace convkit::models::detail

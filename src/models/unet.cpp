@@ -32,7 +32,10 @@ void UnetDecoderImpl::reset() {
   TORCH_CHECK_VALUE(depth >= 1 && encoder_channels.size() == depth + 1,
                     "UnetDecoder: expected one of decoder_channels for each map after the image, ",
                     "got ", depth, " for ", encoder_channels.size(), " maps with it");
-  register_module("center", nn::Identity());
+  for (const int64_t channels : encoder_channels) {
+    convkit::detail::check_positive("UnetDecoder", "encoder_channels", channels);
+  }
+  center = register_module("center", nn::Identity());
   blocks = register_module("blocks", nn::ModuleList());
   int64_t in_channels = encoder_channels.back();
   for (std::size_t i = 0; i < depth; ++i) {
@@ -50,7 +53,15 @@ torch::Tensor UnetDecoderImpl::forward(const std::vector<torch::Tensor>& feature
   const std::size_t depth = decoder_channels.size();
   TORCH_CHECK_VALUE(features.size() == depth + 1, "UnetDecoder: expected ", depth + 1,
                     " maps, got ", features.size());
-  torch::Tensor y = forward_child(*children()[0], features.back());
+  for (std::size_t i = 0; i <= depth; ++i) {
+    const torch::Tensor& map = features[i];
+    TORCH_CHECK_VALUE(map.defined() && map.dim() == 4 && map.size(0) == features[0].size(0) &&
+                          map.size(1) == encoder_channels[i],
+                      "UnetDecoder: expected map ", i, " [N, ", encoder_channels[i],
+                      ", H, W] of one batch, got ",
+                      map.defined() ? c10::str(map.sizes()) : "an undefined tensor");
+  }
+  torch::Tensor y = forward_child(*center, features.back());
   for (std::size_t i = 0; i < depth; ++i) {
     const torch::Tensor& target = features[depth - 1 - i];
     const bool skips = i + 1 < depth;
@@ -69,7 +80,7 @@ void UnetImpl::reset() {
   constexpr const char* kName = "Unet";
   const auto names = encoder_names();
   TORCH_CHECK_VALUE(std::find(names.begin(), names.end(), options.encoder_name) != names.end(),
-                    kName, ": expected an encoder_name of ", names, ", got \"",
+                    kName, ": expected one of encoder_names(), like resnet34, got \"",
                     options.encoder_name, "\"");
   const auto depth = static_cast<std::size_t>(options.encoder_depth);
   TORCH_CHECK_VALUE(options.encoder_depth >= 1 && options.encoder_depth <= 5, kName,
@@ -88,9 +99,7 @@ void UnetImpl::reset() {
         nn::Conv2dOptions(options.in_channels, 64, 7).stride(2).padding(3).bias(false);
     encoder->conv1 = encoder->replace_module("conv1", nn::Conv2d(stem));
   }
-  const int64_t expansion = layout.block == resnet::Layout::kBasicBlock
-                                ? resnet::BasicBlockImpl::expansion
-                                : resnet::BottleneckImpl::expansion;
+  const int64_t expansion = layout.expansion();
   std::vector<int64_t> encoder_channels{
       options.in_channels, 64, 64 * expansion, 128 * expansion, 256 * expansion, 512 * expansion};
   encoder_channels.resize(depth + 1);

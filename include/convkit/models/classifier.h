@@ -19,8 +19,9 @@ class CONVKIT_API Backbone {
   Backbone& operator=(const Backbone&) = default;
   virtual ~Backbone();
 
-  /// The last map before each halving of the size, and the last of all: of an image [N, 3, H, W]
-  /// maps of about H / 2, H / 4, ... H / 32 (ConvNeXt begins with H / 4).
+  /// The last map before each layer with a stride, and the last of all: of an image [N, 3, H, W]
+  /// maps of about H / 2, H / 4, ... H / 32 (ConvNeXt begins with H / 4). A ResNet that dilates
+  /// gives five, too.
   virtual std::vector<torch::Tensor> features(const torch::Tensor& x) = 0;
 };
 
@@ -59,7 +60,7 @@ class Classifier : public Block<Derived>, public Backbone {
   /// Begins `features` anew.
   void reset_features() {
     features_ = this->register_module("features", Sequential());
-    avgpool = torch::nn::AdaptiveAvgPool2d(1);
+    avgpool = torch::nn::AdaptiveAvgPool2d(1);  // MobileNetV2's is no child
     halves_.clear();
   }
 

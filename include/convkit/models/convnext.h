@@ -12,6 +12,7 @@ namespace convkit::models {
 /// What a caller chooses of a ConvNeXt; what is left out is as torchvision has it for each.
 struct ConvNeXtOptions {
   int64_t num_classes = 1000;
+  /// Of the last block; that of the others grows up to it. The class itself takes 0.
   std::optional<double> stochastic_depth_prob = std::nullopt;
   double layer_scale = 1e-6;
 };
@@ -53,24 +54,28 @@ struct CNBlockConfig {
 
 /// A 4x4 convolution with stride 4, the stages, their mean, a layer norm and a linear layer.
 ///
-/// Shape:   x [N, 3, H, W] -> y [N, num_classes]
+/// Shape:   x [N, 3, H, W], for four stages of at least 32 pixels a side -> y [N, num_classes]
 /// Keys:    features.0.* features.{1,3,..}.j.* of the blocks, features.{2,4,..}.{0,1}.* between
 ///          them; classifier.{0,2}.{weight,bias}
 /// Throws:  c10::ValueError for num_classes below 1, no stage, channels or num_layers below 1, a
 ///          stage of other channels than the one before gives, a probability outside [0, 1], and
 ///          for an input that is not [N, 3, H, W] of the weights' type and device.
 /// Source:  torchvision.models.ConvNeXt
+/// Differs: it has no block and norm_layer of your own; a single block is no error.
 class CONVKIT_API ConvNeXtImpl : public Classifier<ConvNeXtImpl> {
  public:
-  ConvNeXtImpl(std::vector<CNBlockConfig> block_setting, double stochastic_depth_prob,
-               const ConvNeXtOptions& options = {});
+  explicit ConvNeXtImpl(std::vector<CNBlockConfig> block_setting,
+                        const ConvNeXtOptions& options = {});
 
   void reset() override;
   torch::Tensor forward(const torch::Tensor& x) override;
+  std::vector<torch::Tensor> features(const torch::Tensor& x) override;
 
   std::vector<CNBlockConfig> block_setting;
-  double stochastic_depth_prob;
   ConvNeXtOptions options;
+
+ private:
+  void check_size(const torch::Tensor& x) const;
 };
 CONVKIT_MODULE(ConvNeXt);
 

@@ -96,9 +96,10 @@ struct Layout {
 /// Shape:   x [N, 3, H, W] -> y [N, num_classes]
 /// Keys:    features.0.* features.i.j.* of the blocks, of the last convolution features.n.*;
 ///          classifier.1.{weight,bias}
-/// Throws:  c10::ValueError for num_classes below 1, no stage, one that its block refuses, a
-///          probability outside [0, 1], and for an input that is not [N, 3, H, W] of the weights'
-///          type and device.
+/// Throws:  c10::ValueError for num_classes or last_channel below 1, no stage, one that its block
+///          refuses, a probability outside [0, 1], and for an input that is not [N, 3, H, W] of
+///          the weights' type and device.
+/// Differs: a Layout for inverted_residual_setting and last_channel.
 /// Source:  torchvision.models.EfficientNet
 class CONVKIT_API EfficientNetImpl : public Classifier<EfficientNetImpl> {
  public:

@@ -53,6 +53,7 @@ CONVKIT_MODULE(InvertedResidual);
 ///          outside [0, 1], and for an input that is not [N, 3, H, W] of the weights' type and
 ///          device.
 /// Source:  torchvision.models.MobileNetV2
+/// Differs: it has no inverted_residual_setting and block of your own.
 class CONVKIT_API MobileNetV2Impl : public Classifier<MobileNetV2Impl> {
  public:
   explicit MobileNetV2Impl(const MobileNetV2Options& options = {});

@@ -66,6 +66,7 @@ enum class Size { kLarge, kSmall };
 /// Throws:  c10::ValueError for num_classes below 1, width_mult <= 0, a dropout outside [0, 1], and
 ///          for an input that is not [N, 3, H, W] of the weights' type and device.
 /// Source:  torchvision.models.MobileNetV3
+/// Differs: a Size for inverted_residual_setting and last_channel; no block of your own.
 class CONVKIT_API MobileNetV3Impl : public Classifier<MobileNetV3Impl> {
  public:
   explicit MobileNetV3Impl(Size size, const MobileNetV3Options& options = {});

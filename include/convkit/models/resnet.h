@@ -111,12 +111,15 @@ class CONVKIT_API BottleneckImpl : public Block<BottleneckImpl> {
 CONVKIT_MODULE(Bottleneck);
 
 /// What makes one ResNet another: the block, how many of them each layer has, and their width.
-struct Layout {
+struct CONVKIT_API Layout {
   enum BlockKind : int { kBasicBlock, kBottleneck };
   BlockKind block = kBasicBlock;
   std::array<int64_t, 4> layers = {2, 2, 2, 2};
   int64_t groups = 1;
   int64_t width_per_group = 64;
+
+  /// How many times the planes of a block it gives; c10::ValueError for another block.
+  [[nodiscard]] int64_t expansion() const;
 };
 
 /// The layout of resnet18, resnext50_32x4d, ... by its name.
@@ -131,6 +134,7 @@ CONVKIT_API Layout layout(const std::string& name);
 /// Throws:  c10::ValueError for num_classes below 1, a layout that the blocks refuse, and for an
 ///          input that is not [N, 3, H, W] of the weights' type and device.
 /// Source:  torchvision.models.ResNet
+/// Differs: a Layout for block, layers, groups and width_per_group.
 class CONVKIT_API ResNetImpl : public Block<ResNetImpl>, public Backbone {
  public:
   explicit ResNetImpl(const Layout& layout, const ResNetOptions& options = {});

@@ -4,6 +4,7 @@
 #include <convkit/segmentation.h>
 
 #include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/linear.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -36,8 +37,10 @@ CONVKIT_API std::vector<std::string> encoder_names();
 ///          one before -> [N, decoder_channels.back(), H_0, W_0]
 /// Keys:    blocks.i.* of UnetDecoderBlock
 /// Throws:  c10::ValueError for another number of decoder_channels than maps after the image, for
-///          what UnetDecoderBlock refuses, and for another number of maps.
+///          what UnetDecoderBlock refuses, for another number of maps, and for maps of another
+///          shape or batch.
 /// Source:  segmentation_models_pytorch.decoders.unet.decoder.UnetDecoder
+/// Differs: it has no block in the centre (add_center_block), which smp gives VGGs alone.
 class CONVKIT_API UnetDecoderImpl : public Cloneable<UnetDecoderImpl> {
  public:
   UnetDecoderImpl(std::vector<int64_t> encoder_channels, std::vector<int64_t> decoder_channels,
@@ -52,17 +55,21 @@ class CONVKIT_API UnetDecoderImpl : public Cloneable<UnetDecoderImpl> {
   Norm use_norm;
   AttentionType attention_type;
   UnetDecoderBlockOptions::mode_t interpolation_mode;
+  torch::nn::Identity center{nullptr};
   torch::nn::ModuleList blocks{nullptr};
 };
 CONVKIT_MODULE(UnetDecoder);
 
 /// y = segmentation_head(decoder(x and the maps of encoder(x))), for images of any size.
 ///
+///     Unet net(UnetOptions{.encoder_name = "resnet18", .classes = 3});
+///
 /// Shape:   x [N, in_channels, H, W] -> y [N, classes, H, W]
 /// Keys:    encoder.* of ResNet without fc, decoder.blocks.i.* segmentation_head.0.{weight,bias}
 /// Throws:  c10::ValueError for an unknown encoder_name, an encoder_depth outside [1, 5], another
-///          number of decoder_channels, in_channels or classes below 1, and for an input that is
-///          not [N, in_channels, H, W] of the weights' type and device.
+///          number of decoder_channels, in_channels or classes below 1, what UnetDecoderBlock
+///          refuses, and for an input that is not [N, in_channels, H, W] of the weights' type and
+///          device.
 /// Source:  segmentation_models_pytorch.Unet; https://arxiv.org/abs/1505.04597
 /// Differs: smp has more encoders, and a second head for the image's class (aux_params).
 class CONVKIT_API UnetImpl : public Block<UnetImpl> {

@@ -1,0 +1,379 @@
+#include <convkit/blocks.h>
+#include <convkit/compare.h>
+#include <convkit/models.h>
+
+#include "parity_reference.h"
+
+#include <ATen/Parallel.h>
+#include <torch/nn/modules/upsampling.h>
+
+#include <filesystem>
+#include <regex>
+
+using namespace convkit;
+namespace nn = torch::nn;
+
+namespace {
+
+/// What is wrong with a Small, each as it was seen in ports.
+enum Break : int {
+  kNothing,
+  kEps,
+  kPadding,
+  kBiasDropped,
+  kTransposedWeight,
+  kSwappedLayers,
+  kStatisticsNotLoaded,
+  kAlignCorners,
+  kGroups,
+  kMissingActivation,
+  kAlwaysTraining,
+  kZeros,
+  kStaleBuffer,
+  kForgottenLayer,
+  kWrongNonlinearity,
+};
+
+struct ShiftImpl : Block<ShiftImpl> {
+  explicit ShiftImpl(bool stale) : stale(stale) { ShiftImpl::reset(); }
+  void reset() override {
+    bias = register_buffer("bias", torch::arange(8.0F).view({1, 8, 1, 1}));
+    copy = bias.clone();  // of construction, whatever is loaded later
+  }
+  torch::Tensor forward(const torch::Tensor& x) override { return x + (stale ? copy : bias); }
+  bool stale;
+  torch::Tensor bias;
+  torch::Tensor copy;
+};
+CONVKIT_MODULE(Shift);
+
+struct ZerosImpl : Block<ZerosImpl> {
+  void reset() override {}
+  torch::Tensor forward(const torch::Tensor& x) override { return torch::zeros_like(x); }
+};
+CONVKIT_MODULE(Zeros);
+
+struct TransposedLinearImpl : Block<TransposedLinearImpl> {
+  TransposedLinearImpl() { TransposedLinearImpl::reset(); }
+  void reset() override {
+    weight = register_parameter("weight", torch::zeros({8, 8}));
+    bias = register_parameter("bias", torch::zeros({8}));
+  }
+  torch::Tensor forward(const torch::Tensor& x) override { return torch::addmm(bias, x, weight); }
+  torch::Tensor weight;
+  torch::Tensor bias;
+};
+CONVKIT_MODULE(TransposedLinear);
+
+struct AlwaysTrainingImpl : Block<AlwaysTrainingImpl> {
+  AlwaysTrainingImpl() { AlwaysTrainingImpl::reset(); }
+  void reset() override {
+    weight = register_parameter("weight", torch::ones({8}));
+    bias = register_parameter("bias", torch::zeros({8}));
+    mean = register_buffer("running_mean", torch::zeros({8}));
+    var = register_buffer("running_var", torch::ones({8}));
+    register_buffer("num_batches_tracked", torch::tensor(0));
+  }
+  torch::Tensor forward(const torch::Tensor& x) override {
+    return at::batch_norm(x, weight, bias, {}, {}, true, 0.1, 1e-3, false);
+  }
+  torch::Tensor weight, bias, mean, var;
+};
+CONVKIT_MODULE(AlwaysTraining);
+
+/// tests/parity/recorded.py's Small, as one would write it here.
+struct SmallImpl : Block<SmallImpl> {
+  explicit SmallImpl(Break broken = kNothing) : broken(broken) { SmallImpl::reset(); }
+
+  void reset() override {
+    const auto conv = nn::Conv2dOptions(3, 8, 3).padding(broken == kPadding ? 0 : 1);
+    stem =
+        register_module("stem", nn::Conv2d(nn::Conv2dOptions(conv).bias(broken != kBiasDropped)));
+    bn = register_module("bn", norm());
+    relu = register_module("relu", activation());
+    mix = register_module(
+        "mix",
+        Sequential{
+            nn::Conv2d(nn::Conv2dOptions(8, 8, 3).padding(1).groups(broken == kGroups ? 4 : 2)),
+            broken == kWrongNonlinearity ? make_activation({Activation::kSiLU})
+                                         : Hardswish(true).ptr()});
+    up = register_module("up", nn::Upsample(nn::UpsampleOptions()
+                                                .scale_factor(std::vector<double>{2, 2})
+                                                .mode(torch::kBilinear)
+                                                .align_corners(broken == kAlignCorners)));
+    shift = register_module("shift", Shift(broken == kStaleBuffer));
+    if (broken == kTransposedWeight) {
+      proj = register_module("proj", TransposedLinear().ptr());
+    } else {
+      proj = register_module("proj", nn::Linear(8, 8).ptr());
+    }
+  }
+
+  torch::Tensor forward(const torch::Tensor& image) override {
+    torch::Tensor x = stem(image);
+    if (broken == kSwappedLayers) {
+      x = forward_child(*bn, forward_child(*relu, x));
+    } else {
+      x = forward_child(*bn, x);
+      if (broken != kMissingActivation) x = forward_child(*relu, x);
+    }
+    if (broken != kForgottenLayer) x = mix(x);
+    x = shift(up(forward_child(*relu, x)));
+    return forward_child(*proj, x.mean({2, 3}));
+  }
+
+  std::shared_ptr<nn::Module> norm() const {
+    if (broken == kAlwaysTraining) return AlwaysTraining().ptr();
+    return nn::BatchNorm2d(nn::BatchNorm2dOptions(8)
+                               .eps(broken == kEps ? 1e-5 : 1e-3)
+                               .track_running_stats(broken != kStatisticsNotLoaded))
+        .ptr();
+  }
+  std::shared_ptr<nn::Module> activation() const {
+    if (broken == kZeros) return Zeros().ptr();
+    return nn::ReLU(nn::ReLUOptions(true)).ptr();
+  }
+
+  Break broken;
+  nn::Conv2d stem{nullptr};
+  std::shared_ptr<nn::Module> bn;
+  std::shared_ptr<nn::Module> relu;
+  Sequential mix{nullptr};
+  nn::Upsample up{nullptr};
+  Shift shift{nullptr};
+  std::shared_ptr<nn::Module> proj;
+};
+CONVKIT_MODULE(Small);
+
+struct DeadImpl : Block<DeadImpl> {
+  DeadImpl() { DeadImpl::reset(); }
+  void reset() override {
+    conv = register_module("conv", nn::Conv2d(nn::Conv2dOptions(3, 4, 1)));
+    relu = register_module("relu", nn::ReLU());
+  }
+  torch::Tensor forward(const torch::Tensor& x) override { return relu(conv(x)); }
+  nn::Conv2d conv{nullptr};
+  nn::ReLU relu{nullptr};
+};
+CONVKIT_MODULE(Dead);
+
+Recording recorded(const std::string& name) {
+  return load_recording(parity::folder() / "recordings" / (name + ".safetensors"));
+}
+
+Comparison compared(Break broken) {
+  const Recording recording = recorded("Small");
+  torch::manual_seed(static_cast<uint64_t>(recording.seed));
+  Small small(broken);
+  return compare(*small, recording);
+}
+
+/// Without the columns.
+std::string with_single_spaces(const std::string& text) {
+  return std::regex_replace(text, std::regex(" +"), " ");
+}
+
+/// One thread, as record.py uses.
+struct OneThread {
+  OneThread() { at::set_num_threads(1); }
+  ~OneThread() { at::set_num_threads(before); }
+  int before = at::get_num_threads();
+};
+
+}  // namespace
+
+TEST_CASE("a faithful port is equal, layer by layer and as a whole", "[compare]") {
+  const OneThread one;
+  const Comparison comparison = compared(kNothing);
+  INFO(comparison.text(true));
+  CHECK(comparison.equal);
+  CHECK_FALSE(comparison.first_difference);
+  CHECK(comparison.layers.size() == 11);
+  for (const ComparisonRow& row : comparison.layers) {
+    INFO(row.path);
+    CHECK(row.status == ComparisonRow::kEqual);
+  }
+  CHECK(comparison.training.size() == 14);
+  CHECK(comparison.initialisation.empty());
+  CHECK(comparison.notes.empty());
+  CHECK_THAT(comparison.text(), Catch::Matchers::EndsWith("\nequal\n"));
+}
+
+TEST_CASE("every broken port is found, and the wrong layer named", "[compare]") {
+  const OneThread one;
+  struct Expected {
+    Break broken;
+    const char* first;
+    const char* said;
+  };
+  const std::vector<Expected> table = {
+      {kEps, "bn", "bn BatchNorm2d different: up to "},
+      {kPadding, "stem", "ours is Float [2, 8, 13, 9], expected Float [2, 8, 15, 11]"},
+      {kBiasDropped, "stem", "stem.bias: is in the recording alone"},
+      {kTransposedWeight, "proj", "proj Linear different: up to "},
+      {kSwappedLayers, "", "the first module that is given another input is relu#0"},
+      {kStatisticsNotLoaded, "bn", "bn.running_mean: is in the recording alone"},
+      {kAlignCorners, "up", "up Upsample different: up to "},
+      {kGroups, "mix.0", "mix.0.weight: has the shape [8, 2, 3, 3], recorded [8, 4, 3, 3]"},
+      {kMissingActivation, "", "the first module that is given another input is mix#0"},
+      {kAlwaysTraining, "bn", "bn BatchNorm2d different: up to "},
+      {kZeros, "relu", "relu"},
+      {kStaleBuffer, "shift", "shift Shift different: up to "},
+      {kForgottenLayer, "", "the first module that is given another input is relu#1"},
+      {kWrongNonlinearity, "mix.1", "mix.1"},
+  };
+  for (const Expected& expected : table) {
+    const Comparison comparison = compared(expected.broken);
+    const std::string text = with_single_spaces(comparison.text());
+    INFO(text);
+    CHECK_FALSE(comparison.equal);
+    CHECK(comparison.first_difference == expected.first);
+    CHECK_THAT(text, Catch::Matchers::ContainsSubstring(expected.said));
+    CHECK(nlohmann::json::parse(comparison.json()).at("first_difference") == expected.first);
+  }
+}
+
+TEST_CASE("outputs that are all the same number prove nothing", "[compare]") {
+  const OneThread one;
+  Dead dead;
+  const Comparison comparison = compare(*dead, recorded("Dead"));
+  INFO(comparison.text(true));
+  CHECK_FALSE(comparison.equal);
+  CHECK_FALSE(comparison.first_difference);
+  CHECK(comparison.end_to_end.status == ComparisonRow::kDead);
+  CHECK_THAT(comparison.text(), Catch::Matchers::EndsWith("nothing is proven\n"));
+}
+
+TEST_CASE("a comparison says why bits may differ", "[compare]") {
+  const OneThread one;
+  Recording recording = recorded("Small");
+  recording.torch = "1.0.0";
+  recording.threads = 64;
+  recording.cpu = "ABACUS";
+  Small small;
+  const Comparison comparison = compare(*small, recording);
+  REQUIRE(comparison.notes.size() == 3);
+  CHECK_THAT(comparison.notes[0], Catch::Matchers::StartsWith("recorded with torch 1.0.0, "));
+  CHECK_THAT(comparison.notes[1], Catch::Matchers::StartsWith("recorded with 64 thread(s), "));
+  CHECK_THAT(comparison.notes[2], Catch::Matchers::StartsWith("recorded with ABACUS instruct"));
+}
+
+TEST_CASE("a tolerance is relative to the largest number", "[compare]") {
+  const OneThread one;
+  Recording recording = recorded("Small");
+  recording.training.reset();  // the gradient of a bias before a batch norm is 0, but for rounding
+  Small small(kEps);
+  CHECK_FALSE(compare(*small, recording, {.tolerance = 1e-9}).equal);
+  CHECK(compare(*small, recording, {.tolerance = 0.5}).equal);
+  CHECK(support::error([&] { compare(*small, recording, {.tolerance = -1}); }) ==
+        "compare: expected tolerance >= 0, got -1");
+}
+
+TEST_CASE("several inputs and outputs are recorded by their names", "[compare]") {
+  const Recording recording = recorded("Several");
+  const Recording::Call& whole = recording.calls.back();
+  CHECK(whole.path.empty());
+  REQUIRE(whole.inputs.size() == 2);
+  REQUIRE(whole.outputs.size() == 2);
+  CHECK(whole.outputs[0].first == "joined");
+  CHECK(whole.outputs[1].first == "last");
+}
+
+TEST_CASE("record() writes what compare() finds equal", "[compare]") {
+  const OneThread one;
+  torch::manual_seed(4);
+  Small small;
+  small->train();
+  small->bn->eval();
+  small(torch::randn({4, 3, 9, 9}));
+  const torch::Tensor x = torch::randn({2, 3, 15, 11});
+  const auto before = state_dict(*small->clone());
+  const Recording recording = record(*small, x);
+  CHECK(small->is_training());
+  CHECK_FALSE(small->bn->is_training());
+  for (const auto& entry : state_dict(*small))
+    CHECK(torch::equal(entry.value(), before[entry.key()]));
+
+  const auto path = std::filesystem::temp_directory_path() / "convkit-record.safetensors";
+  save_recording(path, recording);
+  const Recording loaded = load_recording(path);
+  std::filesystem::remove(path);
+  CHECK(loaded.calls.size() == recording.calls.size());
+  CHECK(loaded.classes.at("mix.1") == "Hardswish");
+  Small other;
+  const Comparison comparison = compare(*other, loaded);
+  INFO(comparison.text(true));
+  CHECK(comparison.equal);
+  Small broken(kAlignCorners);
+  CHECK_FALSE(compare(*broken, loaded).equal);
+}
+
+TEST_CASE("difference() counts what lies between two tensors", "[compare]") {
+  const torch::Tensor expected = torch::tensor({{1.0F, -2.0F}, {0.0F, 4.0F}});
+  CHECK(difference(expected.clone(), expected).equal);
+  torch::Tensor ours = expected.clone();
+  ours[1][1] = std::nextafter(4.0F, 5.0F);
+  Difference found = difference(ours, expected);
+  CHECK_FALSE(found.equal);
+  CHECK(found.max_ulps == 1);
+  CHECK(found.where == std::vector<int64_t>{1, 1});
+  CHECK(found.equal_share == 0.75);
+  CHECK(found.max_relative == found.relative_to_scale);
+
+  ours = expected.clone();
+  ours[1][0] = -0.0F;
+  CHECK_FALSE(difference(ours, expected).equal);
+  CHECK(difference(ours, expected).max_ulps == 0);
+  ours[0][0] = NAN;
+  CHECK(difference(ours, ours.clone()).equal);
+  CHECK(std::isinf(difference(ours, expected).max_absolute));
+  CHECK(difference(expected.to(torch::kDouble), expected).explanation ==
+        "ours is Double [2, 2], expected Float [2, 2]");
+  CHECK(difference(expected[0], expected).explanation ==
+        "ours is Float [2], expected Float [2, 2]");
+  CHECK_FALSE(difference(torch::ones({3}), torch::ones({3})).alive);
+  CHECK(difference(torch::ones({1}), torch::ones({1})).alive);
+  CHECK(difference(torch::ones({2, 0}), torch::ones({2, 0})).equal);
+  for (const auto dtype : {torch::kHalf, torch::kBFloat16, torch::kDouble}) {
+    const torch::Tensor one = torch::ones({2}, dtype);
+    const torch::Tensor below = -torch::ones({2}, dtype);
+    CHECK(difference(one, one.clone()).equal);
+    CHECK(difference(one, below).max_ulps > 1000);
+  }
+  CHECK_FALSE(difference(torch::tensor({1, 2}), torch::tensor({1, 3})).equal);
+}
+
+TEST_CASE("load_recording() refuses what is none", "[compare][errors]") {
+  const auto path = (std::filesystem::temp_directory_path() / "convkit-none.safetensors").string();
+  const auto error = [&](const StateDict& tensors, const std::string& description) {
+    std::map<std::string, std::string> metadata;
+    if (!description.empty()) metadata["recording"] = description;
+    save_checkpoint(path, tensors, {.metadata = metadata});
+    const std::string text = support::error([&] { load_recording(path); });
+    const std::string begin = "load_recording: " + path + " is no recording of record.py: ";
+    REQUIRE(text.starts_with(begin));
+    return text.substr(begin.size());
+  };
+  const std::string good =
+      R"({"version":1,"torch":"2","cpu":"A","memory_format":"contiguous","threads":1,"seed":0,)"
+      R"("classes":{},"never_called":[],"fresh":{},"strides":{"input/s#0/0":[999999]},"calls":)";
+  StateDict tensors;
+  CHECK(error(tensors, "") == "expected the metadata of a recording");
+  CHECK(error(tensors, R"({"version":2})") == "expected version 1 of the format, got 2");
+  CHECK_THAT(error(tensors, "{"), Catch::Matchers::ContainsSubstring("parse error"));
+  CHECK_THAT(error(tensors, R"({"version":1})"), Catch::Matchers::ContainsSubstring("torch"));
+  CHECK(error(tensors, good + R"(["a"]})") == "expected calls like \"path#0\", got \"a\"");
+  CHECK(error(tensors, good + R"(["a#0","a#0"]})") == "expected each call once, got \"a#0\" twice");
+  CHECK_THAT(error(tensors, good + "[1]}"), Catch::Matchers::ContainsSubstring("type"));
+  tensors.insert("input/b#0/0", torch::ones({1}));
+  CHECK(error(tensors, good + R"(["a#0"]})") ==
+        "expected tensors of the calls it lists, got \"input/b#0/0\"");
+  tensors.clear();
+  tensors.insert("input/s#0/0", torch::ones({2}));
+  CHECK(error(tensors, good + R"(["s#0"]})") ==
+        "expected strides of \"input/s#0/0\" for the sizes [2], got 999999");
+  tensors.clear();
+  tensors.insert("other", torch::ones({1}));
+  CHECK(error(tensors, good + "[]}") == "expected no tensor of the name \"other\"");
+  std::filesystem::remove(path);
+}

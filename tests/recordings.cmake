@@ -1,0 +1,41 @@
+# What record.py records of Python, and what the tests and `convkit compare` say of it.
+
+set(recordings ${parity}/recordings)
+set(record ${python} ${PROJECT_SOURCE_DIR}/apps/convkit/record.py)
+foreach(module Small Dead Several)
+  set(inputs 2,3,15,11)
+  set(flags "")
+  if(module STREQUAL Small)
+    set(flags --train)
+  elseif(module STREQUAL Dead)
+    set(flags --as-is)
+  else()
+    set(inputs 2,4 --input 2,3)
+  endif()
+  add_test(NAME compare.${module}.file
+           COMMAND ${record} ${scripts}/recorded.py:${module} --input ${inputs} ${flags}
+                   -o ${recordings}/${module}.safetensors)
+  set_tests_properties(compare.${module}.file PROPERTIES FIXTURES_SETUP compare)
+endforeach()
+set_tests_properties(compare PROPERTIES FIXTURES_REQUIRED compare
+  ENVIRONMENT "OMP_NUM_THREADS=1;CONVKIT_PARITY=${parity}")
+
+# The entries for one network: recorded, compared, and the file removed.
+function(convkit_comparison name)
+  set(made ${name})
+  set(kwargs {})
+  if(name MATCHES "^unet_(.*)$")
+    set(made unet)
+    set(kwargs "{\"encoder\": \"${CMAKE_MATCH_1}\"}")
+  endif()
+  set(file ${recordings}/${name}.safetensors)
+  add_test(NAME compare.${name}.file
+           COMMAND ${record} ${scripts}/recorded.py:${made} --input 2,3,64,96 --train --kwargs ${kwargs} -o ${file})
+  add_test(NAME compare.${name} COMMAND convkit_tool compare ${name} ${file})
+  add_test(NAME compare.${name}.clean COMMAND ${CMAKE_COMMAND} -E rm -f ${file})
+  set_tests_properties(compare.${name}.file PROPERTIES FIXTURES_SETUP compare.${name})
+  set_tests_properties(compare.${name} PROPERTIES FIXTURES_REQUIRED compare.${name}
+                       ENVIRONMENT OMP_NUM_THREADS=1)
+  set_tests_properties(compare.${name}.clean PROPERTIES FIXTURES_CLEANUP compare.${name})
+  set_tests_properties(compare.${name}.file compare.${name} compare.${name}.clean PROPERTIES LABELS "${ARGN}")
+endfunction()
