@@ -215,7 +215,7 @@ TEST_CASE("every broken port is found, and the wrong layer named", "[compare]") 
       {kStatisticsNotLoaded, "bn", "bn.running_mean: is in the recording alone"},
       {kAlignCorners, "up", "up Upsample different: up to "},
       {kGroups, "mix.0", "mix.0.weight: has the shape [8, 2, 3, 3], recorded [8, 4, 3, 3]"},
-      {kMissingActivation, "", "the first module that is given another input is mix#0"},
+      {kMissingActivation, "", "the first module that is given another input is mix.0#0"},
       {kAlwaysTraining, "bn", "bn BatchNorm2d different: up to "},
       {kZeros, "relu", "relu"},
       {kStaleBuffer, "shift", "shift Shift different: up to "},
