@@ -153,26 +153,28 @@ draw::Convolution convolution_of(const DrawOptions& options) {
 
 void add_draw(CLI::App& app, Command& chosen) {
   CLI::App* command = app.add_subcommand(
-      "draw", fmt::format("Draw the arithmetic of a convolution, or of a transposed one, as an "
-                          "animated picture: the "
-                          "cells that\neach output reads, and the formula of its size. At most {} "
-                          "cells a side, padding "
-                          "included, and {} steps.\nEach size is a number, or H,W.",
-                          kMostCells, kMostSteps));
+      "draw",
+      fmt::format("Draw the arithmetic of a convolution as an animated SVG: at most {} cells "
+                  "a side, with the padding, and {} steps",
+                  kMostCells, kMostSteps));
   command->footer("convkit draw conv --input 7 --kernel 3 --stride 2 --padding 1 -o conv.svg");
   const auto options = std::make_shared<DrawOptions>();
   command->add_option("KIND", options->kind, "conv or transposed")->required();
-  command->add_option("--input", options->input, "The input's size")->required();
-  command->add_option("--kernel", options->kernel, "The kernel's size")->capture_default_str();
-  command->add_option("--stride", options->stride, "The stride")->capture_default_str();
   command
-      ->add_option("--padding", options->padding,
-                   "The padding; for conv also same (TensorFlow's, for any stride) or valid")
+      ->add_option("--input", options->input,
+                   fmt::format("Its size: like all others a number up to {}, or H,W", kMostNumber))
+      ->required();
+  command->add_option("--kernel", options->kernel, "The kernel's size")->capture_default_str();
+  command->add_option("--stride", options->stride, "The steps' size")->capture_default_str();
+  command
+      ->add_option(
+          "--padding", options->padding,
+          "At each side; for conv also same (TensorFlow's, for any stride) or valid (none)")
       ->capture_default_str();
-  command->add_option("--dilation", options->dilation, "The dilation")->capture_default_str();
+  command->add_option("--dilation", options->dilation, "From tap to tap")->capture_default_str();
   command
       ->add_option("--output-padding", options->output_padding,
-                   "For transposed: more to the right and below")
+                   "Of transposed: more output, to the right and below")
       ->capture_default_str();
   command->add_option("-o,--output", options->out, "The SVG to write; replaced when whole")
       ->required();

@@ -32,7 +32,7 @@ constexpr auto kCentred = R"( text-anchor="middle")";
 constexpr auto kCentredBold = R"( text-anchor="middle" font-weight="bold")";
 
 std::string cell_name(int64_t row, int64_t column) {
-  return fmt::format(R"(data-cell="{},{}" rx="2")", row, column);
+  return fmt::format(R"(data-cell="{},{}" rx="1")", row, column);
 }
 
 /// A line through a cell that is never read, so that it is not told by its colour alone.
@@ -58,7 +58,6 @@ class Picture {
     std::string style;
     std::string words;
     bool slashed = false;
-    bool round = true;
   };
 
   int64_t step(int64_t row, int64_t column) const { return row * across_.steps + column; }
@@ -102,7 +101,7 @@ void Picture::draw_canvas() {
     for (int64_t j = 0; j < canvas_.columns; ++j) {
       const bool inside = i >= down_.before && i < down_.before + down_.inner &&
                           j >= across_.before && j < across_.before + across_.inner;
-      if (!inside) svg_.rect(canvas_.at(i, j), R"(rx="2")");
+      if (!inside) svg_.rect(canvas_.at(i, j), R"(rx="1")");
     }
   }
   svg_.close_group();
@@ -214,7 +213,7 @@ void Picture::draw_window() {
   svg_.open_group(std::string(R"(class="taps" )") + kTap);
   for (int64_t i = 0; i < down_.kernel; ++i) {
     for (int64_t j = 0; j < across_.kernel; ++j) {
-      svg_.rect(canvas_.at(i * down_.dilation, j * across_.dilation), R"(rx="2")");
+      svg_.rect(canvas_.at(i * down_.dilation, j * across_.dilation), R"(rx="1")");
     }
   }
   svg_.close_group();
@@ -297,15 +296,15 @@ std::vector<Picture::LegendEntry> Picture::legend() const {
   if (!c_.transposed) {
     if (layout_.has_sides) entries.push_back({kOutside, "padding: zeros"});
     entries.push_back({kFilled, "output"});
-    if (unread_) entries.push_back({kUnread, "input that no tap reaches", true});
+    if (unread_) entries.push_back({kUnread, "input never read", true});
     return entries;
   }
   if (layout_.has_sides) entries.push_back({kOutside, "cropped by the padding"});
-  entries.push_back({kBegun, "output, not yet complete"});
+  entries.push_back({kBegun, "output, incomplete"});
   entries.push_back({kFilled, "output, complete"});
-  if (unread_) entries.push_back({kUnread, "output that no tap reaches", true});
+  if (unread_) entries.push_back({kUnread, "output never reached", true});
   if (c_.height.output_padding + c_.width.output_padding > 0) {
-    entries.push_back({kExtra, "output padding", false, false});
+    entries.push_back({kExtra, "output padding"});
   }
   return entries;
 }
@@ -313,17 +312,20 @@ std::vector<Picture::LegendEntry> Picture::legend() const {
 /// Returns where it ends.
 int64_t Picture::draw_legend(int64_t top) {
   constexpr int64_t kSwatch = 16;
-  Point at = {Layout::kMargin, top};
+  constexpr int64_t kColumns = 5;
+  constexpr int64_t kColumn = (Layout::kWidth - 2 * Layout::kMargin) / kColumns;
+  constexpr int64_t kRow = 26;
+  int64_t count = 0;
   for (const LegendEntry& entry : legend()) {
-    const int64_t width = kSwatch + 8 + text_width(entry.words, 14);
-    if (at.x + width > Layout::kWidth - Layout::kMargin) at = {Layout::kMargin, at.y + 26};
-    const Box swatch = {at.x, at.y, kSwatch, kSwatch};
-    svg_.rect(swatch, (entry.round ? R"(rx="2" )" : "") + entry.style);
+    const int64_t x = Layout::kMargin + count % kColumns * kColumn;
+    const int64_t y = top + count / kColumns * kRow;
+    const Box swatch = {x, y, kSwatch, kSwatch};
+    svg_.rect(swatch, entry.style);
     if (entry.slashed) svg_.path(slash(swatch), entry.style);
-    svg_.text({at.x + kSwatch + 8, at.y + 13}, entry.words, font(14, kDark));
-    at.x += width + 20;
+    svg_.text({x + kSwatch + 8, y + 13}, entry.words, font(14, kDark));
+    ++count;
   }
-  return at.y + kSwatch;
+  return top + (count - 1) / kColumns * kRow + kSwatch;
 }
 
 std::string Picture::draw() {
