@@ -2,10 +2,15 @@
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 namespace cli {
 
@@ -24,6 +29,28 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     fmt::print(stderr, "{}: {}\n", app.get_name(), error.what());
   }
   return 2;
+}
+
+void write_file(const std::string& path, const std::string& bytes) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path target = fs::weakly_canonical(path, error);
+  const bool in_place = fs::exists(target, error) && !fs::is_regular_file(target, error);
+  const fs::path written =
+      in_place ? target
+               : target.parent_path() / (".convkit-" + std::to_string(getpid()) + ".partial");
+  errno = 0;
+  std::ofstream stream(written, std::ios::binary);
+  stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  stream.close();
+  error = std::error_code(stream.fail() ? errno : 0, std::generic_category());
+  if (!stream.fail() && !in_place) fs::rename(written, target, error);
+  if (stream.fail() || error) {
+    std::error_code ignored;
+    if (!in_place) fs::remove(written, ignored);
+    throw std::runtime_error("cannot write " + printable(path) +
+                             (error ? ": " + error.message() : ""));
+  }
 }
 
 std::string with_commas(int64_t number) {

@@ -14,6 +14,7 @@ using Command = std::function<int()>;
 
 void add_inspect(CLI::App& app, Command& chosen);
 void add_convert(CLI::App& app, Command& chosen);
+void add_draw(CLI::App& app, Command& chosen);
 void add_models(CLI::App& app, Command& chosen);
 void add_compare(CLI::App& app, Command& chosen);
 

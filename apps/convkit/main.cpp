@@ -1,4 +1,5 @@
-// The command-line tool: looks into checkpoints, converts them, and lists the networks.
+// The command-line tool: looks into checkpoints, converts them, lists the networks, compares them
+// with Python's, and draws convolutions.
 #include "../cli.h"
 #include "commands.h"
 
@@ -17,8 +18,11 @@ class ExampleFirst : public CLI::Formatter {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Looks into checkpoints of PyTorch and converts them. Results go to the standard output, "
-      "messages to the\nstandard error. Exit code: 0, or 2 for a wrong command line or a bad file.",
+      "Looks into checkpoints of PyTorch, converts them, compares networks with Python's, and "
+      "draws "
+      "convolutions.\nResults go to the standard output, messages to the standard error. Exit "
+      "code: "
+      "0; 1 where compare finds a\ndifference; 2 for a wrong command line or a bad file.",
       "convkit");
   app.footer("convkit inspect weights.safetensors");
   app.formatter(std::make_shared<ExampleFirst>());
@@ -26,6 +30,7 @@ int main(int argc, char** argv) {
   tool::Command chosen;
   tool::add_inspect(app, chosen);
   tool::add_convert(app, chosen);
+  tool::add_draw(app, chosen);
   tool::add_models(app, chosen);
   tool::add_compare(app, chosen);
   return cli::run(app, argc, argv, [&] { return chosen(); });

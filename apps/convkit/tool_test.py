@@ -19,7 +19,7 @@ def convkit(*arguments, code=0):
 
 
 def check_help():
-    for arguments in ((), ("inspect",), ("convert",), ("models",)):
+    for arguments in ((), ("inspect",), ("convert",), ("draw",), ("models",)):
         text = convkit(*arguments, "--help").stdout
         assert text.startswith("Example: convkit "), text
     for arguments in ((), ("nonsense",), ("inspect",), ("inspect", "a", "b"), ("inspect", "a", "--no-such-option"),

@@ -1,11 +1,10 @@
 #include "picture.h"
 
-#include <unistd.h>
+#include "../cli.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <stdexcept>
@@ -169,26 +168,8 @@ void Sheet::save(const std::string& file) const {
   const int width = static_cast<int>(pixels.size(1));
   stbi_write_png_to_func(append, &png, width, static_cast<int>(pixels.size(0)), 3,
                          pixels.data_ptr(), 3 * width);
-
-  // A file is written beside and renamed; a pipe or device is written to.
-  namespace fs = std::filesystem;
-  std::error_code error;
-  const fs::path target = fs::weakly_canonical(file, error);
-  const bool in_place = fs::exists(target, error) && !fs::is_regular_file(target, error);
-  const fs::path written =
-      in_place ? target : target.parent_path() / (".q2-" + std::to_string(getpid()) + ".partial");
-  std::ofstream stream(written, std::ios::binary);
-  stream.write(png.data(), static_cast<std::streamsize>(png.size()));
-  stream.close();
-  bool saved = !stream.fail() && !png.empty();
-  if (saved && !in_place) {
-    fs::rename(written, target, error);
-    saved = !error;
-  }
-  if (!saved) {
-    if (!in_place) fs::remove(written, error);
-    throw std::runtime_error("cannot write '" + file + "'");
-  }
+  if (png.empty()) throw std::runtime_error("cannot draw " + file);
+  cli::write_file(file, png);
 }
 
 }  // namespace qa
