@@ -19,11 +19,11 @@ def convkit(*arguments, code=0):
 
 
 def check_help():
-    for arguments in ((), ("inspect",), ("convert",), ("draw",), ("models",)):
+    for arguments in ((), ("inspect",), ("convert",), ("draw",), ("compare",), ("models",)):
         text = convkit(*arguments, "--help").stdout
         assert text.startswith("Example: convkit "), text
     for arguments in ((), ("nonsense",), ("inspect",), ("inspect", "a", "b"), ("inspect", "a", "--no-such-option"),
-                      ("convert", "a"), ("models", "a"), ("convert", "a", "b.pt", "--strip-prefix", "")):
+                      ("convert", "a"), ("models", "a"), ("compare", "resnet18"), ("compare", "resnet-18", "/dev/null"), ("convert", "a", "b.pt", "--strip-prefix", "")):
         result = convkit(*arguments, code=2)
         assert result.stdout == "" and result.stderr, (arguments, result)
 
