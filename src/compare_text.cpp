@@ -138,6 +138,10 @@ std::string Comparison::text(bool all) const {
          (first_difference->empty() ? "the outermost module" : *first_difference) + "\n";
 }
 
+std::ostream& operator<<(std::ostream& stream, const Comparison& comparison) {
+  return stream << comparison.text();
+}
+
 std::string Comparison::json() const {
   ordered_json result = {{"equal", equal}, {"first_difference", nullptr}};
   if (first_difference) result["first_difference"] = *first_difference;

@@ -199,6 +199,16 @@ TEST_CASE("a faithful port is equal, layer by layer and as a whole", "[compare]"
   CHECK_THAT(comparison.text(), Catch::Matchers::EndsWith("\nequal\n"));
 }
 
+TEST_CASE("a test of a port is one line, and says what differs", "[compare]") {
+  const OneThread one;
+  Small small;
+  CHECK(compare(*small, recorded("Small")));
+  Small broken(kEps);
+  const Comparison comparison = compare(*broken, recorded("Small"));
+  CHECK_FALSE(comparison);
+  CHECK(Catch::Detail::stringify(comparison) == comparison.text());
+}
+
 TEST_CASE("every broken port is found, and the wrong layer named", "[compare]") {
   const OneThread one;
   struct Expected {

@@ -1,4 +1,5 @@
 #include <convkit/models.h>
+#include <convkit/summary.h>
 
 #include "parity_reference.h"
 
@@ -155,6 +156,9 @@ void check_network(const Reference& reference) {
     const std::string size = std::to_string(i) + "/";
     INFO("size " << i);
     check_inference(network, reference, size);
+    const Summary summary = summarize(*network, reference.tensor(size + "x"));
+    CHECK(2 * summary.macs == steps[i].at("flops").get<int64_t>());
+    CHECK(summary.parameters == reference.json.at("parameters").get<int64_t>());
     check_training_step(network, reference, size, steps[i]);
   }
 }

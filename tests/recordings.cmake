@@ -20,6 +20,17 @@ endforeach()
 set_tests_properties(compare PROPERTIES FIXTURES_REQUIRED compare
   ENVIRONMENT "OMP_NUM_THREADS=1;CONVKIT_PARITY=${parity}")
 
+# The app that compares a module of its own.
+set(file ${recordings}/tiny_net.safetensors)
+add_test(NAME compare.tiny_net.file
+         COMMAND ${record} ${PROJECT_SOURCE_DIR}/apps/tiny_net.py:TinyNet --input 2,3,32,32 --train -o ${file})
+set_tests_properties(compare.tiny_net.file PROPERTIES FIXTURES_SETUP tiny_net)
+if(TARGET tiny_net)
+  add_test(NAME compare.tiny_net COMMAND tiny_net ${file})
+  set_tests_properties(compare.tiny_net PROPERTIES FIXTURES_REQUIRED tiny_net
+                       ENVIRONMENT OMP_NUM_THREADS=1)
+endif()
+
 # The entries for one network: recorded, compared, and the file removed.
 function(convkit_comparison name)
   set(made ${name})

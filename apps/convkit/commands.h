@@ -17,5 +17,6 @@ void add_convert(CLI::App& app, Command& chosen);
 void add_draw(CLI::App& app, Command& chosen);
 void add_models(CLI::App& app, Command& chosen);
 void add_compare(CLI::App& app, Command& chosen);
+void add_summary(CLI::App& app, Command& chosen);
 
 }  // namespace tool

@@ -19,11 +19,11 @@ def convkit(*arguments, code=0):
 
 
 def check_help():
-    for arguments in ((), ("inspect",), ("convert",), ("draw",), ("compare",), ("models",)):
+    for arguments in ((), ("inspect",), ("convert",), ("draw",), ("compare",), ("summary",), ("models",)):
         text = convkit(*arguments, "--help").stdout
         assert text.startswith("Example: convkit "), text
     for arguments in ((), ("nonsense",), ("inspect",), ("inspect", "a", "b"), ("inspect", "a", "--no-such-option"),
-                      ("convert", "a"), ("models", "a"), ("compare", "resnet18"), ("compare", "resnet-18", "/dev/null"), ("convert", "a", "b.pt", "--strip-prefix", "")):
+                      ("convert", "a"), ("models", "a"), ("compare", "resnet18"), ("summary", "resnet18"), ("summary", "resnet18", "--input", "1,3,0,64"), ("summary", "resnet18", "--input", "1,3,64"), ("compare", "resnet-18", "/dev/null"), ("convert", "a", "b.pt", "--strip-prefix", "")):
         result = convkit(*arguments, code=2)
         assert result.stdout == "" and result.stderr, (arguments, result)
 
@@ -32,6 +32,21 @@ def check_models():
     names = convkit("models").stdout.split()
     assert len(names) == len(set(names)) == 35, names
     assert {"resnet18", "mobilenet_v2", "efficientnet_v2_s", "convnext_tiny", "unet_resnet34"} <= set(names), names
+
+
+def check_summary(folder):
+    arguments = ("summary", "resnet18", "--input", "1,3,224,224")
+    printed = convkit(*arguments).stdout
+    for line in ("ResNet ", "├─conv1 Conv2d", "│ ├─0 BasicBlock", "└─fc Linear", "11,689,512 (11,689,512 trainable), 46.76 MB",
+                 "MACs         1,814,073,344, "):
+        assert line in printed, (line, printed)
+    assert "BasicBlock" not in convkit(*arguments, "--depth", "1").stdout
+    result = json.loads(convkit(*arguments, "--json").stdout)
+    assert (result["parameters"], result["macs"]) == (11689512, 1814073344)
+    layers = {layer["path"]: layer for layer in result["layers"]}
+    assert layers["layer4"]["output"] == [[1, 512, 7, 7]] and layers["layer4.1.relu"]["calls"] == 2, layers["layer4.1.relu"]
+    save_file({"fc.weight": torch.zeros(3, 2)}, folder / "other.safetensors")
+    assert "Missing key(s)" in convkit(*arguments, "--weights", folder / "other.safetensors", code=2).stderr
 
 
 def check_inspect(folder):
@@ -141,6 +156,7 @@ with tempfile.TemporaryDirectory() as name:
     check_formats(Path(name))
     check_terminal(Path(name))
     check_models()
+    check_summary(Path(name))
     check_inspect(Path(name))
     check_convert(Path(name))
-print("inspect, convert and models behave")
+print("inspect, convert, models and summary behave")

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -123,7 +124,13 @@ struct CONVKIT_API Comparison {
   /// A table of what differs, with `all` of all rows, and a verdict.
   [[nodiscard]] std::string text(bool all = false) const;
   [[nodiscard]] std::string json() const;
+
+  explicit operator bool() const { return equal; }
 };
+
+/// The text. With it a test is one line, in Catch2 CHECK(compare(*net, load_recording(file))), and
+/// says what differs when it fails.
+CONVKIT_API std::ostream& operator<<(std::ostream& stream, const Comparison& comparison);
 
 struct CompareOptions {
   /// Numbers may differ by so much, relative to the largest expected one of their tensor.

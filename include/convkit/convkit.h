@@ -28,4 +28,5 @@
 #include <convkit/state_dict.h>
 #include <convkit/checkpoint.h>
 #include <convkit/compare.h>
+#include <convkit/summary.h>
 // clang-format on

@@ -15,6 +15,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 SEED = 20
 
@@ -97,7 +98,8 @@ def step(network, x):
     """The outputs in eval mode, and of a training step, as tensors and as hashes."""
     network.eval()
     with torch.no_grad():
-        tensors = {"x": x, "eval_output": network(x)}
+        with FlopCounterMode(display=False) as counter:
+            tensors = {"x": x, "eval_output": network(x)}
         for i, value in enumerate(maps(network, x)):
             tensors[f"map/{i}"] = value
 
@@ -109,7 +111,7 @@ def step(network, x):
     tensors["train_output"] = y.detach()
     tensors["gradient"] = torch.randn(y.shape)
     y.backward(tensors["gradient"])
-    hashes = {"input_gradient": hashed(x.grad),
+    hashes = {"flops": counter.get_total_flops(), "input_gradient": hashed(x.grad),
               "gradients": [0 if p.grad is None else hashed(p.grad) for p in network.parameters()],
               "trained_once": [hashed(value) for value in network.state_dict().values()]}
     return tensors, hashes

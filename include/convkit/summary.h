@@ -1,0 +1,70 @@
+#pragma once
+
+#include <convkit/module.h>
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+/// What a network is made of: its modules, their shapes, parameters and multiplications.
+///
+///     std::cout << convkit::summarize(*net, torch::randn({1, 3, 224, 224}));
+namespace convkit {
+
+/// One module.
+struct CONVKIT_API SummaryRow {
+  std::string path;  ///< empty for the outermost
+  std::string type;  ///< "Conv2d"
+  int64_t depth = 0;
+  std::vector<std::vector<int64_t>> input_sizes;  ///< of the first call; none if it did not run
+  std::vector<std::vector<int64_t>> output_sizes;
+  std::string dtype;             ///< of the first output: "Float"
+  int64_t calls = 0;             ///< how often it ran
+  int64_t parameters = 0;        ///< elements, of what is in it too, each tensor once
+  int64_t trainable = 0;         ///< of these those that require gradients
+  int64_t buffers = 0;           ///< elements
+  int64_t macs = 0;              ///< of all calls, of what is in it too
+  int64_t activation_bytes = 0;  ///< of the outputs of all calls, where nothing in it has its own
+  /// Its calls were not seen themselves, but an operator that can be its own: of its type, and next
+  /// in order. Exact are modules with weights, and those that convkit's holders, Sequential and
+  /// forward_child() call.
+  bool inferred = false;
+};
+
+/// A network, and one forward of it.
+struct CONVKIT_API Summary {
+  std::vector<SummaryRow> rows;  ///< the outermost module, then those in it, depth first
+  int64_t parameters = 0;
+  int64_t trainable = 0;
+  int64_t buffers = 0;
+  /// Multiply-accumulates of convolutions and matrix products, without biases and norms: half of
+  /// what torch.utils.flop_counter.FlopCounterMode counts. A transposed convolution counts by its
+  /// input; torchinfo counts it by its output, stride^2 times as much.
+  int64_t macs = 0;
+  int64_t input_bytes = 0;
+  int64_t parameter_bytes = 0;
+  int64_t activation_bytes = 0;  ///< of all outputs, as a training step would keep them
+
+  /// A tree, of `depth` levels below the outermost module, all of them without one.
+  [[nodiscard]] std::string text(int64_t depth = -1) const;
+  [[nodiscard]] std::string json() const;
+};
+
+/// The text.
+CONVKIT_API std::ostream& operator<<(std::ostream& stream, const Summary& summary);
+
+/// Runs the module once, in eval mode and without gradients, and counts. The module, its mode, its
+/// buffers and the CPU's random state are left as they were.
+///
+/// Throws:  c10::TypeError for a module that forward_child() cannot run; what it throws.
+/// Source:  torchinfo.summary; torch.utils.flop_counter.FlopCounterMode
+CONVKIT_API Summary summarize(torch::nn::Module& module, const torch::Tensor& input);
+
+/// The same for any module: `forward` runs it, `summarize(*net, [&] { net(x, y); })`.
+CONVKIT_API Summary summarize(torch::nn::Module& module, const std::function<void()>& forward);
+
+}  // namespace convkit

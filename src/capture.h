@@ -1,0 +1,32 @@
+#pragma once
+
+#include <ATen/core/ivalue.h>
+#include <c10/util/ArrayRef.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+/// Sees the operators of a forward: LibTorch has no hooks, but tells its profiler of each one.
+namespace convkit::detail {
+
+/// Is told of each operator on this thread, before and after it runs. `depth` is 0 for those that a
+/// module calls itself, more for those that an operator is made of.
+class OperatorObserver {
+ public:
+  OperatorObserver() = default;
+  OperatorObserver(const OperatorObserver&) = delete;
+  OperatorObserver& operator=(const OperatorObserver&) = delete;
+  virtual ~OperatorObserver();
+
+  /// All arguments of the schema, defaults included; valid during the call alone.
+  virtual void before(const std::string& name, c10::ArrayRef<const c10::IValue> inputs,
+                      int64_t depth) = 0;
+  /// Nothing in `outputs` where the operator has thrown.
+  virtual void after(c10::ArrayRef<c10::IValue> outputs, int64_t depth) = 0;
+};
+
+/// Runs `f`. The operators that threads of its own run are not seen.
+void observe_operators(OperatorObserver& observer, const std::function<void()>& f);
+
+}  // namespace convkit::detail

@@ -1,0 +1,144 @@
+// How a summary is shown.
+#include <convkit/summary.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+namespace convkit {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string with_commas(int64_t number) {
+  const std::string digits = std::to_string(number);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+std::string sizes_text(const std::vector<std::vector<int64_t>>& sizes) {
+  std::string text;
+  for (const auto& each : sizes) {
+    if (!text.empty()) text += " ";
+    text += c10::str(torch::IntArrayRef(each));
+  }
+  return text.empty() ? "-" : text;
+}
+
+std::string megabytes(int64_t bytes) {
+  const int64_t hundredths = (bytes + 5000) / 10000;
+  const std::string rest = std::to_string(hundredths % 100);
+  std::string text = with_commas(hundredths / 100);
+  text += rest.size() == 1 ? ".0" : ".";
+  return text + rest + " MB";
+}
+
+/// How many characters a text has, not bytes: the tree's lines have three each.
+std::size_t width(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
+}
+
+using Line = std::array<std::string, 5>;
+
+/// Whether a later row is on the same level of the same parent.
+bool has_next(const std::vector<SummaryRow>& rows, std::size_t index, int64_t depth) {
+  for (std::size_t i = index + 1; i < rows.size() && rows[i].depth >= depth; ++i) {
+    if (rows[i].depth == depth) return true;
+  }
+  return false;
+}
+
+Line line_of(const std::vector<SummaryRow>& rows, std::size_t index) {
+  const SummaryRow& row = rows[index];
+  std::string tree;
+  for (int64_t depth = 1; depth <= row.depth; ++depth) {
+    const bool more = has_next(rows, index, depth);
+    tree += depth < row.depth ? (more ? "│ " : "  ") : (more ? "├─" : "└─");
+  }
+  const std::string name = row.path.substr(row.path.rfind('.') + 1);
+  if (!name.empty()) tree.append(name).append(" ");
+  tree.append(row.type);
+  if (row.inferred) tree.append(" *");
+  return {tree, sizes_text(row.input_sizes), sizes_text(row.output_sizes),
+          row.parameters > 0 ? with_commas(row.parameters) : "-",
+          row.macs > 0 ? with_commas(row.macs) : "-"};
+}
+
+}  // namespace
+
+std::string Summary::text(int64_t depth) const {
+  std::vector<Line> lines = {{"module", "input", "output", "parameters", "MACs"}};
+  bool inferred = false;
+  std::vector<SummaryRow> shown;
+  for (const SummaryRow& row : rows) {
+    if (depth < 0 || row.depth <= depth) shown.push_back(row);
+  }
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    lines.push_back(line_of(shown, i));
+    inferred = inferred || shown[i].inferred;
+  }
+  std::array<std::size_t, 5> widths{};
+  for (const Line& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], width(line[i]));
+  }
+  std::string result;
+  for (const Line& line : lines) {
+    std::string text;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      const std::string space(widths[i] - width(line[i]), ' ');
+      const bool number = i >= 3;
+      text += (i == 0 ? "" : "  ") + (number ? space + line[i] : line[i] + space);
+    }
+    result += text + "\n";
+  }
+  result += "\nparameters   " + with_commas(parameters) + " (" + with_commas(trainable) +
+            " trainable), " + megabytes(parameter_bytes) + "\n";
+  result += "buffers      " + with_commas(buffers) + "\n";
+  result += "MACs         " + with_commas(macs) +
+            ", of convolutions and matrix products: half of FlopCounterMode's flops\n";
+  result += "activations  " + megabytes(activation_bytes) + ", of an input of " +
+            megabytes(input_bytes) + "\n";
+  if (inferred) result += "* by the type and order of its operator\n";
+  return result;
+}
+
+std::ostream& operator<<(std::ostream& stream, const Summary& summary) {
+  return stream << summary.text();
+}
+
+std::string Summary::json() const {
+  ordered_json layers = ordered_json::array();
+  for (const SummaryRow& row : rows) {
+    layers.push_back({{"path", row.path},
+                      {"type", row.type},
+                      {"depth", row.depth},
+                      {"input", row.input_sizes},
+                      {"output", row.output_sizes},
+                      {"dtype", row.dtype},
+                      {"calls", row.calls},
+                      {"parameters", row.parameters},
+                      {"trainable", row.trainable},
+                      {"buffers", row.buffers},
+                      {"macs", row.macs},
+                      {"activation_bytes", row.activation_bytes},
+                      {"inferred", row.inferred}});
+  }
+  const ordered_json result = {{"parameters", parameters},
+                               {"trainable", trainable},
+                               {"buffers", buffers},
+                               {"macs", macs},
+                               {"input_bytes", input_bytes},
+                               {"parameter_bytes", parameter_bytes},
+                               {"activation_bytes", activation_bytes},
+                               {"layers", layers}};
+  return result.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+}  // namespace convkit

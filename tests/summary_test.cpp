@@ -1,0 +1,168 @@
+#include <convkit/convkit.h>
+
+#include "support.h"
+
+#include <nlohmann/json.hpp>
+
+using namespace convkit;
+namespace nn = torch::nn;
+
+namespace {
+
+/// A user's module that calls torch::nn's by their own holders, one of them twice.
+struct UserImpl : nn::Module {
+  torch::Tensor forward(torch::Tensor x) {
+    x = relu(bn(conv(x)));
+    x = relu(up(pool(x)));
+    return fc(x.mean({2, 3}));
+  }
+  nn::Conv2d conv = register_module("conv", nn::Conv2d(nn::Conv2dOptions(3, 8, 3).padding(1)));
+  nn::BatchNorm2d bn = register_module("bn", nn::BatchNorm2d(8));
+  nn::ReLU relu = register_module("relu", nn::ReLU());
+  nn::MaxPool2d pool = register_module("pool", nn::MaxPool2d(2));
+  nn::ConvTranspose2d up = register_module(
+      "up", nn::ConvTranspose2d(nn::ConvTranspose2dOptions(8, 4, 4).stride(2).padding(1)));
+  nn::Linear fc = register_module("fc", nn::Linear(4, 5));
+  nn::Dropout unused = register_module("unused", nn::Dropout());
+};
+TORCH_MODULE(User);
+
+/// Draws random numbers, and counts its calls in a buffer.
+struct NoisyImpl : Block<NoisyImpl> {
+  NoisyImpl() { NoisyImpl::reset(); }
+  void reset() override { calls = register_buffer("calls", torch::zeros({1})); }
+  torch::Tensor forward(const torch::Tensor& x) override {
+    calls += 1;
+    return x + torch::rand_like(x);
+  }
+  torch::Tensor calls;
+};
+CONVKIT_MODULE(Noisy);
+
+const SummaryRow& row(const Summary& summary, const std::string& path) {
+  for (const SummaryRow& each : summary.rows) {
+    if (each.path == path) return each;
+  }
+  FAIL("no row " << path);
+  return summary.rows.front();
+}
+
+using Sizes = std::vector<std::vector<int64_t>>;
+
+}  // namespace
+
+TEST_CASE("a summary of ours is exact", "[summary]") {
+  Sequential net{{"block", ConvBlock(3, 8)},
+                 {"body", Sequential{SeparableConv2d(8, 16), nn::ReLU()}},
+                 {"up", Upsampler(16, 4)}};
+  const Summary summary = summarize(*net, torch::randn({2, 3, 10, 12}));
+  INFO(summary.text());
+  CHECK(summary.parameters == parameter_count(*net));
+  CHECK(summary.rows.size() == 12);
+  const int64_t block = 2 * 10 * 12 * 3 * 9 * 8;
+  const int64_t separable = 2 * 10 * 12 * (9 * 8 + 8 * 16);
+  const int64_t up = 2 * 10 * 12 * 16 * 4 * 16;
+  CHECK(row(summary, "block").macs == block);
+  CHECK(row(summary, "block.conv").macs == block);
+  CHECK(row(summary, "body").macs == separable);
+  CHECK(row(summary, "up").macs == up);
+  CHECK(summary.macs == block + separable + up);
+  CHECK(row(summary, "block.conv").input_sizes == Sizes{{2, 3, 10, 12}});
+  CHECK(row(summary, "block.bn").output_sizes == Sizes{{2, 8, 10, 12}});
+  CHECK(row(summary, "body").output_sizes == Sizes{{2, 16, 10, 12}});
+  CHECK(row(summary, "up").output_sizes == Sizes{{2, 4, 20, 24}});
+  CHECK(row(summary, "up").dtype == "Float");
+  CHECK_FALSE(row(summary, "body.1").inferred);
+  CHECK(row(summary, "block.relu").inferred);
+  CHECK(row(summary, "block.relu").calls == 1);
+  CHECK(summary.buffers == 8 + 8 + 1);
+  const int64_t maps = 2 * 10 * 12 * (8 + 8 + 8 + 8 + 16 + 16) + 2 * 20 * 24 * 4;
+  CHECK(summary.activation_bytes == 4 * maps);
+  CHECK(summary.input_bytes == 4 * 2 * 3 * 10 * 12);
+}
+
+TEST_CASE("a summary of a user's module places operators by weights and types", "[summary]") {
+  User net;
+  const torch::Tensor x = torch::randn({1, 3, 8, 6});
+  const Summary summary = summarize(*net, [&] { net(x); });
+  INFO(summary.text());
+  CHECK(summary.rows.size() == 8);
+  CHECK(row(summary, "conv").input_sizes == Sizes{{1, 3, 8, 6}});
+  CHECK(row(summary, "conv").macs == 8 * 6 * 3 * 9 * 8);
+  CHECK_FALSE(row(summary, "conv").inferred);
+  CHECK(row(summary, "bn").output_sizes == Sizes{{1, 8, 8, 6}});
+  CHECK(row(summary, "relu").calls == 2);
+  CHECK(row(summary, "relu").inferred);
+  CHECK(row(summary, "pool").output_sizes == Sizes{{1, 8, 4, 3}});
+  CHECK(row(summary, "up").macs == 4 * 3 * 8 * 4 * 16);
+  CHECK(row(summary, "fc").macs == 20);
+  CHECK(row(summary, "fc").output_sizes == Sizes{{1, 5}});
+  CHECK(row(summary, "unused").calls == 0);
+  CHECK(row(summary, "").macs == summary.macs);
+  CHECK_THAT(summary.text(), Catch::Matchers::ContainsSubstring("relu ReLU *"));
+}
+
+TEST_CASE("a summary leaves the module and the random state as they were", "[summary]") {
+  Sequential net{Noisy(), nn::BatchNorm2d(3), nn::Dropout()};
+  net->train();
+  net[1]->eval();
+  torch::manual_seed(3);
+  const torch::Tensor expected = torch::rand({4});
+  torch::manual_seed(3);
+  torch::Tensor x = torch::ones({2, 3, 4, 4});
+  summarize(*net, x);
+  CHECK(torch::equal(torch::rand({4}), expected));
+  CHECK(net->is_training());
+  CHECK(net[0]->is_training());
+  CHECK_FALSE(net[1]->is_training());
+  CHECK(net[0]->as<NoisyImpl>()->calls.item<float>() == 0);
+  CHECK(torch::equal(x, torch::ones_like(x)));
+}
+
+TEST_CASE("frozen and shared weights count once", "[summary]") {
+  ConvBlock block(3, 8);
+  for (torch::Tensor& parameter : block->conv->parameters()) parameter.set_requires_grad(false);
+  const Summary frozen = summarize(*block, torch::randn({1, 3, 4, 4}));
+  CHECK(frozen.parameters == 240);
+  CHECK(frozen.trainable == 16);
+  nn::Conv2d conv(nn::Conv2dOptions(3, 3, 1));
+  Sequential twice{conv, conv};
+  const Summary shared = summarize(*twice, torch::randn({1, 3, 4, 4}));
+  CHECK(shared.parameters == 12);
+  CHECK(shared.macs == 2 * 9 * 16);
+}
+
+TEST_CASE("a summary is a tree, and JSON", "[summary]") {
+  const Summary summary = summarize(*ConvBlock(3, 8), torch::randn({1, 3, 4, 4}));
+  CHECK(summary.text() ==
+        "module            input         output        parameters   MACs\n"
+        "ConvBlock         [1, 3, 4, 4]  [1, 8, 4, 4]         240  3,456\n"
+        "├─conv Conv2d     [1, 3, 4, 4]  [1, 8, 4, 4]         224  3,456\n"
+        "├─bn BatchNorm2d  [1, 8, 4, 4]  [1, 8, 4, 4]          16      -\n"
+        "└─relu ReLU *     [1, 8, 4, 4]  [1, 8, 4, 4]           -      -\n"
+        "\n"
+        "parameters   240 (240 trainable), 0.00 MB\n"
+        "buffers      17\n"
+        "MACs         3,456, of convolutions and matrix products: half of FlopCounterMode's flops\n"
+        "activations  0.00 MB, of an input of 0.00 MB\n"
+        "* by the type and order of its operator\n");
+  CHECK(summary.text(0).find("Conv2d") == std::string::npos);
+  const auto json = nlohmann::json::parse(summary.json());
+  CHECK(json.at("parameters") == 240);
+  CHECK(json.at("macs") == 3456);
+  CHECK(json.at("layers").size() == 4);
+  CHECK(json.at("layers")[1].at("path") == "conv");
+}
+
+TEST_CASE("a summary passes errors on, and leaves nothing behind", "[summary][errors]") {
+  ConvBlock block(3, 8);
+  block->train();
+  CHECK(support::error([&] { summarize(*block, torch::ones({1, 4, 4, 4})); }) ==
+        "ConvBlock: expected input [N, 3, H, W], got [1, 4, 4, 4]");
+  CHECK(block->is_training());
+  User user;
+  CHECK_THAT(support::error([&] { summarize(*user, torch::ones({1, 3, 4, 4})); }),
+             Catch::Matchers::StartsWith("forward_child: expected a module that derives from"));
+  const Summary summary = summarize(*block, torch::ones({1, 3, 4, 4}));
+  CHECK(summary.macs == 3456);
+}
