@@ -1,8 +1,8 @@
 # The networks against Python's: one of each family, small and at 224 pixels, and those with options of
-# their own; each of the others in entries with the label slow.
+# their own, with the label networks; each of the others with the label slow.
 
 # The entries `name` for networks written NAME@HEIGHTxWIDTH,..., whose files are as large as they.
-function(convkit_networks name)
+function(convkit_networks name label)
   set(folder ${parity}/${name})
   add_test(NAME ${name}.files COMMAND ${python} ${scripts}/networks.py ${folder} ${ARGN})
   add_test(NAME ${name} COMMAND convkit_tests [networks])
@@ -11,17 +11,18 @@ function(convkit_networks name)
   set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED ${name} SKIP_RETURN_CODE 4
     ENVIRONMENT "OMP_NUM_THREADS=1;CONVKIT_NETWORKS=${folder}")
   set_tests_properties(${name}.clean PROPERTIES FIXTURES_CLEANUP ${name})
+  set_tests_properties(${name}.files ${name} ${name}.clean PROPERTIES LABELS ${label})
 endfunction()
 
 set(families resnet18 mobilenet_v2 mobilenet_v3_small efficientnet_b0 convnext_tiny unet_resnet18)
 set(variants resnet50_dilated resnet18_group_norm resnet18_frozen mobilenet_v2_narrow
     mobilenet_v3_small_tail efficientnet_b0_options convnext_tiny_options unet_options)
 foreach(network IN LISTS families)
-  convkit_comparison(${network})
+  convkit_comparison(${network} networks)
 endforeach()
 list(TRANSFORM families APPEND "@97x131,224x224")
 list(TRANSFORM variants APPEND "@97x131")
-convkit_networks(networks ${families} ${variants})
+convkit_networks(networks networks ${families} ${variants})
 
 foreach(network
     resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d resnext101_64x4d
@@ -31,8 +32,6 @@ foreach(network
     convnext_small convnext_base convnext_large
     unet_resnet34 unet_resnet50 unet_resnet101 unet_resnet152 unet_resnext50_32x4d
     unet_resnext101_32x8d)
-  convkit_networks(networks.${network} ${network}@97x131)
-  set_tests_properties(networks.${network}.files networks.${network} networks.${network}.clean
-                       PROPERTIES LABELS slow)
+  convkit_networks(networks.${network} slow ${network}@97x131)
   convkit_comparison(${network} slow)
 endforeach()

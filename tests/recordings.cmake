@@ -32,7 +32,7 @@ if(TARGET tiny_net)
 endif()
 
 # The entries for one network: recorded, compared, and the file removed.
-function(convkit_comparison name)
+function(convkit_comparison name label)
   set(made ${name})
   set(kwargs {})
   if(name MATCHES "^unet_(.*)$")
@@ -48,5 +48,5 @@ function(convkit_comparison name)
   set_tests_properties(compare.${name} PROPERTIES FIXTURES_REQUIRED compare.${name}
                        ENVIRONMENT OMP_NUM_THREADS=1)
   set_tests_properties(compare.${name}.clean PROPERTIES FIXTURES_CLEANUP compare.${name})
-  set_tests_properties(compare.${name}.file compare.${name} compare.${name}.clean PROPERTIES LABELS "${ARGN}")
+  set_tests_properties(compare.${name}.file compare.${name} compare.${name}.clean PROPERTIES LABELS ${label})
 endfunction()
