@@ -257,8 +257,18 @@ class Comparer {
         add("gradient of the input", "", x.grad(), step.input_gradients[0].second);
       }
       const auto parameters = module_.named_parameters();
-      for (const auto& entry : step.parameter_gradients) {
-        add("gradient", entry.key(), parameters[entry.key()].grad(), entry.value());
+      for (const auto& entry : parameters) {
+        const torch::Tensor* expected = step.parameter_gradients.find(entry.key());
+        if (expected != nullptr) {
+          add("gradient", entry.key(), entry.value().grad(), *expected);
+        } else if (entry.value().grad().defined()) {
+          Row other;
+          other.type = "gradient";
+          other.path = entry.key();
+          other.status = Row::kDifferent;
+          other.reason = "there is one, recorded is none";
+          result_.training.push_back(other);
+        }
       }
       const StateDict state = state_dict(module_);
       for (const auto& entry : step.buffers) {
@@ -288,25 +298,31 @@ class Comparer {
     const auto first = std::find_if(result_.layers.begin(), result_.layers.end(), differs);
     if (first != result_.layers.end()) {
       result_.first_difference = first->path;
-      if (first->path.empty() || has_children(first->path)) {
+      if (has_equal_children(first->path)) {
         first->reason += c10::str(first->reason.empty() ? "" : "; ",
                                   "what is in it is equal: its own forward differs");
       }
     }
     const bool layers = first == result_.layers.end();
+    const auto compared = [](const Row& row) { return row.status != Row::kNotCompared; };
     const auto& training = result_.training;
     const bool trains = std::none_of(training.begin(), training.end(), differs);
+    const bool trained = std::all_of(training.begin(), training.end(), compared);
     if (layers && !trains) {
       result_.first_difference = std::find_if(training.begin(), training.end(), differs)->path;
     }
-    result_.equal = layers && trains && result_.end_to_end.status == Row::kEqual;
+    result_.equal = layers && trains && trained && result_.end_to_end.status == Row::kEqual;
   }
 
-  bool has_children(const std::string& path) const {
-    return std::any_of(
-        recording_.calls.begin(), recording_.calls.end(), [&](const Recording::Call& call) {
-          return call.path.starts_with(path.empty() ? "" : path + ".") && call.path != path;
-        });
+  /// Whether there are modules in it, all of whose rows are equal.
+  bool has_equal_children(const std::string& path) const {
+    std::size_t inside = 0;
+    for (const Row& row : result_.layers) {
+      if (row.path == path || !row.path.starts_with(path.empty() ? "" : path + ".")) continue;
+      if (row.status != Row::kEqual) return false;
+      ++inside;
+    }
+    return inside > 0;
   }
 
   torch::nn::Module& module_;
@@ -320,9 +336,12 @@ class Comparer {
 
 Difference difference(const torch::Tensor& ours, const torch::Tensor& expected) {
   Difference result;
-  result.alive =
-      expected.numel() == 1 ||
-      (expected.numel() > 1 && !torch::equal(expected, expected.flatten()[0].expand_as(expected)));
+  // Of numbers that are all the same, or not finite, nothing can be learnt.
+  const torch::Tensor flat = expected.detach().flatten();
+  const torch::Tensor finite = flat.masked_select(flat.isfinite());
+  result.alive = finite.numel() == 1
+                     ? expected.numel() == 1
+                     : finite.numel() > 1 && finite.ne(finite[0]).any().item<bool>();
   if (ours.sizes() != expected.sizes() || ours.scalar_type() != expected.scalar_type()) {
     result.equal_share = 0;
     result.explanation = c10::str("ours is ", ours.scalar_type(), " ", ours.sizes(), ", expected ",
@@ -334,10 +353,16 @@ Difference difference(const torch::Tensor& ours, const torch::Tensor& expected) 
   result.equal = same_bits(a, b);
   if (result.equal) return result;
 
-  const torch::Tensor absolute = (a.to(torch::kDouble) - b.to(torch::kDouble))
+  const double infinity = std::numeric_limits<double>::infinity();
+  const torch::Tensor ours_double = a.to(torch::kDouble);
+  const torch::Tensor expected_double = b.to(torch::kDouble);
+  const torch::Tensor same = (a == b) | (a.isnan() & b.isnan());
+  // A number that only one of them has differs by more than any tolerance.
+  const torch::Tensor absolute = (ours_double - expected_double)
                                      .abs()
-                                     .nan_to_num(std::numeric_limits<double>::infinity());
-  const torch::Tensor size = b.to(torch::kDouble).abs();
+                                     .nan_to_num(infinity, infinity, infinity)
+                                     .masked_fill(same, 0);
+  const torch::Tensor size = expected_double.abs().nan_to_num(0, 0, 0);
   const int64_t position = absolute.argmax().item<int64_t>();
   result.where = index_of(position, b.sizes());
   result.max_absolute = absolute.flatten()[position].item<double>();
@@ -346,7 +371,7 @@ Difference difference(const torch::Tensor& ours, const torch::Tensor& expected) 
   if (a.is_floating_point() && a.element_size() >= 2) {
     result.max_ulps = (ordered_bits(a) - ordered_bits(b)).abs().max().item<int64_t>();
   }
-  result.equal_share = (a == b).to(torch::kDouble).mean().item<double>();
+  result.equal_share = same.to(torch::kDouble).mean().item<double>();
   return result;
 }
 

@@ -40,8 +40,16 @@ std::string details(const Row& row) {
   return text;
 }
 
+/// A text of a file, without what a terminal would obey.
+std::string plain(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return text;
+}
+
 std::string label(const Row& row) {
-  std::string text = row.path.empty() ? "(outermost)" : row.path;
+  std::string text = row.path.empty() ? "(outermost)" : plain(row.path);
   if (row.call > 0) text += "#" + std::to_string(row.call);
   return text;
 }
@@ -49,7 +57,9 @@ std::string label(const Row& row) {
 void add_rows(std::string& text, const std::vector<Row>& rows, bool all) {
   std::size_t widest = 0;
   std::size_t widest_type = 0;
-  const auto shown = [all](const Row& row) { return all || row.status == Row::kDifferent; };
+  const auto shown = [all](const Row& row) {
+    return all || row.status == Row::kDifferent || row.status == Row::kNotCompared;
+  };
   for (const Row& row : rows) {
     if (!shown(row)) continue;
     widest = std::max(widest, label(row).size());
@@ -59,7 +69,7 @@ void add_rows(std::string& text, const std::vector<Row>& rows, bool all) {
     if (!shown(row)) continue;
     std::string line = "  " + label(row);
     line.resize(std::max(line.size(), widest + 2), ' ');
-    line += "  " + row.type;
+    line += "  " + plain(row.type);
     line.resize(std::max(line.size(), widest + widest_type + 4), ' ');
     line += "  " + std::string(status_name(row.status));
     const std::string rest = details(row);
@@ -113,10 +123,10 @@ ordered_json to_json(const std::vector<Row>& rows) {
 
 std::string Comparison::text(bool all) const {
   std::string result;
-  for (const std::string& note : notes) result += "note: " + note + "\n";
+  for (const std::string& note : notes) result += "note: " + plain(note) + "\n";
   if (!keys.empty()) {
     result += "the weights do not fit, and nothing was compared:\n";
-    for (const std::string& key : keys) result += "  " + key + "\n";
+    for (const std::string& key : keys) result += "  " + plain(key) + "\n";
   } else {
     result += "layers: " + counts(layers) + "\n";
     add_rows(result, layers, all);
@@ -132,10 +142,16 @@ std::string Comparison::text(bool all) const {
     result += "fresh weights: " + std::to_string(initialisation.size()) +
               " are not what the seed gave Python, the first is " + initialisation.front() + "\n";
   }
-  if (equal) return result + "equal\n";
+  if (equal) {
+    const auto missing = std::count_if(layers.begin(), layers.end(), [](const Row& row) {
+      return row.status == Row::kNotCompared;
+    });
+    if (missing == 0) return result + "equal\n";
+    return result + "equal, as far as it was compared\n";
+  }
   if (!first_difference) return result + "nothing is proven\n";
   return result + "different, first in " +
-         (first_difference->empty() ? "the outermost module" : *first_difference) + "\n";
+         (first_difference->empty() ? "the outermost module" : plain(*first_difference)) + "\n";
 }
 
 std::ostream& operator<<(std::ostream& stream, const Comparison& comparison) {

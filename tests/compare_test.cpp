@@ -351,6 +351,16 @@ TEST_CASE("difference() counts what lies between two tensors", "[compare]") {
     CHECK(difference(one, below).max_ulps > 1000);
   }
   CHECK_FALSE(difference(torch::tensor({1, 2}), torch::tensor({1, 3})).equal);
+
+  // What is not finite is no scale, and no proof.
+  const torch::Tensor infinite = torch::tensor({1.0F, 2.0F, INFINITY});
+  const torch::Tensor zeros = torch::tensor({1.0F, 2.0F, 0.0F});
+  CHECK(std::isinf(difference(zeros, infinite).relative_to_scale));
+  CHECK(std::isinf(difference(infinite, zeros).relative_to_scale));
+  found = difference(torch::tensor({1.0F, 3.0F, INFINITY}), infinite);
+  CHECK(found.where == std::vector<int64_t>{1});
+  CHECK(found.max_absolute == 1);
+  CHECK_FALSE(difference(torch::full({4}, NAN), torch::full({4}, NAN)).alive);
 }
 
 TEST_CASE("load_recording() refuses what is none", "[compare][errors]") {
@@ -366,7 +376,7 @@ TEST_CASE("load_recording() refuses what is none", "[compare][errors]") {
   };
   const std::string good =
       R"({"version":1,"torch":"2","cpu":"A","memory_format":"contiguous","threads":1,"seed":0,)"
-      R"("classes":{},"never_called":[],"fresh":{},"strides":{"input/s#0/0":[999999]},"calls":)";
+      R"("classes":{},"never_called":[],"fresh":{},"strides":{"input/s#0/0":[999999999]},"calls":)";
   StateDict tensors;
   CHECK(error(tensors, "") == "expected the metadata of a recording");
   CHECK(error(tensors, R"({"version":2})") == "expected version 1 of the format, got 2");
@@ -381,7 +391,14 @@ TEST_CASE("load_recording() refuses what is none", "[compare][errors]") {
   tensors.clear();
   tensors.insert("input/s#0/0", torch::ones({2}));
   CHECK(error(tensors, good + R"(["s#0"]})") ==
-        "expected strides of \"input/s#0/0\" for the sizes [2], got 999999");
+        "expected strides of \"input/s#0/0\" for the sizes [2], got [999999999]");
+  tensors.clear();
+  std::string threads = good + "[]}";
+  threads.replace(threads.find("\"threads\":1"), 11, "\"threads\":1000000000");
+  CHECK(error(tensors, threads) == "expected 1 <= threads <= 1024, got 1000000000");
+  tensors.insert("train/gradient/0", torch::ones({1}));
+  CHECK(error(tensors, good + "[]}") ==
+        "expected the outputs of the training step, whose gradients it has");
   tensors.clear();
   tensors.insert("other", torch::ones({1}));
   CHECK(error(tensors, good + "[]}") == "expected no tensor of the name \"other\"");

@@ -60,6 +60,7 @@ def find(name):
         sys.path.insert(0, os.path.dirname(os.path.abspath(module)))
         spec = importlib.util.spec_from_file_location(os.path.basename(module)[:-3], module)
         found = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = found
         spec.loader.exec_module(found)
     else:
         sys.path.insert(0, os.getcwd())
@@ -136,11 +137,14 @@ class Recorder:
         path = self.paths[id(module)]
         call = self.counts.get(path, 0)
         self.counts[path] = call + 1
-        self.open.append(f"{path}#{call}")
+        self.open.append((module, f"{path}#{call}"))
         self.keep(f"input/{path}#{call}", leaves((*args, *kwargs.values())))
 
     def after(self, module, args, kwargs, output):
-        call = self.open.pop()
+        # Calls that have thrown do not end: what stands above this one in the list are such.
+        while self.open[-1][0] is not module:
+            self.open.pop()
+        call = self.open.pop()[1]
         self.keep(f"output/{call}", leaves(output))
         self.calls.append(call)
 
@@ -155,7 +159,7 @@ def record_training(module, inputs, seed):
     module.zero_grad()
     torch.manual_seed(seed + 1)
     inputs = [x.clone().requires_grad_() for x in inputs]
-    outputs = [tensor for _, tensor in leaves(module(*inputs))]
+    outputs = [tensor for _, tensor in leaves(module(*[x.clone() for x in inputs]))]
     gradients = [torch.randn(y.shape, dtype=y.dtype) for y in outputs]
     tensors = {f"train/output/{i}": y.detach().clone() for i, y in enumerate(outputs)}
     tensors |= {f"train/gradient/{i}": gradient for i, gradient in enumerate(gradients)}
@@ -192,7 +196,9 @@ def main():
     with torch.no_grad():
         module(*[x.clone() for x in inputs])
     recorder.close()
-    tensors |= recorder.tensors
+    ended = set(recorder.calls)
+    tensors |= {key: value for key, value in recorder.tensors.items() if key.split("/", 1)[1].split("#")[0] + "#" +
+                key.split("#", 1)[1].split("/")[0] in ended}
     if given.train:
         tensors |= record_training(module, inputs, given.seed)
 
@@ -203,7 +209,7 @@ def main():
         "memory_format": "channels_last" if given.channels_last else "contiguous",
         "classes": {path: type(part).__name__ for path, part in module.named_modules()},
         "calls": recorder.calls, "never_called": [path for path in paths if path not in recorder.counts],
-        "strides": recorder.strides, "fresh": fresh,
+        "strides": {key: value for key, value in recorder.strides.items() if key in tensors}, "fresh": fresh,
     }
     save_file(tensors, given.output + ".partial", {"recording": json.dumps(recording)})
     os.replace(given.output + ".partial", given.output)

@@ -76,10 +76,10 @@ CONVKIT_API Recording record(torch::nn::Module& module, const torch::Tensor& inp
 
 /// How two tensors differ.
 struct CONVKIT_API Difference {
-  bool equal = false;       ///< the same shape, type and bits
-  bool alive = true;        ///< more than one number, and not all the same: else it proves nothing
-  double max_absolute = 0;  ///< the largest difference
-  double max_relative = 0;  ///< divided by the expected number, where that is not 0
+  bool equal = false;            ///< the same shape, type and bits
+  bool alive = true;             ///< a single number, or finite ones that are not all the same
+  double max_absolute = 0;       ///< the largest difference
+  double max_relative = 0;       ///< divided by the expected number, where that is not 0
   double relative_to_scale = 0;  ///< the largest difference, divided by the largest expected number
   int64_t max_ulps =
       0;  ///< how many numbers of the type lie between, at most; 0 where types differ
@@ -116,8 +116,8 @@ struct CONVKIT_API Comparison {
   ComparisonRow end_to_end;             ///< the outermost module, fed with the recorded input
   std::vector<ComparisonRow> training;  ///< gradients and buffers, if the recording has them
   std::vector<std::string> keys;        ///< missing, unexpected and mis-shaped weights
-  /// Tensors whose fresh values are not those that the seed gave Python; nothing if the module was
-  /// not made under `recording.seed`.
+  /// Tensors whose values, before the recorded ones were loaded, are not those that the seed gave
+  /// Python: to be asked of a module that was made under torch::manual_seed(recording.seed).
   std::vector<std::string> initialisation;
   std::vector<std::string> notes;  ///< why bits may differ here: another version, instruction set
 
