@@ -94,8 +94,8 @@ struct CONVKIT_API UnetDecoderBlockOptions {
 ///          with kSCSE attention{1,2}.attention.{cSE,sSE}.*
 /// Throws:  c10::ValueError for in_channels or out_channels below 1, skip_channels below 0, with
 ///          kSCSE channels below its reduction of 16, a mode that does not interpolate images, a
-///          skip that is missing or that there should not be, and for maps of another shape, type or
-///          device.
+///          skip that is missing or that there should not be, and for maps of another shape, type
+///          or device.
 /// Source:  segmentation_models_pytorch.decoders.unet.decoder.UnetDecoderBlock
 class CONVKIT_API UnetDecoderBlockImpl : public Cloneable<UnetDecoderBlockImpl> {
  public:
