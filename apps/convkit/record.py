@@ -115,6 +115,10 @@ def leaves(value):
     return [(f"{key}/{name}" if name else str(key), tensor) for key, inner in value.items() for name, tensor in leaves(inner)]
 
 
+def copied(tensor):
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
+
+
 class Recorder:
     def __init__(self, module):
         self.tensors, self.strides, self.calls, self.counts, self.open = {}, {}, [], {}, []
@@ -124,28 +128,24 @@ class Recorder:
             self.handles.append(part.register_forward_pre_hook(self.before, with_kwargs=True))
             self.handles.append(part.register_forward_hook(self.after, with_kwargs=True))
 
-    def keep(self, name, values):
-        for key, tensor in values:
-            key = f"{name}/{key}" if key else name
-            # A copy at once: activations in place change it later.
-            self.tensors[key] = tensor.detach().clone(memory_format=torch.contiguous_format)
-            # Kernels choose their order of sums by the layout of what they are given.
-            if name.startswith("input/") and not tensor.is_contiguous() and 0 not in tensor.stride():
-                self.strides[key] = list(tensor.stride())
-
     def before(self, module, args, kwargs):
         path = self.paths[id(module)]
-        call = self.counts.get(path, 0)
-        self.counts[path] = call + 1
-        self.open.append((module, f"{path}#{call}"))
-        self.keep(f"input/{path}#{call}", leaves((*args, *kwargs.values())))
+        call = f"{path}#{self.counts.get(path, 0)}"
+        self.counts[path] = self.counts.get(path, 0) + 1
+        # A copy at once: activations in place change it later.
+        inputs = [(f"input/{call}/{key}", tensor.detach(), copied(tensor)) for key, tensor in leaves((*args, *kwargs.values()))]
+        strides = {key: list(given.stride()) for key, given, _ in inputs if not given.is_contiguous() and 0 not in given.stride()}
+        self.open.append((module, call, {key: copy for key, _, copy in inputs}, strides))
 
     def after(self, module, args, kwargs, output):
         # Calls that have thrown do not end: what stands above this one in the list are such.
         while self.open[-1][0] is not module:
             self.open.pop()
-        call = self.open.pop()[1]
-        self.keep(f"output/{call}", leaves(output))
+        _, call, inputs, strides = self.open.pop()
+        outputs = {f"output/{call}/{key}" if key else f"output/{call}": copied(tensor) for key, tensor in leaves(output)}
+        self.tensors |= inputs | outputs
+        # Kernels choose their order of sums by the layout of what they are given.
+        self.strides |= strides
         self.calls.append(call)
 
     def close(self):
@@ -196,9 +196,7 @@ def main():
     with torch.no_grad():
         module(*[x.clone() for x in inputs])
     recorder.close()
-    ended = set(recorder.calls)
-    tensors |= {key: value for key, value in recorder.tensors.items() if key.split("/", 1)[1].split("#")[0] + "#" +
-                key.split("#", 1)[1].split("/")[0] in ended}
+    tensors |= recorder.tensors
     if given.train:
         tensors |= record_training(module, inputs, given.seed)
 
@@ -209,7 +207,7 @@ def main():
         "memory_format": "channels_last" if given.channels_last else "contiguous",
         "classes": {path: type(part).__name__ for path, part in module.named_modules()},
         "calls": recorder.calls, "never_called": [path for path in paths if path not in recorder.counts],
-        "strides": {key: value for key, value in recorder.strides.items() if key in tensors}, "fresh": fresh,
+        "strides": recorder.strides, "fresh": fresh,
     }
     save_file(tensors, given.output + ".partial", {"recording": json.dumps(recording)})
     os.replace(given.output + ".partial", given.output)
