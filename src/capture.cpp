@@ -21,7 +21,8 @@ constinit thread_local Current current;
 std::unique_ptr<at::ObserverContext> start(const at::RecordFunction& function) {
   if (current.observer == nullptr) return nullptr;
   const auto name = function.operator_name();
-  current.observer->before(name ? name->name : std::string(), function.inputs(), current.depth++);
+  current.observer->before(name.value_or(c10::OperatorName("", "")), function.inputs(),
+                           current.depth++);
   return nullptr;
 }
 

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <ATen/core/ivalue.h>
+#include <ATen/core/operator_name.h>
 #include <c10/util/ArrayRef.h>
 
 #include <cstdint>
 #include <functional>
-#include <string>
 
 /// Sees the operators of a forward: LibTorch has no hooks, but tells its profiler of each one.
 namespace convkit::detail {
@@ -20,7 +20,7 @@ class OperatorObserver {
   virtual ~OperatorObserver();
 
   /// All arguments of the schema, defaults included; valid during the call alone.
-  virtual void before(const std::string& name, c10::ArrayRef<const c10::IValue> inputs,
+  virtual void before(const c10::OperatorName& name, c10::ArrayRef<const c10::IValue> inputs,
                       int64_t depth) = 0;
   /// Nothing in `outputs` where the operator has thrown.
   virtual void after(c10::ArrayRef<c10::IValue> outputs, int64_t depth) = 0;

@@ -141,8 +141,9 @@ class Collector : public detail::OperatorObserver, public CallObserver {
   }
 
   // Operators.
-  void before(const std::string& name, c10::ArrayRef<const c10::IValue> inputs,
+  void before(const c10::OperatorName& operator_name, c10::ArrayRef<const c10::IValue> inputs,
               int64_t depth) override {
+    const std::string& name = operator_name.name;
     Frame frame;
     frame.name = name;
     const auto tensors = tensors_of(inputs);
