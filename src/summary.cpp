@@ -1,6 +1,7 @@
 #include <convkit/summary.h>
 
 #include "capture.h"
+#include "receptive_field.h"
 #include "recording.h"
 
 #include <algorithm>
@@ -103,6 +104,7 @@ struct Seen {
   std::string type;
   std::vector<Sizes> inputs;
   std::vector<Sizes> outputs;
+  detail::ReceptiveFields::Field field;
   std::string dtype;
   int64_t calls = 0;
   int64_t macs = 0;
@@ -130,6 +132,7 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     }
     if (&module == &root_) {
       for (const auto& [name, tensor] : inputs) input_bytes += tensor.nbytes();
+      if (inputs.size() == 1) fields_.begin(inputs[0].second);
     }
   }
   void after(const Module& module, const Tensors& outputs) override {
@@ -154,6 +157,7 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     frame.counts = !frames_.empty() && frames_.back().counts;
     frame.first = frame.counts ? false : counted(name);
     frame.counts = frame.counts || frame.first;
+    frame.operation = fields_.start(inputs);
     if (depth == 0) find_module(frame, tensors);
     frames_.push_back(std::move(frame));
   }
@@ -162,6 +166,7 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     frames_.pop_back();
     const auto tensors = tensors_of(outputs);
     if (tensors.empty()) return;
+    fields_.finish(frame.name, frame.operation, tensors);
     if (frame.first) {
       if (const auto macs =
               macs_of(frame.name, frame.inputs, frame.transposed, tensors[0].sizes())) {
@@ -180,6 +185,7 @@ class Collector : public detail::OperatorObserver, public CallObserver {
   struct Frame {
     std::string name;
     std::vector<Sizes> inputs;
+    detail::ReceptiveFields::Operation operation;
     const Module* owner = nullptr;   ///< of a weight among the arguments
     const Module* module = nullptr;  ///< whose call this is
     bool transposed = false;
@@ -244,7 +250,7 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     frame.module = module;
     if (seen.calls++ == 0) {
       for (const torch::Tensor& tensor : tensors) {
-        if (!owners_.contains(tensor.storage().unsafeGetStorageImpl())) {
+        if (tensor.has_storage() && !owners_.contains(tensor.storage().unsafeGetStorageImpl())) {
           seen.inputs.push_back(tensor.sizes().vec());
           break;
         }
@@ -253,19 +259,23 @@ class Collector : public detail::OperatorObserver, public CallObserver {
   }
 
   /// Of the modules in `inside`, the next one of the operator's type; else the first one again.
+  /// Also in children whose calls nobody tells of: an encoder that is asked for its features.
   const Module* unused_of(const Module& inside, const std::string& name) const {
     const Module* again = nullptr;
     for (const auto& child : inside.named_children()) {
       const auto found = modules_.find(child.value().get());
       if (found == modules_.end() || found->second.observed) continue;
-      if (!calls_operator(found->second.type, name)) continue;
-      if (found->second.calls == 0) return found->first;
-      if (again == nullptr) again = found->first;
+      const Module* const match =
+          calls_operator(found->second.type, name) ? found->first : unused_of(*child.value(), name);
+      if (match == nullptr) continue;
+      if (modules_.at(match).calls == 0) return match;
+      if (again == nullptr) again = match;
     }
     return again;
   }
 
-  static void add_outputs(Seen& seen, const std::vector<torch::Tensor>& outputs) {
+  void add_outputs(Seen& seen, const std::vector<torch::Tensor>& outputs) const {
+    if (seen.calls == 1 && outputs.size() == 1) seen.field = fields_.of(outputs[0]);
     for (const torch::Tensor& tensor : outputs) {
       if (seen.calls == 1) seen.outputs.push_back(tensor.sizes().vec());
       if (seen.dtype.empty()) seen.dtype = c10::toString(tensor.scalar_type());
@@ -278,6 +288,7 @@ class Collector : public detail::OperatorObserver, public CallObserver {
   std::map<const Module*, Seen> modules_;
   std::map<const void*, const Module*> owners_;
   std::vector<Frame> frames_;
+  detail::ReceptiveFields fields_;
 };
 
 /// Buffers as they were, whatever a forward writes to them.
@@ -321,6 +332,7 @@ int64_t add_rows(const Module& module, const std::string& path, int64_t depth,
   row.depth = depth;
   row.input_sizes = seen.inputs;
   row.output_sizes = seen.outputs;
+  row.receptive_field = seen.field;
   row.dtype = seen.dtype;
   row.calls = seen.calls;
   row.inferred = seen.inferred;

@@ -45,7 +45,26 @@ std::size_t width(const std::string& text) {
   }));
 }
 
-using Line = std::array<std::string, 5>;
+/// "11 / 4 / -5", or "11x3 / 4x1 / -5x0" where the axes differ.
+std::string field_text(const SummaryRow& row) {
+  if (!row.receptive_field) return "-";
+  const auto& [height, width] = *row.receptive_field;
+  const auto both = [](int64_t a, int64_t b) {
+    return a == b ? std::to_string(a) : std::to_string(a) + "x" + std::to_string(b);
+  };
+  return both(height.size, width.size) + " / " + both(height.jump, width.jump) + " / " +
+         both(height.start, width.start);
+}
+
+ordered_json field_json(const SummaryRow& row) {
+  if (!row.receptive_field) return nullptr;
+  const auto& [height, width] = *row.receptive_field;
+  return {{"size", {height.size, width.size}},
+          {"stride", {height.jump, width.jump}},
+          {"start", {height.start, width.start}}};
+}
+
+using Line = std::array<std::string, 6>;
 
 /// Whether a later row is on the same level of the same parent.
 bool has_next(const std::vector<SummaryRow>& rows, std::size_t index, int64_t depth) {
@@ -66,15 +85,19 @@ Line line_of(const std::vector<SummaryRow>& rows, std::size_t index) {
   if (!name.empty()) tree.append(name).append(" ");
   tree.append(row.type);
   if (row.inferred) tree.append(" *");
-  return {tree, sizes_text(row.input_sizes), sizes_text(row.output_sizes),
+  return {tree,
+          sizes_text(row.input_sizes),
+          sizes_text(row.output_sizes),
           row.parameters > 0 ? with_commas(row.parameters) : "-",
-          row.macs > 0 ? with_commas(row.macs) : "-"};
+          row.macs > 0 ? with_commas(row.macs) : "-",
+          field_text(row)};
 }
 
 }  // namespace
 
 std::string Summary::text(int64_t depth) const {
-  std::vector<Line> lines = {{"module", "input", "output", "parameters", "MACs"}};
+  std::vector<Line> lines = {
+      {"module", "input", "output", "parameters", "MACs", "receptive field"}};
   bool inferred = false;
   std::vector<SummaryRow> shown;
   for (const SummaryRow& row : rows) {
@@ -84,7 +107,7 @@ std::string Summary::text(int64_t depth) const {
     lines.push_back(line_of(shown, i));
     inferred = inferred || shown[i].inferred;
   }
-  std::array<std::size_t, 5> widths{};
+  std::array<std::size_t, 6> widths{};
   for (const Line& line : lines) {
     for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], width(line[i]));
   }
@@ -105,6 +128,7 @@ std::string Summary::text(int64_t depth) const {
             ", of convolutions and matrix products: half of FlopCounterMode's flops\n";
   result += "activations  " + megabytes(activation_bytes) + ", of an input of " +
             megabytes(input_bytes) + "\n";
+  result += "receptive field: size / stride / start, in pixels of the input\n";
   if (inferred) result += "* by the type and order of its operator\n";
   return result;
 }
@@ -128,6 +152,7 @@ std::string Summary::json() const {
                       {"buffers", row.buffers},
                       {"macs", row.macs},
                       {"activation_bytes", row.activation_bytes},
+                      {"receptive_field", field_json(row)},
                       {"inferred", row.inferred}});
   }
   const ordered_json result = {{"parameters", parameters},

@@ -2,6 +2,8 @@
 
 #include "support.h"
 
+#include <torch/nn/modules/padding.h>
+
 #include <nlohmann/json.hpp>
 
 using namespace convkit;
@@ -102,6 +104,110 @@ TEST_CASE("a summary of a user's module places operators by weights and types", 
   CHECK_THAT(summary.text(), Catch::Matchers::ContainsSubstring("relu ReLU *"));
 }
 
+namespace {
+
+/// The pixels that element `index` of the maps depends on, by gradients: the first and the last
+/// along each axis. Of positive weights and gradients, so that nothing cancels out.
+std::array<std::pair<int64_t, int64_t>, 2> seen_by_gradient(
+    const std::function<torch::Tensor(torch::Tensor)>& forward, torch::IntArrayRef sizes,
+    std::array<int64_t, 2> index) {
+  torch::Tensor x = torch::rand(sizes, torch::kDouble).requires_grad_();
+  const torch::Tensor y = forward(x);
+  y.select(2, index[0]).select(2, index[1]).sum().backward();
+  const torch::Tensor touched = (x.grad() != 0).sum({0, 1});
+  const auto ends = [](const torch::Tensor& counts) {
+    const torch::Tensor at = counts.nonzero();
+    return std::pair(at.min().item<int64_t>(), at.max().item<int64_t>());
+  };
+  return {ends(touched.sum(1)), ends(touched.sum(0))};
+}
+
+void make_positive(nn::Module& net) {
+  const torch::NoGradGuard no_grad;
+  net.to(torch::kDouble);
+  net.eval();
+  for (torch::Tensor& parameter : net.parameters()) {
+    if (parameter.dim() == 4) parameter.uniform_(0.5, 1).div_(parameter[0].numel());
+  }
+}
+
+void check_field(const SummaryRow& row, std::array<int64_t, 2> index,
+                 const std::array<std::pair<int64_t, int64_t>, 2>& seen, torch::IntArrayRef sizes) {
+  REQUIRE(row.receptive_field);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const ReceptiveField& field = row.receptive_field->at(i);
+    const int64_t first = field.start + index[i] * field.jump;
+    INFO(row.path << " axis " << i << ": size " << field.size << " start " << field.start);
+    CHECK(seen[i].first == std::max<int64_t>(first, 0));
+    CHECK(seen[i].second == std::min(first + field.size, sizes[2 + i]) - 1);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("receptive fields are those that gradients see", "[summary]") {
+  torch::manual_seed(1);
+  Sequential chain{
+      nn::Conv2d(nn::Conv2dOptions(2, 4, {3, 5}).stride({2, 1}).padding({1, 0})),
+      nn::BatchNorm2d(4),
+      nn::ReLU(),
+      nn::AvgPool2d(nn::AvgPool2dOptions(2)),
+      Conv2dSame(Conv2dSameOptions(4, 4, 3).stride(2)),
+      nn::ZeroPad2d(nn::ZeroPad2dOptions({1, 0, 2, 0})),
+      nn::Conv2d(nn::Conv2dOptions(4, 3, 3).dilation({1, 2}).groups(1)),
+  };
+  make_positive(*chain);
+  const std::vector<int64_t> sizes{1, 2, 67, 58};
+  const Summary summary = summarize(*chain, torch::rand(sizes, torch::kDouble));
+  INFO(summary.text());
+  // Of elements whose windows lie inside: those at the border see padding within the chain too.
+  for (const std::array<int64_t, 2> index : {std::array<int64_t, 2>{3, 4}, {5, 8}}) {
+    const auto seen = seen_by_gradient([&](auto x) { return chain(x); }, sizes, index);
+    check_field(row(summary, ""), index, seen, sizes);
+  }
+  CHECK(row(summary, "0").receptive_field ==
+        std::array<ReceptiveField, 2>{ReceptiveField{.size = 3, .jump = 2, .start = -1},
+                                      ReceptiveField{.size = 5, .jump = 1, .start = 0}});
+}
+
+TEST_CASE("the receptive field of a residual network is what gradients see", "[summary]") {
+  torch::manual_seed(2);
+  auto net = models::resnet18();
+  make_positive(*net);
+  const std::vector<int64_t> sizes{1, 3, 480, 512};
+  const Summary summary = summarize(*net, torch::rand(sizes, torch::kDouble));
+  INFO(summary.text());
+  const std::array<int64_t, 2> index{7, 8};
+  const auto last = [&](const torch::Tensor& x) { return net->features(x).back(); };
+  check_field(row(summary, "layer4"), index, seen_by_gradient(last, sizes, index), sizes);
+  CHECK(row(summary, "layer4").receptive_field->at(0).size == 435);
+  // After a global pooling there are no windows.
+  CHECK_FALSE(row(summary, "avgpool").receptive_field);
+  CHECK_FALSE(row(summary, "fc").receptive_field);
+}
+
+TEST_CASE("no receptive field is claimed where none is known", "[summary]") {
+  const torch::Tensor x = torch::rand({1, 4, 8, 8});
+  Sequential gated{ConvBlock(4, 8), SqueezeExcitation(8, 4), nn::ReLU()};
+  const Summary gate = summarize(*gated, x);
+  CHECK(row(gate, "0").receptive_field);
+  CHECK_FALSE(row(gate, "1").receptive_field);
+  CHECK_FALSE(row(gate, "").receptive_field);
+  CHECK_FALSE(row(summarize(*Sequential{Upsampler(4, 4), ConvBlock(4, 4)}, x), "").receptive_field);
+  User net;
+  const torch::Tensor image = torch::randn({1, 3, 8, 6});
+  const Summary unmarked = summarize(*net, [&] { net(image); });
+  CHECK_FALSE(row(unmarked, "conv").receptive_field);
+}
+
+TEST_CASE("an encoder that is asked for its features has rows that ran", "[summary]") {
+  const Summary summary = summarize(*models::create("unet_resnet18"), torch::rand({1, 3, 64, 64}));
+  INFO(summary.text());
+  CHECK(row(summary, "encoder.relu").calls == 1);
+  CHECK(row(summary, "encoder.maxpool").output_sizes == Sizes{{1, 64, 16, 16}});
+  CHECK(row(summary, "encoder.maxpool").inferred);
+}
+
 TEST_CASE("a summary leaves the module and the random state as they were", "[summary]") {
   Sequential net{Noisy(), nn::BatchNorm2d(3), nn::Dropout()};
   net->train();
@@ -135,16 +241,17 @@ TEST_CASE("frozen and shared weights count once", "[summary]") {
 TEST_CASE("a summary is a tree, and JSON", "[summary]") {
   const Summary summary = summarize(*ConvBlock(3, 8), torch::randn({1, 3, 4, 4}));
   CHECK(summary.text() ==
-        "module            input         output        parameters   MACs\n"
-        "ConvBlock         [1, 3, 4, 4]  [1, 8, 4, 4]         240  3,456\n"
-        "├─conv Conv2d     [1, 3, 4, 4]  [1, 8, 4, 4]         224  3,456\n"
-        "├─bn BatchNorm2d  [1, 8, 4, 4]  [1, 8, 4, 4]          16      -\n"
-        "└─relu ReLU *     [1, 8, 4, 4]  [1, 8, 4, 4]           -      -\n"
+        "module            input         output        parameters   MACs  receptive field\n"
+        "ConvBlock         [1, 3, 4, 4]  [1, 8, 4, 4]         240  3,456       3 / 1 / -1\n"
+        "├─conv Conv2d     [1, 3, 4, 4]  [1, 8, 4, 4]         224  3,456       3 / 1 / -1\n"
+        "├─bn BatchNorm2d  [1, 8, 4, 4]  [1, 8, 4, 4]          16      -       3 / 1 / -1\n"
+        "└─relu ReLU *     [1, 8, 4, 4]  [1, 8, 4, 4]           -      -       3 / 1 / -1\n"
         "\n"
         "parameters   240 (240 trainable), 0.00 MB\n"
         "buffers      17\n"
         "MACs         3,456, of convolutions and matrix products: half of FlopCounterMode's flops\n"
         "activations  0.00 MB, of an input of 0.00 MB\n"
+        "receptive field: size / stride / start, in pixels of the input\n"
         "* by the type and order of its operator\n");
   CHECK(summary.text(0).find("Conv2d") == std::string::npos);
   const auto json = nlohmann::json::parse(summary.json());
@@ -152,6 +259,7 @@ TEST_CASE("a summary is a tree, and JSON", "[summary]") {
   CHECK(json.at("macs") == 3456);
   CHECK(json.at("layers").size() == 4);
   CHECK(json.at("layers")[1].at("path") == "conv");
+  CHECK(json.at("layers")[1].at("receptive_field").at("size") == nlohmann::json{3, 3});
 }
 
 TEST_CASE("a summary passes errors on, and leaves nothing behind", "[summary][errors]") {

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <convkit/arithmetic.h>
 #include <convkit/module.h>
 
 #include <torch/types.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -29,6 +32,11 @@ struct CONVKIT_API SummaryRow {
   int64_t buffers = 0;           ///< elements
   int64_t macs = 0;              ///< of all calls, of what is in it too
   int64_t activation_bytes = 0;  ///< of the outputs of all calls, where nothing in it has its own
+  /// Which pixels of the network's input the elements of the first call's output depend on, along
+  /// the height and the width: known in chains and residual networks of convolutions, poolings and
+  /// what works element by element, of one input [N, C, H, W]. Nothing after a global pooling, a
+  /// gate made by one, or an enlargement.
+  std::optional<std::array<ReceptiveField, 2>> receptive_field;
   /// Its calls were not seen themselves, but an operator that can be its own: of its type, and next
   /// in order. Exact are modules with weights, and those that convkit's holders, Sequential and
   /// forward_child() call.
