@@ -20,6 +20,9 @@ endforeach()
 set_tests_properties(compare PROPERTIES FIXTURES_REQUIRED compare
   ENVIRONMENT "OMP_NUM_THREADS=1;CONVKIT_PARITY=${parity}")
 
+# What it says of mistakes.
+add_test(NAME record COMMAND ${python} ${scripts}/record_test.py)
+
 # The app that compares a module of its own.
 set(file ${recordings}/tiny_net.safetensors)
 add_test(NAME compare.tiny_net.file

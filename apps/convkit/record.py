@@ -11,52 +11,115 @@ weights, and the inputs and outputs of every module in it, go into a .safetensor
     train/...                   with --train: of one training step the output, gradients and buffers
 
 A fresh network is nearly dead in eval mode, so its norms get other values, drawn from the seed, and the running
-statistics of the input, unless --as-is or --weights says otherwise. Needs torch and safetensors alone.
+statistics of the input, unless --as-is or --weights says otherwise. Inputs have the dtype of the first parameter.
+Needs torch and safetensors alone. Exits with 2, and one line on stderr, for a wrong argument.
 """
 
 import argparse
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import sys
+import textwrap
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 
+def fail(option, expected, got):
+    # One line, however many the cause has.
+    sys.stderr.write(f"record.py: {option}: expected {expected}, got {textwrap.shorten(str(got), 1000)}\n")
+    sys.exit(2)
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"record.py: {message.removeprefix('argument ')}\n")
+
+
+def checked(expected, read):
+    """What argparse reads an option with: `read` throws a ValueError for a text that is not what is expected."""
+    def type_of_option(text):
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text}") from error
+    return type_of_option
+
+
+def require(condition):
+    if not condition:
+        raise ValueError
+
+
+def read_callable(text):
+    module, _, attribute = text.rpartition(":")
+    require(attribute and module and (module.endswith(".py") or not module.startswith(".")))
+    return text
+
+
+def read_shape(text):
+    shape = [int(size) for size in text.split(",")]
+    require(min(shape) >= 0)
+    return shape
+
+
+def read_kwargs(text):
+    kwargs = json.loads(text)
+    require(isinstance(kwargs, dict))
+    return kwargs
+
+
+def read_integer(least, most):
+    def read(text):
+        require(least <= int(text) <= most)
+        return int(text)
+    return checked(f"an integer from {least} to {most}", read)
+
+
+def read_output(text):
+    require(text.endswith(".safetensors"))
+    return text
+
+
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("callable", metavar="MODULE:CALLABLE")
-    parser.add_argument("--input", action="append", required=True, metavar="N,C,H,W",
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("callable", metavar="MODULE:CALLABLE",
+                        type=checked("a module or .py file, a colon and a name in it", read_callable))
+    parser.add_argument("--input", action="append", required=True, metavar="N,C,H,W", dest="shapes",
+                        type=checked("sizes such as 1,3,224,224", read_shape),
                         help="the shape of a random input; once for each")
-    parser.add_argument("--kwargs", default="{}", metavar="JSON", help="what the callable is called with")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kwargs", default={}, metavar="JSON", type=checked("a JSON object", read_kwargs),
+                        help="what the callable is called with")
+    # torch takes 64 bits, and the training step the next seed.
+    parser.add_argument("--seed", type=read_integer(-2**63, 2**64 - 2), default=0)
     parser.add_argument("--weights", metavar="FILE", help="a state_dict to load, .safetensors or .pt")
     parser.add_argument("--as-is", action="store_true", help="record the fresh weights as they are")
     parser.add_argument("--train", action="store_true", help="record a training step too")
     parser.add_argument("--channels-last", action="store_true", help="the weights and inputs in channels_last")
-    parser.add_argument("--threads", type=int, default=1, help="of torch; by default 1")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE.safetensors")
+    parser.add_argument("--threads", type=read_integer(1, 1024), default=1, help="of torch; by default 1")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE.safetensors",
+                        type=checked("a .safetensors file", read_output))
     given = parser.parse_args()
-    if ":" not in given.callable:
-        parser.error(f"expected MODULE:CALLABLE, got {given.callable}")
-    if not given.output.endswith(".safetensors"):
-        parser.error(f"expected -o to name a .safetensors file, got {given.output}")
     try:
-        given.kwargs = json.loads(given.kwargs)
-        given.shapes = [[int(size) for size in text.split(",")] for text in given.input]
-    except ValueError as error:
-        parser.error(str(error))
-    if not isinstance(given.kwargs, dict):
-        parser.error("expected --kwargs to be a JSON object")
+        # Now, not after a long run.
+        require(not os.path.isdir(given.output))
+        open(given.output + ".partial", "wb").close()
+        os.remove(given.output + ".partial")
+    except (OSError, ValueError) as error:
+        fail("-o/--output", "a file that can be written", f"{given.output}: {str(error) or 'a folder'}")
     return given
 
 
 def find(name):
     module, _, attribute = name.rpartition(":")
     if module.endswith(".py"):
+        if not os.path.isfile(module):
+            fail("MODULE:CALLABLE", "a file that exists", module)
         sys.path.insert(0, os.path.dirname(os.path.abspath(module)))
         spec = importlib.util.spec_from_file_location(os.path.basename(module)[:-3], module)
         found = importlib.util.module_from_spec(spec)
@@ -64,10 +127,70 @@ def find(name):
         spec.loader.exec_module(found)
     else:
         sys.path.insert(0, os.getcwd())
-        found = importlib.import_module(module)
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            # One that the module itself imports is another matter.
+            if not f"{module}.".startswith(f"{error.name}."):
+                raise
+            fail("MODULE:CALLABLE", "a module that can be imported", f"{module}: {error}")
     for part in attribute.split("."):
+        if not hasattr(found, part):
+            fail("MODULE:CALLABLE", f"a name in {module}", attribute)
         found = getattr(found, part)
+    if not callable(found):
+        fail("MODULE:CALLABLE", "a class or function", f"{name}, of type {type(found).__name__}")
     return found
+
+
+def make(name, kwargs):
+    made = find(name)
+    try:
+        inspect.signature(made).bind(**kwargs)
+    except TypeError as error:
+        fail("--kwargs", f"what {name} takes", f"{json.dumps(kwargs)}: {error}")
+    except ValueError:
+        pass  # What is written in C may have no signature.
+    module = made(**kwargs)
+    if not isinstance(module, nn.Module):
+        fail("MODULE:CALLABLE", f"{name} to give a torch.nn.Module", type(module).__name__)
+    for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            fail("MODULE:CALLABLE", "modules of Python", f"the ScriptModule '{path}', which has no hooks")
+    for key, value in (*module.named_parameters(), *module.named_buffers()):
+        if nn.parameter.is_lazy(value):
+            fail("MODULE:CALLABLE", "a module with all its weights",
+                 f"'{key}' without a shape; let {name} call a lazy module once")
+    return module
+
+
+def load(module, file):
+    try:
+        weights = load_file(file) if file.endswith(".safetensors") else torch.load(file, "cpu", weights_only=True)
+    except Exception as error:  # Each format has its own.
+        fail("--weights", "a state_dict, .safetensors or .pt", f"{file}: {str(error) or type(error).__name__}")
+    if not isinstance(weights, dict) or not all(isinstance(key, str) for key in weights):
+        fail("--weights", "a state_dict", f"{file}, which holds a {type(weights).__name__}")
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        if not str(error).startswith("Error(s) in loading state_dict"):
+            raise
+        fail("--weights", f"a state_dict that fits {type(module).__name__}", f"{file}: {error}")
+
+
+def weights_of(module):
+    """The state_dict without what get_extra_state gave, unless that is a tensor."""
+    return {key: value for key, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
+
+
+def random_inputs(module, shapes):
+    first = next(module.parameters(), None)
+    dtype = first.dtype if first is not None and first.is_floating_point() else torch.get_default_dtype()
+    try:
+        return [torch.randn(shape, dtype=dtype) for shape in shapes]
+    except (RuntimeError, TypeError) as error:
+        fail("--input", f"sizes of a {dtype} tensor that fits in memory", f"{shapes}: {error}")
 
 
 def hashed(tensor):
@@ -80,7 +203,7 @@ def settle(module, inputs):
     """Values of their own for norms and biases, and the running statistics of the input."""
     norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     with torch.no_grad():
-        for name, value in module.state_dict().items():
+        for name, value in weights_of(module).items():
             if not value.is_floating_point():
                 continue
             if name.endswith("weight") and value.dim() == 1:
@@ -160,6 +283,9 @@ def record_training(module, inputs, seed):
     torch.manual_seed(seed + 1)
     inputs = [x.clone().requires_grad_() for x in inputs]
     outputs = [tensor for _, tensor in leaves(module(*[x.clone() for x in inputs]))]
+    if not outputs or not all(y.requires_grad for y in outputs):
+        got = ", ".join(f"{y.dtype}{'' if y.requires_grad else ' without one'}" for y in outputs)
+        fail("--train", "outputs that need a gradient", got or "no tensors")
     gradients = [torch.randn(y.shape, dtype=y.dtype) for y in outputs]
     tensors = {f"train/output/{i}": y.detach().clone() for i, y in enumerate(outputs)}
     tensors |= {f"train/gradient/{i}": gradient for i, gradient in enumerate(gradients)}
@@ -167,22 +293,33 @@ def record_training(module, inputs, seed):
     tensors |= {f"train/input_gradient/{i}": x.grad for i, x in enumerate(inputs) if x.grad is not None}
     tensors |= {f"train/parameter_gradient/{key}": p.grad for key, p in module.named_parameters() if p.grad is not None}
     buffers = set(dict(module.named_buffers()))
-    tensors |= {f"train/buffer/{key}": value.clone() for key, value in module.state_dict().items() if key in buffers}
+    tensors |= {f"train/buffer/{key}": value.clone() for key, value in weights_of(module).items() if key in buffers}
     return {key: value.contiguous() for key, value in tensors.items()}
+
+
+def save(tensors, metadata, file):
+    partial = file + ".partial"
+    try:
+        save_file(tensors, partial, metadata)
+        os.replace(partial, file)
+    except (OSError, SafetensorError) as error:
+        fail("-o/--output", "a file that can be written", f"{file}: {error}")
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
 
 
 def main():
     given = arguments()
     torch.set_num_threads(given.threads)
     torch.manual_seed(given.seed)
-    module = find(given.callable)(**given.kwargs)
-    if not isinstance(module, nn.Module):
-        sys.exit(f"record.py: expected {given.callable} to give a torch.nn.Module, got {type(module).__name__}")
-    fresh = {key: hashed(value) for key, value in module.state_dict().items()}
-    inputs = [torch.randn(shape) for shape in given.shapes]
-    if given.weights:
-        reads = load_file if given.weights.endswith(".safetensors") else lambda file: torch.load(file, weights_only=True)
-        module.load_state_dict(reads(given.weights))
+    module = make(given.callable, given.kwargs)
+    fresh = {key: hashed(value) for key, value in weights_of(module).items()}
+    for key in sorted(module.state_dict().keys() - fresh.keys()):
+        print(f"record.py: left out {key} of the state_dict: no tensor", file=sys.stderr)
+    inputs = random_inputs(module, given.shapes)
+    if given.weights is not None:
+        load(module, given.weights)
     elif not given.as_is:
         settle(module, inputs)
     if given.channels_last:
@@ -190,8 +327,7 @@ def main():
         inputs = [x.to(memory_format=torch.channels_last) if x.dim() == 4 else x for x in inputs]
 
     module.eval()
-    tensors = {f"state_dict/{key}": value.detach().clone(memory_format=torch.contiguous_format)
-               for key, value in module.state_dict().items()}
+    tensors = {f"state_dict/{key}": copied(value) for key, value in weights_of(module).items()}
     recorder = Recorder(module)
     with torch.no_grad():
         module(*[x.clone() for x in inputs])
@@ -209,8 +345,7 @@ def main():
         "calls": recorder.calls, "never_called": [path for path in paths if path not in recorder.counts],
         "strides": recorder.strides, "fresh": fresh,
     }
-    save_file(tensors, given.output + ".partial", {"recording": json.dumps(recording)})
-    os.replace(given.output + ".partial", given.output)
+    save(tensors, {"recording": json.dumps(recording)}, given.output)
     print(f"{given.output}: {len(recorder.calls)} calls of {len(paths)} modules, {len(tensors)} tensors")
 
 

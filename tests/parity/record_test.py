@@ -1,0 +1,239 @@
+"""What record.py says of mistakes: exit status 2, one line on stderr, and no file left behind."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from safetensors.torch import load_file
+
+RECORD = pathlib.Path(__file__).resolve().parents[2] / "apps" / "convkit" / "record.py"
+MODULES = '''
+import resource
+
+import torch
+from torch import nn
+
+number = 3
+
+
+class Net(nn.Sequential):
+    def __init__(self, width=4):
+        super().__init__(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.ReLU())
+
+
+class Output(nn.Module):
+    def __init__(self, kind="argmax"):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x):
+        return {"argmax": x.argmax(1), "detached": x.detach(), "mixed": (x * 2, x.argmax(1)), "none": None}[self.kind]
+
+
+class Extra(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 2)
+
+    def get_extra_state(self):
+        return {"version": 1}
+
+    def set_extra_state(self, state):
+        pass
+
+
+class Throws(nn.Module):
+    def forward(self, x):
+        raise ValueError("of the user")
+
+
+def throws():
+    raise ValueError("of the user")
+
+
+def cast(dtype):
+    return Net().to(getattr(torch, dtype))
+
+
+def lazy():
+    return nn.Sequential(nn.LazyLinear(2))
+
+
+def scripted():
+    return nn.Sequential(torch.jit.script(nn.Linear(3, 2)))
+
+
+def limited():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    return Net()
+
+
+def text():
+    return "text"
+'''
+IMPORTS = "import no_such_module_of_theirs\n"
+failures = []
+# Most of a run is the import of torch.
+pool = ThreadPoolExecutor(4)
+running = []
+
+
+def run(name, *options, output, default_input=True):
+    command = [sys.executable, "-W", "ignore", RECORD, name, *options, "-o", output]
+    if default_input:
+        command += ["--input", "2,3,8,8"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, env=environment)
+
+
+def expect(condition, what, ran):
+    if not condition:
+        failures.append(what)
+        print(f"{what}: exit status {ran.returncode}\n{ran.stdout}{ran.stderr}")
+
+
+def start(check, name, *options, output=None, **how):
+    output = output or f"out{len(running)}.safetensors"
+    running.append(pool.submit(lambda: check(run(name, *options, output=output, **how))))
+
+
+def refused(line, name, *options, **how):
+    """`line` is what stderr begins with; its end is torch's or the system's."""
+    def check(ran):
+        one = ran.stderr.count("\n") == 1 and ran.stderr.startswith(f"record.py: {line}")
+        expect(ran.returncode == 2 and one and not ran.stdout, line, ran)
+    start(check, name, *options, **how)
+
+
+def thrown(end, name):
+    def check(ran):
+        expect(ran.returncode == 1 and "Traceback" in ran.stderr and ran.stderr.endswith(f"{end}\n"), name, ran)
+    start(check, name)
+
+
+def test_arguments():
+    refused("MODULE:CALLABLE: expected a module or .py file, a colon and a name in it, got nets.py\n", "nets.py")
+    refused("MODULE:CALLABLE: expected a module or .py file, a colon and a name in it, got :Net\n", ":Net")
+    refused("MODULE:CALLABLE: expected a file that exists, got none.py\n", "none.py:Net")
+    refused("MODULE:CALLABLE: expected a module that can be imported, got none: No module named 'none'\n", "none:Net")
+    refused("MODULE:CALLABLE: expected a module that can be imported, got torch.none: No module", "torch.none:Net")
+    refused("MODULE:CALLABLE: expected a name in nets.py, got None.x\n", "nets.py:None.x")
+    refused("MODULE:CALLABLE: expected a class or function, got nets.py:number, of type int\n", "nets.py:number")
+    refused("MODULE:CALLABLE: expected nets.py:text to give a torch.nn.Module, got str\n", "nets.py:text")
+    refused("MODULE:CALLABLE: expected modules of Python, got the ScriptModule '0', which has no hooks\n",
+            "nets.py:scripted")
+    refused("MODULE:CALLABLE: expected a module with all its weights, got '0.weight' without a shape; "
+            "let nets.py:lazy call a lazy module once\n", "nets.py:lazy")
+
+    for text in ["1,,3", "3,-1"]:
+        refused(f"--input: expected sizes such as 1,3,224,224, got {text}\n", "nets.py:Net", "--input", text)
+    refused("--input: expected sizes of a torch.float32 tensor that fits in memory, got [[1000000, 1000000, 1000000]]:",
+            "nets.py:Net", "--input", "1000000,1000000,1000000", default_input=False)
+    refused("the following arguments are required: --input\n", "nets.py:Net", default_input=False)
+    for text in ["{", "[1]"]:
+        refused(f"--kwargs: expected a JSON object, got {text}\n", "nets.py:Net", "--kwargs", text)
+    refused("--kwargs: expected what nets.py:Net takes, got {\"depth\": 2}: got an unexpected keyword argument 'depth'",
+            "nets.py:Net", "--kwargs", '{"depth": 2}')
+    refused("--kwargs: expected what nets.py:cast takes, got {}: missing a required argument: 'dtype'", "nets.py:cast")
+    for text in ["0", "two"]:
+        refused(f"--threads: expected an integer from 1 to 1024, got {text}\n", "nets.py:Net", "--threads", text)
+    refused("--seed: expected an integer from", "nets.py:Net", "--seed", str(2**64))
+
+
+def test_output():
+    refused("-o/--output: expected a .safetensors file, got out.pt\n", "nets.py:Net", output="out.pt")
+    # Before the module is made: this one throws.
+    refused("-o/--output: expected a file that can be written, got none/out.safetensors: [Errno 2]", "nets.py:throws",
+            output="none/out.safetensors")
+    refused("-o/--output: expected a file that can be written, got folder.safetensors: a folder\n", "nets.py:throws",
+            output="folder.safetensors")
+    refused("-o/--output: expected a file that can be written, got limited.safetensors: ", "nets.py:limited",
+            output="limited.safetensors")
+
+
+def test_weights():
+    for file in ["text.pt", "text.safetensors", "empty.pt", "empty.safetensors"]:
+        pathlib.Path(file).write_text("a text" if file.startswith("text") else "")
+    for file in ["none.pt", "none.safetensors", "", "text.pt", "text.safetensors", "empty.pt", "empty.safetensors"]:
+        refused(f"--weights: expected a state_dict, .safetensors or .pt, got {file}: ", "nets.py:Net",
+                "--weights", file)
+    torch.save([torch.ones(2)], "list.pt")
+    refused("--weights: expected a state_dict, got list.pt, which holds a list\n", "nets.py:Net",
+            "--weights", "list.pt")
+    torch.save({"fc.weight": torch.ones(2)}, "other.pt")
+    refused("--weights: expected a state_dict that fits Net, got other.pt: Error(s) in loading state_dict for Net: "
+            "Missing key(s)", "nets.py:Net", "--weights", "other.pt")
+
+
+def test_train():
+    got = {"argmax": "torch.int64 without one", "detached": "torch.float32 without one",
+           "mixed": "torch.float32, torch.int64 without one", "none": "no tensors"}
+    for kind, found in got.items():
+        refused(f"--train: expected outputs that need a gradient, got {found}\n", "nets.py:Output", "--train",
+                "--kwargs", f'{{"kind": "{kind}"}}')
+
+
+def test_exceptions_of_the_module_keep_their_traceback():
+    thrown("ValueError: of the user", "nets.py:throws")
+    thrown("ValueError: of the user", "nets.py:Throws")
+    thrown("ModuleNotFoundError: No module named 'no_such_module_of_theirs'", "imports:Net")
+
+
+def finish():
+    for one in running:
+        one.result()
+    running.clear()
+
+
+def nothing_is_left():
+    left = {str(path) for path in pathlib.Path().rglob("*") if path.suffix in (".safetensors", ".partial", ".pt")}
+    left -= {"text.pt", "text.safetensors", "empty.pt", "empty.safetensors", "list.pt", "other.pt",
+             "folder.safetensors"}
+    if left:
+        failures.append("left")
+        print(f"left after errors: {left}")
+
+
+def test_dtypes(dtype):
+    def check(ran):
+        expect(ran.returncode == 0 and not ran.stderr, dtype, ran)
+        tensors = load_file(f"{dtype}.safetensors")
+        for key in ["input/#0/0", "output/#0", "train/output/0", "train/input_gradient/0"]:
+            tensor = tensors[key]
+            expect(tensor.dtype == getattr(torch, dtype) and tensor.count_nonzero() > 0, f"{dtype} {key}", ran)
+    start(check, "nets.py:cast", "--train", "--kwargs", f'{{"dtype": "{dtype}"}}', output=f"{dtype}.safetensors")
+
+
+def test_extra_state():
+    def check(ran):
+        said = "record.py: left out _extra_state of the state_dict: no tensor\n"
+        expect(ran.returncode == 0 and ran.stderr == said, "extra state", ran)
+        keys = {key for key in load_file("extra.safetensors") if key.startswith("state_dict/")}
+        expect(keys == {"state_dict/weight", "state_dict/bias"}, f"extra state: {keys}", ran)
+    start(check, "nets.py:Extra", "--input", "2,4", default_input=False, output="extra.safetensors")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        pathlib.Path("nets.py").write_text(MODULES)
+        pathlib.Path("imports.py").write_text(IMPORTS)
+        pathlib.Path("folder.safetensors").mkdir()
+        for test in [test_arguments, test_output, test_weights, test_train,
+                     test_exceptions_of_the_module_keep_their_traceback]:
+            test()
+        finish()
+        nothing_is_left()
+        for dtype in ["float32", "float64", "float16", "bfloat16"]:
+            test_dtypes(dtype)
+        test_extra_state()
+        finish()
+        os.chdir("/")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
