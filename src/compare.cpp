@@ -16,24 +16,56 @@ namespace {
 
 using Row = ComparisonRow;
 
-/// The numbers of a type in their order, as integers: neighbours differ by 1.
-torch::Tensor ordered_bits(const torch::Tensor& tensor) {
+/// The numbers of a tensor, on the CPU: both parts of complex ones, in a last dimension.
+torch::Tensor numbers(const torch::Tensor& tensor) {
+  const torch::Tensor dense = tensor.detach().cpu().contiguous().resolve_conj().resolve_neg();
+  return dense.is_complex() ? at::view_as_real(dense) : dense;
+}
+
+/// The bits of contiguous numbers, as integers of their size.
+torch::Tensor bits_of(const torch::Tensor& tensor) {
   torch::Dtype integers = torch::kInt;
   if (tensor.element_size() == 8) integers = torch::kLong;
   if (tensor.element_size() == 2) integers = torch::kShort;
-  const torch::Tensor bits = tensor.contiguous().view(integers).to(torch::kLong);
-  const int64_t lowest = integers == torch::kLong    ? std::numeric_limits<int64_t>::min()
-                         : integers == torch::kShort ? std::numeric_limits<int16_t>::min()
-                                                     : std::numeric_limits<int32_t>::min();
-  return at::where(bits < 0, lowest - bits, bits);
+  if (tensor.element_size() == 1) integers = torch::kChar;
+  return tensor.view(integers);
+}
+
+/// The numbers of a type in their order, as integers: neighbours differ by 1.
+torch::Tensor ordered_bits(const torch::Tensor& tensor) {
+  const torch::Tensor bits = bits_of(tensor).to(torch::kLong);
+  const int64_t lowest = tensor.element_size() == 8   ? std::numeric_limits<int64_t>::min()
+                         : tensor.element_size() == 2 ? std::numeric_limits<int16_t>::min()
+                                                      : std::numeric_limits<int32_t>::min();
+  return at::where(bits < 0, lowest - bits.clamp_max(0), bits);
+}
+
+/// How many numbers of the type lie between, at most; as many as int64 can count.
+int64_t max_ulps(const torch::Tensor& a, const torch::Tensor& b) {
+  const torch::Tensor x = ordered_bits(a);
+  const torch::Tensor y = ordered_bits(b);
+  const torch::Tensor low = at::minimum(x, y);
+  const torch::Tensor farthest = low.clamp_max(0) + std::numeric_limits<int64_t>::max();
+  return (at::minimum(at::maximum(x, y), farthest) - low).max().item<int64_t>();
+}
+
+/// |a - b| as doubles: not 0 for integers that differ, however large they are.
+torch::Tensor distance(const torch::Tensor& a, const torch::Tensor& b) {
+  const torch::Tensor rounded = a.to(torch::kDouble) - b.to(torch::kDouble);
+  if (a.is_floating_point()) return rounded.abs();
+  // Those of one sign are subtracted as they are; those of two lose nothing that matters.
+  const torch::Tensor x = a.to(torch::kLong);
+  const torch::Tensor y = b.to(torch::kLong);
+  const torch::Tensor one_sign = (x < 0) == (y < 0);
+  const torch::Tensor exact = (x - at::where(one_sign, y, x)).to(torch::kDouble);
+  return at::where(one_sign, exact, rounded).abs();
 }
 
 bool same_bits(const torch::Tensor& a, const torch::Tensor& b) {
   if (torch::equal(a, b))
     return a.is_floating_point() ? torch::equal(a.signbit(), b.signbit()) : true;
   // NaN is not equal to itself, its bits are.
-  return a.numel() > 0 && torch::equal(a.contiguous().reshape({-1}).view(torch::kByte),
-                                       b.contiguous().reshape({-1}).view(torch::kByte));
+  return a.numel() > 0 && torch::equal(bits_of(a), bits_of(b));
 }
 
 std::vector<int64_t> index_of(int64_t position, torch::IntArrayRef sizes) {
@@ -43,6 +75,22 @@ std::vector<int64_t> index_of(int64_t position, torch::IntArrayRef sizes) {
     position /= sizes[i];
   }
   return index;
+}
+
+/// What differs where all values are equal.
+std::string bits_that_differ(const torch::Tensor& expected, const std::vector<int64_t>& where) {
+  torch::Tensor element = expected.detach();
+  for (const int64_t i : where) element = element[i];
+  return c10::str("differs in ",
+                  element.isnan().item<bool>() ? "the bits of a NaN" : "the sign of a zero", " at ",
+                  torch::IntArrayRef(where));
+}
+
+/// A row without numbers.
+void fail(Row& row, const std::string& reason) {
+  row.status = Row::kDifferent;
+  row.reason = reason;
+  row.difference.explanation = reason;
 }
 
 /// The row of `ours` against what Python gave.
@@ -55,6 +103,9 @@ void judge(Row& row, const torch::Tensor& ours, const torch::Tensor& expected, d
   // Equal values that are all the same prove nothing; other values are another matter.
   if (close && !found.alive) row.status = Row::kDead;
   row.reason = found.explanation;
+  if (!found.equal && found.explanation.empty() && found.max_absolute == 0) {
+    row.reason = bits_that_differ(expected, found.where);
+  }
 }
 
 /// Runs `f`, and makes what it throws the row's reason.
@@ -63,11 +114,9 @@ void guarded(Row& row, F f) {
   try {
     f();
   } catch (const c10::Error& error) {
-    row.status = Row::kDifferent;
-    row.reason = std::string("it throws: ") + error.what_without_backtrace();
+    fail(row, std::string("it throws: ") + error.what_without_backtrace());
   } catch (const std::exception& error) {
-    row.status = Row::kDifferent;
-    row.reason = std::string("it throws: ") + error.what();
+    fail(row, std::string("it throws: ") + error.what());
   }
 }
 
@@ -265,8 +314,7 @@ class Comparer {
           Row other;
           other.type = "gradient";
           other.path = entry.key();
-          other.status = Row::kDifferent;
-          other.reason = "there is one, recorded is none";
+          fail(other, "there is one, recorded is none");
           result_.training.push_back(other);
         }
       }
@@ -287,8 +335,7 @@ class Comparer {
     if (ours.defined()) {
       judge(row, ours, expected, tolerance_);
     } else {
-      row.status = Row::kDifferent;
-      row.reason = "there is none";
+      fail(row, "there is none");
     }
     result_.training.push_back(std::move(row));
   }
@@ -337,41 +384,44 @@ class Comparer {
 Difference difference(const torch::Tensor& ours, const torch::Tensor& expected) {
   Difference result;
   // Of numbers that are all the same, or not finite, nothing can be learnt.
-  const torch::Tensor flat = expected.detach().flatten();
-  const torch::Tensor finite = flat.masked_select(flat.isfinite());
-  result.alive = finite.numel() == 1
+  const torch::Tensor b = numbers(expected);
+  const int64_t parts = expected.is_complex() ? 2 : 1;
+  const torch::Tensor rows = b.reshape({-1, parts});
+  const torch::Tensor finite = rows.index_select(0, rows.isfinite().all(1).nonzero().flatten());
+  result.alive = finite.size(0) == 1
                      ? expected.numel() == 1
-                     : finite.numel() > 1 && finite.ne(finite[0]).any().item<bool>();
+                     : finite.size(0) > 1 && finite.ne(finite[0]).any().item<bool>();
   if (ours.sizes() != expected.sizes() || ours.scalar_type() != expected.scalar_type()) {
     result.equal_share = 0;
     result.explanation = c10::str("ours is ", ours.scalar_type(), " ", ours.sizes(), ", expected ",
                                   expected.scalar_type(), " ", expected.sizes());
     return result;
   }
-  const torch::Tensor a = ours.detach().cpu().contiguous();
-  const torch::Tensor b = expected.detach().cpu().contiguous();
+  const torch::Tensor a = numbers(ours);
   result.equal = same_bits(a, b);
   if (result.equal) return result;
 
   const double infinity = std::numeric_limits<double>::infinity();
-  const torch::Tensor ours_double = a.to(torch::kDouble);
-  const torch::Tensor expected_double = b.to(torch::kDouble);
   const torch::Tensor same = (a == b) | (a.isnan() & b.isnan());
   // A number that only one of them has differs by more than any tolerance.
-  const torch::Tensor absolute = (ours_double - expected_double)
-                                     .abs()
-                                     .nan_to_num(infinity, infinity, infinity)
-                                     .masked_fill(same, 0);
-  const torch::Tensor size = expected_double.abs().nan_to_num(0, 0, 0);
-  const int64_t position = absolute.argmax().item<int64_t>();
-  result.where = index_of(position, b.sizes());
+  const torch::Tensor absolute =
+      distance(a, b).nan_to_num(infinity, infinity, infinity).masked_fill(same, 0);
+  const torch::Tensor size = b.to(torch::kDouble).abs().nan_to_num(0, 0, 0);
+  int64_t position = absolute.argmax().item<int64_t>();
   result.max_absolute = absolute.flatten()[position].item<double>();
-  result.max_relative = (absolute / size).masked_fill(size == 0, 0).max().item<double>();
-  result.relative_to_scale = result.max_absolute / std::max(size.max().item<double>(), 1e-300);
-  if (a.is_floating_point() && a.element_size() >= 2) {
-    result.max_ulps = (ordered_bits(a) - ordered_bits(b)).abs().max().item<int64_t>();
+  // Where all values are equal, there is the first whose bits are not.
+  if (result.max_absolute == 0) {
+    position = bits_of(a).ne(bits_of(b)).to(torch::kInt).argmax().item<int64_t>();
   }
-  result.equal_share = same.to(torch::kDouble).mean().item<double>();
+  result.where = index_of(position / parts, expected.sizes());
+  result.max_relative = (absolute / size)
+                            .masked_fill(size == 0, 0)
+                            .masked_fill(absolute.isinf(), infinity)
+                            .max()
+                            .item<double>();
+  result.relative_to_scale = result.max_absolute / std::max(size.max().item<double>(), 1e-300);
+  if (a.is_floating_point() && a.element_size() >= 2) result.max_ulps = max_ulps(a, b);
+  result.equal_share = same.reshape({-1, parts}).all(1).to(torch::kDouble).mean().item<double>();
   return result;
 }
 

@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace convkit {
@@ -25,15 +27,31 @@ std::string number(double value) {
   return text.data();
 }
 
+/// A relative difference: one that is not a number is beyond all of them.
+std::string ratio(double value) {
+  return number(std::isnan(value) ? std::numeric_limits<double>::infinity() : value);
+}
+
+/// With three digits, or as many as it takes to tell less than all from all.
+std::string percent(double share) {
+  std::array<char, 32> text{};
+  for (int digits = 3; digits <= 17; ++digits) {
+    std::snprintf(text.data(), text.size(), "%.*g", digits, 100 * share);
+    if (share >= 1 || std::strtod(text.data(), nullptr) < 100) break;
+  }
+  return text.data();
+}
+
 /// What a row says of its numbers, or why there are none.
 std::string details(const Row& row) {
   const Difference& found = row.difference;
   std::string text;
-  if (!found.equal && found.explanation.empty() && !found.where.empty()) {
-    text = "up to " + number(found.max_absolute) + " at " +
-           c10::str(torch::IntArrayRef(found.where)) + ", relative " + number(found.max_relative) +
-           ", " + std::to_string(found.max_ulps) + " ULP, " + number(100 * found.equal_share) +
-           " % equal";
+  if (!found.equal && found.explanation.empty() && found.max_absolute > 0) {
+    text = "up to " + number(found.max_absolute);
+    if (!found.where.empty()) text += " at " + c10::str(torch::IntArrayRef(found.where));
+    text += ", relative " + ratio(found.max_relative);
+    if (found.max_ulps > 0) text += ", " + std::to_string(found.max_ulps) + " ULP";
+    text += ", " + percent(found.equal_share) + " % equal";
   }
   if (row.status == Row::kDead) text = "all the same number: proves nothing";
   if (!row.reason.empty()) text += (text.empty() ? "" : "; ") + row.reason;
@@ -103,6 +121,8 @@ ordered_json to_json(const Row& row) {
   if (!row.reason.empty()) result["reason"] = row.reason;
   if (row.status != Row::kNotCompared) {
     result["bits_equal"] = found.equal;
+  }
+  if (row.status != Row::kNotCompared && found.explanation.empty()) {
     result["max_absolute"] = finite(found.max_absolute);
     result["max_relative"] = finite(found.max_relative);
     result["relative_to_scale"] = finite(found.relative_to_scale);
@@ -150,7 +170,8 @@ std::string Comparison::text(bool all) const {
     return result + "equal, as far as it was compared\n";
   }
   if (!first_difference) return result + "nothing is proven\n";
-  return result + "different, first in " +
+  result += keys.empty() ? "different" : "the weights do not fit";
+  return result + ", first in " +
          (first_difference->empty() ? "the outermost module" : plain(*first_difference)) + "\n";
 }
 

@@ -7,7 +7,9 @@
 #include <ATen/Parallel.h>
 #include <torch/nn/modules/upsampling.h>
 
+#include <cmath>
 #include <filesystem>
+#include <limits>
 #include <regex>
 
 using namespace convkit;
@@ -361,6 +363,102 @@ TEST_CASE("difference() counts what lies between two tensors", "[compare]") {
   CHECK(found.where == std::vector<int64_t>{1});
   CHECK(found.max_absolute == 1);
   CHECK_FALSE(difference(torch::full({4}, NAN), torch::full({4}, NAN)).alive);
+}
+
+TEST_CASE("difference() takes tensors of every type", "[compare]") {
+  const torch::Tensor real = torch::tensor({1.0, 2.0, 3.0});
+  const torch::Tensor complex = at::complex(real, real);
+  CHECK(difference(complex.clone(), complex).equal);
+  CHECK(difference(complex.conj(), complex.conj().resolve_conj()).equal);
+  CHECK(difference(complex, complex).alive);
+  CHECK_FALSE(difference(at::complex(real[0], real[0]).expand({3}), complex[0].expand({3})).alive);
+  CHECK(difference(complex[0].clone(), complex[0]).alive);
+  const torch::Tensor imaginary = torch::tensor({1.0, 2.0, 3.5});
+  Difference found = difference(at::complex(real, imaginary), complex);
+  CHECK_FALSE(found.equal);
+  CHECK(found.max_absolute == 0.5);
+  CHECK(found.max_ulps > 0);
+  CHECK(found.where == std::vector<int64_t>{2});
+  CHECK(std::abs(found.equal_share - 2.0 / 3) < 1e-12);
+
+  constexpr int64_t kLarge = int64_t{1} << 60;
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
+  const auto integer = [](int64_t value) { return torch::full({1}, value, torch::kLong); };
+  CHECK(difference(integer(kLarge), integer(kLarge + 1)).max_absolute == 1);
+  CHECK(difference(integer(kMin), integer(kMin + 1)).max_absolute == 1);
+  CHECK(difference(integer(kMax), integer(kMin)).max_absolute == std::ldexp(1.0, 64));
+  CHECK(difference(integer(kMax), integer(kMin)).max_ulps == 0);
+  for (const auto dtype : {torch::kBool, torch::kByte, torch::kChar, torch::kShort, torch::kInt}) {
+    found = difference(torch::tensor({1, 1}).to(dtype), torch::tensor({1, 0}).to(dtype));
+    CHECK_FALSE(found.equal);
+    CHECK(found.max_absolute == 1);
+    CHECK(found.max_ulps == 0);
+    CHECK(found.where == std::vector<int64_t>{1});
+  }
+
+  const torch::Tensor largest =
+      torch::full({1}, std::numeric_limits<double>::max(), torch::kDouble);
+  CHECK(difference(largest, -largest).max_ulps == kMax);
+  CHECK(difference(-largest, largest).max_ulps == kMax);
+  CHECK(difference(largest, torch::zeros({1}, torch::kDouble)).max_ulps == 0x7FEFFFFFFFFFFFFF);
+  found = difference(torch::tensor({1.0F, NAN}), torch::zeros({2}));
+  CHECK(std::isinf(found.max_relative));
+}
+
+TEST_CASE("values that are equal may differ in their bits", "[compare]") {
+  const OneThread one;
+  const auto text = [](float value) {
+    nn::ReLU relu;
+    Recording recording = record(*relu, torch::tensor({2.0F, value, 3.0F}));
+    recording.calls.back().outputs[0].second[1].neg_();
+    const Comparison comparison = compare(*relu, recording);
+    CHECK_FALSE(comparison.equal);
+    return comparison.text();
+  };
+  for (const float value : {-1.0F, std::numeric_limits<float>::quiet_NaN()}) {
+    const std::string said = text(value);
+    INFO(said);
+    CHECK_THAT(said, Catch::Matchers::ContainsSubstring(
+                         value < 0 ? "different: differs in the sign of a zero at [1]\n"
+                                   : "different: differs in the bits of a NaN at [1]\n"));
+    CHECK(said.find('%') == std::string::npos);
+  }
+}
+
+TEST_CASE("a comparison shows no number that misleads", "[compare]") {
+  Comparison comparison;
+  ComparisonRow& row = comparison.end_to_end;
+  row.status = ComparisonRow::kDifferent;
+  const torch::Tensor expected = torch::arange(1.0F, 100001.0F);
+  torch::Tensor ours = expected.clone();
+  ours[3] = 5;
+  row.difference = difference(ours, expected);
+  CHECK_THAT(comparison.text(),
+             Catch::Matchers::ContainsSubstring("different: up to 1 at [3], relative 0.25, "));
+  CHECK_THAT(comparison.text(), Catch::Matchers::ContainsSubstring(" ULP, 99.999 % equal\n"));
+  CHECK(nlohmann::json::parse(comparison.json()).at("end_to_end").at("max_absolute") == 1);
+
+  row.difference.max_relative = -NAN;
+  CHECK_THAT(comparison.text(), Catch::Matchers::ContainsSubstring("relative inf, "));
+  row.difference = difference(torch::tensor(1.0F), torch::tensor(2.0F));
+  CHECK_THAT(comparison.text(), Catch::Matchers::ContainsSubstring("up to 1, relative 0.5, "));
+
+  row.difference = difference(ours.to(torch::kDouble), expected);
+  const auto json = nlohmann::json::parse(comparison.json()).at("end_to_end");
+  CHECK(json.at("status") == "different");
+  CHECK(json.at("bits_equal") == false);
+  for (const char* key :
+       {"max_absolute", "max_relative", "relative_to_scale", "max_ulps", "equal_share", "where"}) {
+    CHECK_FALSE(json.contains(key));
+  }
+}
+
+TEST_CASE("weights that do not fit are the verdict", "[compare]") {
+  const OneThread one;
+  const std::string text = compared(kBiasDropped).text();
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring("the weights do not fit, and nothing was"));
+  CHECK_THAT(text, Catch::Matchers::EndsWith("\nthe weights do not fit, first in stem\n"));
 }
 
 TEST_CASE("load_recording() refuses what is none", "[compare][errors]") {

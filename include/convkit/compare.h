@@ -79,16 +79,18 @@ struct CONVKIT_API Difference {
   bool equal = false;            ///< the same shape, type and bits
   bool alive = true;             ///< a single number, or finite ones that are not all the same
   double max_absolute = 0;       ///< the largest difference
-  double max_relative = 0;       ///< divided by the expected number, where that is not 0
+  double max_relative = 0;       ///< divided by the expected number, where that is not 0; never NaN
   double relative_to_scale = 0;  ///< the largest difference, divided by the largest expected number
-  int64_t max_ulps =
-      0;  ///< how many numbers of the type lie between, at most; 0 where types differ
+  /// How many numbers of the type lie between, at most, or the largest int64 where there are more;
+  /// 0 where types differ, and for integers.
+  int64_t max_ulps = 0;
   double equal_share = 1;      ///< of all elements
-  std::vector<int64_t> where;  ///< the index of the largest difference
+  std::vector<int64_t> where;  ///< the index of the largest difference, or of bits that differ
   std::string explanation;     ///< another shape or type; empty where numbers were compared
 };
 
-/// Compares two tensors; NaNs of the same bits are equal.
+/// Compares two tensors; NaNs of the same bits are equal. Of complex numbers, the parts are
+/// compared.
 CONVKIT_API Difference difference(const torch::Tensor& ours, const torch::Tensor& expected);
 
 /// One line of a comparison.
@@ -111,6 +113,8 @@ struct CONVKIT_API ComparisonRow {
 struct CONVKIT_API Comparison {
   bool equal = false;  ///< every live row and the outermost output are
   /// The path of the first module that differs and in which no other does; nothing if all is equal.
+  /// If only the training step differs, that of its first row: of a parameter or buffer, or empty
+  /// for the output and the gradient of the input.
   std::optional<std::string> first_difference;
   std::vector<ComparisonRow> layers;    ///< each recorded call, fed with the recorded inputs
   ComparisonRow end_to_end;             ///< the outermost module, fed with the recorded input
@@ -141,6 +145,7 @@ struct CompareOptions {
 /// path in it, and compares what comes out; then the module as a whole. Since every call gets
 /// Python's input, differences do not add up, and the first wrong layer has a name. The module is
 /// left in eval mode with the recorded weights; with a recorded training step it has done one.
+/// That step seeds torch's random generator with recording.seed + 1, as Python did.
 ///
 /// Throws:  c10::ValueError for a negative tolerance.
 /// Source:  torch.testing.assert_close
