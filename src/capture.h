@@ -26,7 +26,8 @@ class OperatorObserver {
   virtual void after(c10::ArrayRef<c10::IValue> outputs, int64_t depth) = 0;
 };
 
-/// Runs `f`. The operators that threads of its own run are not seen.
+/// Runs `f`. The operators that threads of its own run are not seen, nor those of the observer. An
+/// observer that throws is told nothing more, and what it threw is thrown once `f` has ended.
 void observe_operators(OperatorObserver& observer, const std::function<void()>& f);
 
 }  // namespace convkit::detail

@@ -298,7 +298,8 @@ class Comparer {
       module_.train();
       module_.zero_grad();
       torch::manual_seed(static_cast<uint64_t>(recording_.seed) + 1);
-      const torch::Tensor x = detail::copy_with_strides(call->inputs[0].second).requires_grad_();
+      torch::Tensor x = detail::copy_with_strides(call->inputs[0].second);
+      x.set_requires_grad(x.is_floating_point());
       const torch::Tensor y = forward_child(module_, x.clone());
       add("output", "", y.detach(), step.outputs[0].second);
       y.backward(step.gradients[0].second.clone());

@@ -1,21 +1,17 @@
 #include <convkit/checkpoint.h>
 #include <convkit/compare.h>
 
+#include "file.h"
 #include "recording.h"
-
-#include <ATen/Parallel.h>
-#include <ATen/Version.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <type_traits>
 
 namespace convkit {
 
 namespace {
 
-using detail::CallObserver;
 using nlohmann::json;
 
 /// "path#call/name" -> {"path#call", "name"}; paths have no '#', names may have a '/'.
@@ -35,7 +31,7 @@ Recording::Call parsed_call(const std::string& key) {
   const std::string digits = hash == std::string::npos ? "" : key.substr(hash + 1);
   TORCH_CHECK_VALUE(!digits.empty() && digits.size() <= 9 &&
                         digits.find_first_not_of("0123456789") == std::string::npos,
-                    "expected calls like \"path#0\", got \"", key, "\"");
+                    "expected calls like \"path#0\", got ", detail::shown(key));
   Recording::Call call;
   call.path = key.substr(0, hash);
   call.index = std::stoll(digits);
@@ -54,38 +50,67 @@ torch::Tensor strided(const std::string& key, const torch::Tensor& tensor,
     if (sound) extent += strides[i] * (tensor.sizes()[i] - 1);
     sound = sound && extent <= bound;
   }
-  TORCH_CHECK_VALUE(sound, "expected strides of \"", key, "\" for the sizes ", tensor.sizes(),
-                    ", got ", torch::IntArrayRef(strides));
+  TORCH_CHECK_VALUE(sound, "expected strides of ", detail::shown(key), " for the sizes ",
+                    tensor.sizes(), ", got ", torch::IntArrayRef(strides));
+  TORCH_CHECK_VALUE(!detail::may_overlap(tensor.sizes(), strides), "expected strides of ",
+                    detail::shown(key), " that give each of the sizes ", tensor.sizes(),
+                    " memory of its own, got ", torch::IntArrayRef(strides));
   return at::empty_strided(tensor.sizes(), strides, tensor.options()).copy_(tensor);
 }
 
-Recording parsed(Checkpoint& file) {
+/// What record.py and save_recording() say of a recording, in its metadata.
+json description_of(const Checkpoint& file) {
   const auto found = file.metadata.find("recording");
   TORCH_CHECK_VALUE(found != file.metadata.end(), "expected the metadata of a recording");
-  const json given = json::parse(found->second);
-  TORCH_CHECK_VALUE(given.at("version") == 1, "expected version 1 of the format, got ",
-                    given.at("version").dump());
-  Recording recording;
-  recording.torch = given.at("torch");
-  recording.cpu = given.at("cpu");
-  recording.memory_format = given.at("memory_format");
-  for (const char* number : {"threads", "seed"}) {
-    TORCH_CHECK_VALUE(given.at(number).is_number_integer(), "expected a whole number for ", number,
-                      ", got ", given.at(number).dump());
+  json given = json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  TORCH_CHECK_VALUE(given.is_object(), "expected a JSON object for its metadata, got ",
+                    detail::shown(found->second));
+  return given;
+}
+
+/// One value of the description; `what` says what it has to be.
+template <typename Value>
+Value read(const json& given, const char* name, const char* what) {
+  const auto found = given.find(name);
+  TORCH_CHECK_VALUE(found != given.end(), "expected ", what, " for ", name, ", got nothing");
+  try {
+    if (!std::is_same_v<Value, int64_t> || found->is_number_integer()) return found->get<Value>();
+  } catch (const json::exception&) {  // says it in terms of the library
   }
-  recording.threads = given.at("threads");
-  recording.seed = given.at("seed");
+  constexpr std::size_t kLongest = 80;
+  std::string text = found->dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
+  TORCH_CHECK_VALUE(false, "expected ", what, " for ", name, ", got ", text);
+}
+
+Recording parsed(Checkpoint& file) {
+  const json given = description_of(file);
+  const auto version = read<int64_t>(given, "version", "a whole number");
+  TORCH_CHECK_VALUE(version == 1, "expected version 1 of the format, got ", version);
+  Recording recording;
+  recording.torch = read<std::string>(given, "torch", "a text");
+  recording.cpu = read<std::string>(given, "cpu", "a text");
+  recording.memory_format = read<std::string>(given, "memory_format", "a text");
+  TORCH_CHECK_VALUE(
+      recording.memory_format == "contiguous" || recording.memory_format == "channels_last",
+      "expected memory_format contiguous or channels_last, got ",
+      detail::shown(recording.memory_format));
+  recording.threads = read<int64_t>(given, "threads", "a whole number");
+  recording.seed = read<int64_t>(given, "seed", "a whole number");
   TORCH_CHECK_VALUE(recording.threads >= 1 && recording.threads <= 1024,
                     "expected 1 <= threads <= 1024, got ", recording.threads);
-  recording.classes = given.at("classes");
-  recording.never_called = given.at("never_called");
-  recording.fresh = given.at("fresh");
+  recording.classes =
+      read<std::map<std::string, std::string>>(given, "classes", "an object of texts");
+  recording.never_called = read<std::vector<std::string>>(given, "never_called", "a list of texts");
+  recording.fresh =
+      read<std::map<std::string, int64_t>>(given, "fresh", "an object of whole numbers");
 
-  const std::map<std::string, std::vector<int64_t>> strides = given.at("strides");
+  const auto strides = read<std::map<std::string, std::vector<int64_t>>>(
+      given, "strides", "an object of lists of whole numbers");
   std::map<std::string, std::size_t> positions;
-  for (const std::string key : given.at("calls")) {
+  for (const auto& key : read<std::vector<std::string>>(given, "calls", "a list of texts")) {
     TORCH_CHECK_VALUE(positions.emplace(key, recording.calls.size()).second,
-                      "expected each call once, got \"", key, "\" twice");
+                      "expected each call once, got ", detail::shown(key), " twice");
     recording.calls.push_back(parsed_call(key));
   }
   Recording::Training training;
@@ -102,8 +127,8 @@ Recording parsed(Checkpoint& file) {
       const bool input = key.starts_with("input/");
       const auto [call, name] = split_call(rest(input ? "input/" : "output/"));
       const auto position = positions.find(call);
-      TORCH_CHECK_VALUE(position != positions.end(),
-                        "expected tensors of the calls it lists, got \"", key, "\"");
+      TORCH_CHECK_VALUE(position != positions.end(), "expected tensors of the calls it lists, got ",
+                        detail::shown(key));
       Recording::Call& of = recording.calls[position->second];
       const auto layout = strides.find(key);
       (input ? of.inputs : of.outputs)
@@ -119,7 +144,7 @@ Recording parsed(Checkpoint& file) {
       const auto list = key.starts_with("train/") && slash > 6
                             ? lists.find(key.substr(6, slash - 6))
                             : lists.end();
-      TORCH_CHECK_VALUE(list != lists.end(), "expected no tensor of the name \"", key, "\"");
+      TORCH_CHECK_VALUE(list != lists.end(), "expected no tensor of the name ", detail::shown(key));
       list->second->emplace_back(rest(key.substr(0, slash + 1)), entry.value());
     }
   }
@@ -131,106 +156,16 @@ Recording parsed(Checkpoint& file) {
   return recording;
 }
 
-/// Keeps what the modules of one module take and give.
-class Recorder : public CallObserver {
- public:
-  explicit Recorder(torch::nn::Module& module)
-      : paths_(detail::module_paths(module)), outer_(std::exchange(current, this)) {}
-  ~Recorder() override { current = outer_; }
-
-  void before(const torch::nn::Module& module, const Tensors& inputs) override {
-    const auto path = paths_.find(&module);
-    Recording::Call call;
-    if (path != paths_.end()) {
-      call = {path->second, counts_[path->second]++, copied(inputs), {}};
-    }
-    open_.push_back(std::move(call));
-  }
-
-  void after(const torch::nn::Module& module, const Tensors& outputs) override {
-    Recording::Call call = std::move(open_.back());
-    open_.pop_back();
-    if (!paths_.contains(&module)) return;  // not one of the module's own
-    call.outputs = copied(outputs);
-    calls.push_back(std::move(call));
-  }
-
-  std::vector<Recording::Call> calls;
-
- private:
-  static Tensors copied(const Tensors& tensors) {
-    Tensors copies;
-    for (const auto& [name, tensor] : tensors) {
-      copies.emplace_back(name, detail::copy_with_strides(tensor));
-    }
-    return copies;
-  }
-
-  std::map<const torch::nn::Module*, std::string> paths_;
-  CallObserver* outer_;
-  std::map<std::string, int64_t> counts_;
-  std::vector<Recording::Call> open_;
-};
-
 }  // namespace
-
-namespace detail {
-
-std::map<const torch::nn::Module*, std::string> module_paths(const torch::nn::Module& module) {
-  std::map<const torch::nn::Module*, std::string> paths = {{&module, ""}};
-  for (const auto& entry : module.named_modules("", /*include_self=*/false)) {
-    paths.emplace(entry.value().get(), entry.key());
-  }
-  return paths;
-}
-
-std::vector<Recording::Call> record_calls(torch::nn::Module& module, const torch::Tensor& input) {
-  Recorder recorder(module);
-  forward_child(module, input);
-  return std::move(recorder.calls);
-}
-
-int64_t hash(const torch::Tensor& tensor) {
-  const torch::Tensor bytes =
-      tensor.detach().cpu().contiguous().reshape({-1}).view(torch::kByte).to(torch::kLong);
-  return (bytes * (2 * torch::arange(bytes.numel()) + 1)).sum().item<int64_t>();
-}
-
-torch::Tensor copy_with_strides(const torch::Tensor& tensor) {
-  const torch::Tensor given = tensor.detach();
-  const auto strides = given.strides();
-  if (std::find(strides.begin(), strides.end(), 0) != strides.end()) return given.clone();
-  return at::empty_strided(given.sizes(), strides, given.options()).copy_(given);
-}
-
-EvalMode::EvalMode(torch::nn::Module& module) {
-  for (const auto& part : module.named_modules("", /*include_self=*/false)) {
-    modes_.emplace_back(part.value().get(), part.value()->is_training());
-  }
-  modes_.emplace_back(&module, module.is_training());
-  module.eval();
-}
-
-EvalMode::~EvalMode() {
-  // From the outermost inwards: train() of a module sets its children's too.
-  modes_.back().first->train(modes_.back().second);
-  modes_.pop_back();
-  for (const auto& [module, training] : modes_) module->train(training);
-}
-
-}  // namespace detail
 
 Recording load_recording(const std::string& path) {
   Checkpoint file = load_checkpoint(path, {.everything = true});
-  std::string problem;
   try {
     return parsed(file);
-  } catch (const json::exception& error) {
-    problem = error.what();
   } catch (const c10::Error& error) {
-    problem = error.what_without_backtrace();
+    TORCH_CHECK_VALUE(false, "load_recording: ", detail::shown_path(path),
+                      " is no recording of record.py: ", error.what_without_backtrace());
   }
-  TORCH_CHECK_VALUE(false, "load_recording: ", path, " is no recording of record.py: ", problem);
 }
 
 void save_recording(const std::string& path, const Recording& recording) {
@@ -279,30 +214,6 @@ void save_recording(const std::string& path, const Recording& recording) {
                             {"fresh", recording.fresh}};
   save_checkpoint(path, tensors,
                   {.metadata = {{"recording", description.dump()}}, .copy_shared = true});
-}
-
-Recording record(torch::nn::Module& module, const torch::Tensor& input) {
-  const torch::NoGradGuard no_grad;
-  const detail::EvalMode eval(module);
-  Recording recording;
-  for (const auto& entry : state_dict(module)) {
-    recording.state_dict.insert(entry.key(), entry.value().clone());
-  }
-  recording.calls = detail::record_calls(module, input.clone());
-  recording.torch = TORCH_VERSION;
-  recording.cpu = at::get_cpu_capability();
-  recording.threads = at::get_num_threads();
-  if (!input.is_contiguous() && input.is_contiguous(torch::MemoryFormat::ChannelsLast)) {
-    recording.memory_format = "channels_last";
-  }
-  std::set<std::string> called;
-  for (const Recording::Call& call : recording.calls) called.insert(call.path);
-  recording.classes.emplace("", detail::python_name(module.name()));
-  for (const auto& entry : module.named_modules("", /*include_self=*/false)) {
-    recording.classes.emplace(entry.key(), detail::python_name(entry.value()->name()));
-    if (!called.contains(entry.key())) recording.never_called.push_back(entry.key());
-  }
-  return recording;
 }
 
 }  // namespace convkit

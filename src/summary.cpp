@@ -84,6 +84,14 @@ int64_t product(torch::IntArrayRef sizes) {
   return result;
 }
 
+/// What scaled_dot_product_attention is made of, where that is not matrix products.
+bool is_fused_attention(const std::string& name) {
+  return name == "aten::_scaled_dot_product_flash_attention_for_cpu" ||
+         name == "aten::_scaled_dot_product_flash_attention" ||
+         name == "aten::_scaled_dot_product_efficient_attention" ||
+         name == "aten::_scaled_dot_product_cudnn_attention";
+}
+
 /// FlopCounterMode's formulas, divided by two; nothing for other operators.
 std::optional<int64_t> macs_of(const std::string& name, const std::vector<Sizes>& inputs,
                                bool transposed, torch::IntArrayRef output) {
@@ -96,6 +104,12 @@ std::optional<int64_t> macs_of(const std::string& name, const std::vector<Sizes>
   const auto matrix = [&](std::size_t first) { return product(output) * inputs[first].back(); };
   if ((name == "aten::mm" || name == "aten::bmm") && inputs.size() == 2) return matrix(0);
   if ((name == "aten::addmm" || name == "aten::baddbmm") && inputs.size() == 3) return matrix(1);
+  if (is_fused_attention(name) && inputs.size() >= 3) {
+    const Sizes& q = inputs[0];
+    const Sizes& k = inputs[1];
+    const Sizes& v = inputs[2];
+    return q[0] * q[1] * q[2] * k[2] * (q[3] + v[3]);
+  }
   return std::nullopt;
 }
 
@@ -115,9 +129,10 @@ struct Seen {
 
 class Collector : public detail::OperatorObserver, public CallObserver {
  public:
-  explicit Collector(const Module& root) : root_(root), outer_(std::exchange(current, this)) {
+  explicit Collector(const Module& root) : root_(root) {
     add(root);
     for (const auto& part : root.modules(/*include_self=*/false)) add(*part);
+    outer_ = std::exchange(current, this);
   }
   ~Collector() override { current = outer_; }
 
@@ -126,10 +141,9 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     const auto found = modules_.find(&module);
     if (found == modules_.end()) return;
     found->second.observed = true;
-    if (found->second.calls++ == 0) {
-      for (const auto& [name, tensor] : inputs)
-        found->second.inputs.push_back(tensor.sizes().vec());
-    }
+    std::vector<Sizes> sizes;
+    for (const auto& [name, tensor] : inputs) sizes.push_back(tensor.sizes().vec());
+    open_.begin(std::move(sizes));
     if (&module == &root_) {
       for (const auto& [name, tensor] : inputs) input_bytes += tensor.nbytes();
       if (inputs.size() == 1) fields_.begin(inputs[0].second);
@@ -140,13 +154,14 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     if (found == modules_.end()) return;
     std::vector<torch::Tensor> tensors;
     for (const auto& [name, tensor] : outputs) tensors.push_back(tensor);
-    add_outputs(found->second, tensors);
+    if (auto inputs = open_.end()) add_call(found->second, std::move(*inputs), tensors);
   }
 
   // Operators.
   void before(const c10::OperatorName& operator_name, c10::ArrayRef<const c10::IValue> inputs,
               int64_t depth) override {
     const std::string& name = operator_name.name;
+    frames_.resize(depth);
     Frame frame;
     frame.name = name;
     const auto tensors = tensors_of(inputs);
@@ -161,9 +176,10 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     if (depth == 0) find_module(frame, tensors);
     frames_.push_back(std::move(frame));
   }
-  void after(c10::ArrayRef<c10::IValue> outputs, int64_t) override {
-    const Frame frame = std::move(frames_.back());
-    frames_.pop_back();
+  void after(c10::ArrayRef<c10::IValue> outputs, int64_t depth) override {
+    if (frames_.size() <= static_cast<std::size_t>(depth)) return;
+    const Frame frame = std::move(frames_[depth]);
+    frames_.resize(depth);
     const auto tensors = tensors_of(outputs);
     if (tensors.empty()) return;
     fields_.finish(frame.name, frame.operation, tensors);
@@ -174,7 +190,9 @@ class Collector : public detail::OperatorObserver, public CallObserver {
         modules_.at(place).macs += *macs;
       }
     }
-    if (frame.module != nullptr) add_outputs(modules_.at(frame.module), tensors);
+    if (frame.module != nullptr) {
+      add_call(modules_.at(frame.module), frame.module_inputs, tensors);
+    }
   }
 
   const Seen& of(const Module& module) const { return modules_.at(&module); }
@@ -188,6 +206,7 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     detail::ReceptiveFields::Operation operation;
     const Module* owner = nullptr;   ///< of a weight among the arguments
     const Module* module = nullptr;  ///< whose call this is
+    std::vector<Sizes> module_inputs;
     bool transposed = false;
     bool first = false;   ///< the outermost operator that counts
     bool counts = false;  ///< it is one, or within one
@@ -195,7 +214,7 @@ class Collector : public detail::OperatorObserver, public CallObserver {
 
   static bool counted(const std::string& name) {
     return name == "aten::convolution" || name == "aten::mm" || name == "aten::addmm" ||
-           name == "aten::bmm" || name == "aten::baddbmm";
+           name == "aten::bmm" || name == "aten::baddbmm" || is_fused_attention(name);
   }
 
   void add(const Module& module) {
@@ -246,14 +265,11 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     } else {
       return;
     }
-    Seen& seen = modules_.at(module);
     frame.module = module;
-    if (seen.calls++ == 0) {
-      for (const torch::Tensor& tensor : tensors) {
-        if (tensor.has_storage() && !owners_.contains(tensor.storage().unsafeGetStorageImpl())) {
-          seen.inputs.push_back(tensor.sizes().vec());
-          break;
-        }
+    for (const torch::Tensor& tensor : tensors) {
+      if (tensor.has_storage() && !owners_.contains(tensor.storage().unsafeGetStorageImpl())) {
+        frame.module_inputs.push_back(tensor.sizes().vec());
+        break;
       }
     }
   }
@@ -274,7 +290,10 @@ class Collector : public detail::OperatorObserver, public CallObserver {
     return again;
   }
 
-  void add_outputs(Seen& seen, const std::vector<torch::Tensor>& outputs) const {
+  /// A call that has ended: one that throws is none.
+  void add_call(Seen& seen, std::vector<Sizes> inputs,
+                const std::vector<torch::Tensor>& outputs) const {
+    if (seen.calls++ == 0) seen.inputs = std::move(inputs);
     if (seen.calls == 1 && outputs.size() == 1) seen.field = fields_.of(outputs[0]);
     for (const torch::Tensor& tensor : outputs) {
       if (seen.calls == 1) seen.outputs.push_back(tensor.sizes().vec());
@@ -284,31 +303,12 @@ class Collector : public detail::OperatorObserver, public CallObserver {
   }
 
   const Module& root_;
-  CallObserver* outer_;
+  CallObserver* outer_ = nullptr;
   std::map<const Module*, Seen> modules_;
   std::map<const void*, const Module*> owners_;
-  std::vector<Frame> frames_;
+  detail::OpenCalls<std::vector<Sizes>> open_;
+  std::vector<Frame> frames_;  ///< of the operators that run, by their depth
   detail::ReceptiveFields fields_;
-};
-
-/// Buffers as they were, whatever a forward writes to them.
-class KeepBuffers {
- public:
-  explicit KeepBuffers(const Module& module) {
-    for (const torch::Tensor& buffer : module.buffers()) {
-      if (buffer.defined()) copies_.emplace_back(buffer, buffer.clone());
-    }
-  }
-  ~KeepBuffers() {
-    for (auto& [buffer, copy] : copies_) {
-      if (!torch::equal(buffer, copy)) buffer.copy_(copy);
-    }
-  }
-  KeepBuffers(const KeepBuffers&) = delete;
-  KeepBuffers& operator=(const KeepBuffers&) = delete;
-
- private:
-  std::vector<std::pair<torch::Tensor, torch::Tensor>> copies_;
 };
 
 int64_t elements(const std::vector<torch::Tensor>& tensors) {
@@ -359,7 +359,7 @@ int64_t add_rows(const Module& module, const std::string& path, int64_t depth,
 Summary summarized(Module& module, const std::function<void()>& forward) {
   const torch::NoGradGuard no_grad;
   const detail::EvalMode eval(module);
-  const KeepBuffers buffers(module);
+  const detail::KeepBuffers buffers(module);
   const detail::KeepRandomState random;
   Collector collector(module);
   detail::observe_operators(collector, forward);

@@ -47,7 +47,7 @@ struct CONVKIT_API Recording {
   StateDict state_dict;
   std::vector<Call> calls;                     ///< in the order in which they ended
   std::map<std::string, std::string> classes;  ///< of each module by its path
-  std::vector<std::string> never_called;       ///< paths of modules that did not run
+  std::vector<std::string> never_called;       ///< paths of modules without a call
   std::map<std::string, int64_t> fresh;        ///< hashes of the tensors as the seed made them
   std::optional<Training> training;
   std::string torch;                         ///< the version
@@ -68,8 +68,9 @@ CONVKIT_API Recording load_recording(const std::string& path);
 CONVKIT_API void save_recording(const std::string& path, const Recording& recording);
 
 /// Runs the module once in eval mode, without gradients, and records its own call and those of all
-/// modules in it that are called through convkit's holders, a Sequential or forward_child(). The
-/// module is left as it was.
+/// modules in it that are called through convkit's holders, a Sequential or forward_child(), and of
+/// torch::nn's convolutions, norms, Linear, PReLU and Embedding, however they are called. The
+/// module, its mode, its buffers and the CPU's random state are left as they were.
 ///
 /// Throws:  c10::TypeError for a module that forward_child() cannot run; what it throws.
 CONVKIT_API Recording record(torch::nn::Module& module, const torch::Tensor& input);
