@@ -21,13 +21,14 @@ std::string with_commas(int64_t number) {
   return text;
 }
 
+/// "[1, 3, 8, 8]", or "[1, 3, 8, 8] + 5 more": a decoder that takes all maps of an encoder would
+/// make every line as long as its own.
 std::string sizes_text(const std::vector<std::vector<int64_t>>& sizes) {
-  std::string text;
-  for (const auto& each : sizes) {
-    if (!text.empty()) text += " ";
-    text += c10::str(torch::IntArrayRef(each));
-  }
-  return text.empty() ? "-" : text;
+  if (sizes.empty()) return "-";
+  std::string text = c10::str(torch::IntArrayRef(sizes[0]));
+  if (sizes.size() == 2) text += " " + c10::str(torch::IntArrayRef(sizes[1]));
+  if (sizes.size() > 2) text += " + " + std::to_string(sizes.size() - 1) + " more";
+  return text;
 }
 
 std::string megabytes(int64_t bytes) {
@@ -66,6 +67,13 @@ ordered_json field_json(const SummaryRow& row) {
 
 using Line = std::array<std::string, 6>;
 
+/// The rows of `depth` levels below the outermost module, or all of them.
+std::vector<SummaryRow> down_to(const std::vector<SummaryRow>& rows, int64_t depth) {
+  std::vector<SummaryRow> shown = rows;
+  if (depth >= 0) std::erase_if(shown, [=](const auto& row) { return row.depth > depth; });
+  return shown;
+}
+
 /// Whether a later row is on the same level of the same parent.
 bool has_next(const std::vector<SummaryRow>& rows, std::size_t index, int64_t depth) {
   for (std::size_t i = index + 1; i < rows.size() && rows[i].depth >= depth; ++i) {
@@ -99,10 +107,7 @@ std::string Summary::text(int64_t depth) const {
   std::vector<Line> lines = {
       {"module", "input", "output", "parameters", "MACs", "receptive field"}};
   bool inferred = false;
-  std::vector<SummaryRow> shown;
-  for (const SummaryRow& row : rows) {
-    if (depth < 0 || row.depth <= depth) shown.push_back(row);
-  }
+  const std::vector<SummaryRow> shown = down_to(rows, depth);
   for (std::size_t i = 0; i < shown.size(); ++i) {
     lines.push_back(line_of(shown, i));
     inferred = inferred || shown[i].inferred;
@@ -137,9 +142,9 @@ std::ostream& operator<<(std::ostream& stream, const Summary& summary) {
   return stream << summary.text();
 }
 
-std::string Summary::json() const {
+std::string Summary::json(int64_t depth) const {
   ordered_json layers = ordered_json::array();
-  for (const SummaryRow& row : rows) {
+  for (const SummaryRow& row : down_to(rows, depth)) {
     layers.push_back({{"path", row.path},
                       {"type", row.type},
                       {"depth", row.depth},

@@ -41,6 +41,38 @@ struct NoisyImpl : Block<NoisyImpl> {
 };
 CONVKIT_MODULE(Noisy);
 
+/// Throws at its first call, and leaves a buffer of another type and shape behind.
+struct FailingImpl : Block<FailingImpl> {
+  FailingImpl() { FailingImpl::reset(); }
+  void reset() override {
+    buffer = register_buffer("buffer", torch::zeros({1}));
+    conv = register_module("conv", nn::Conv2d(nn::Conv2dOptions(3, 4, 1)));
+  }
+  torch::Tensor forward(const torch::Tensor& x) override {
+    TORCH_CHECK(buffer.dim() == 2, "not yet");
+    return conv(x);
+  }
+  torch::Tensor buffer;
+  nn::Conv2d conv{nullptr};
+};
+CONVKIT_MODULE(Failing);
+
+/// Goes on without it.
+struct CatchingImpl : Block<CatchingImpl> {
+  CatchingImpl() { CatchingImpl::reset(); }
+  void reset() override { failing = register_module("failing", Failing()); }
+  torch::Tensor forward(const torch::Tensor& x) override {
+    try {
+      return failing(x);
+    } catch (const c10::Error&) {
+      failing->buffer.set_data(torch::zeros({2, 3}, torch::kLong));
+    }
+    return failing(x.narrow(2, 0, 2)) + 1;
+  }
+  Failing failing{nullptr};
+};
+CONVKIT_MODULE(Catching);
+
 const SummaryRow& row(const Summary& summary, const std::string& path) {
   for (const SummaryRow& each : summary.rows) {
     if (each.path == path) return each;
@@ -225,6 +257,21 @@ TEST_CASE("a summary leaves the module and the random state as they were", "[sum
   CHECK(torch::equal(x, torch::ones_like(x)));
 }
 
+TEST_CASE("calls that throw do not count, and what they leave is put right", "[summary]") {
+  Catching net;
+  const torch::Tensor x = torch::randn({1, 3, 5, 4});
+  const Summary summary = summarize(*net, x);
+  INFO(summary.text());
+  CHECK(row(summary, "").calls == 1);
+  CHECK(row(summary, "").input_sizes == Sizes{{1, 3, 5, 4}});
+  CHECK(row(summary, "").output_sizes == Sizes{{1, 4, 2, 4}});
+  CHECK(row(summary, "failing").calls == 1);
+  CHECK(row(summary, "failing").input_sizes == Sizes{{1, 3, 2, 4}});
+  CHECK(row(summary, "failing").output_sizes == Sizes{{1, 4, 2, 4}});
+  CHECK(row(summary, "failing.conv").macs == 3 * 4 * 2 * 4);
+  CHECK(torch::equal(net->failing->buffer, torch::zeros({1})));
+}
+
 TEST_CASE("frozen and shared weights count once", "[summary]") {
   ConvBlock block(3, 8);
   for (torch::Tensor& parameter : block->conv->parameters()) parameter.set_requires_grad(false);
@@ -254,12 +301,28 @@ TEST_CASE("a summary is a tree, and JSON", "[summary]") {
         "receptive field: size / stride / start, in pixels of the input\n"
         "* by the type and order of its operator\n");
   CHECK(summary.text(0).find("Conv2d") == std::string::npos);
+  CHECK(nlohmann::json::parse(summary.json(0)).at("layers").size() == 1);
   const auto json = nlohmann::json::parse(summary.json());
   CHECK(json.at("parameters") == 240);
   CHECK(json.at("macs") == 3456);
   CHECK(json.at("layers").size() == 4);
   CHECK(json.at("layers")[1].at("path") == "conv");
   CHECK(json.at("layers")[1].at("receptive_field").at("size") == nlohmann::json{3, 3});
+}
+
+TEST_CASE("a module of many inputs does not make every line long", "[summary]") {
+  const Summary summary = summarize(*models::create("unet_resnet18"), torch::rand({1, 3, 64, 64}));
+  const std::string text = summary.text();
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring("  [1, 3, 64, 64] + 5 more  "));
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring("  [1, 256, 4, 4] [1, 128, 8, 8]  "));
+  CHECK(row(summary, "decoder").input_sizes.size() == 6);
+  std::size_t widest = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    widest = std::max(widest, end - begin);
+    begin = end + 1;
+  }
+  CHECK(widest < 150);
 }
 
 TEST_CASE("a summary passes errors on, and leaves nothing behind", "[summary][errors]") {

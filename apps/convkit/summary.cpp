@@ -20,15 +20,26 @@ struct SummaryFlags {
   bool json = false;
 };
 
+/// Of a checkpoint, or those that a recording was made with.
+void load_weights(torch::nn::Module& network, const std::string& file) {
+  convkit::Checkpoint checkpoint = convkit::load_checkpoint(file);
+  if (checkpoint.metadata.contains("recording")) {
+    checkpoint.state = convkit::with_prefix_removed(checkpoint.state, "state_dict/");
+  }
+  try {
+    convkit::load_state_dict(network, checkpoint.state);
+  } catch (const c10::Error& error) {
+    TORCH_CHECK(false, "--weights ", cli::printable(file), ": ", error.what_without_backtrace());
+  }
+}
+
 int summarize(const SummaryFlags& options) {
   convkit::models::CreateOptions create;
   if (options.num_classes != 0) create.num_classes = options.num_classes;
   convkit::models::Network network = convkit::models::create(options.model, create);
-  if (!options.weights.empty()) {
-    convkit::load_state_dict(*network, convkit::load_checkpoint(options.weights).state);
-  }
+  if (!options.weights.empty()) load_weights(*network, options.weights);
   const auto summary = convkit::summarize(*network, torch::zeros(options.input));
-  fmt::print("{}{}", options.json ? summary.json() : summary.text(options.depth),
+  fmt::print("{}{}", options.json ? summary.json(options.depth) : summary.text(options.depth),
              options.json ? "\n" : "");
   return 0;
 }
@@ -46,12 +57,13 @@ void add_summary(CLI::App& app, Command& chosen) {
       ->delimiter(',')
       ->expected(4)
       ->check(CLI::Range(int64_t{1}, int64_t{100000}));
-  command->add_option("--weights", options->weights, "A checkpoint that has to fit");
+  command->add_option("--weights", options->weights,
+                      "A checkpoint that has to fit, or a recording");
   command->add_option("--num-classes", options->num_classes, "Other than the default")
       ->check(CLI::PositiveNumber);
   command->add_option("--depth", options->depth, "How many levels to show")
       ->check(CLI::NonNegativeNumber);
-  command->add_flag("--json", options->json, "Print everything as JSON");
+  command->add_flag("--json", options->json, "Print it as JSON, with every size");
   command->callback([=, &chosen] { chosen = [=] { return summarize(*options); }; });
 }
 

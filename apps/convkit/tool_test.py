@@ -7,7 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
+import torchvision_operators  # noqa: F401, isort: skip
+
 import torch
+import torchvision
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -45,8 +49,38 @@ def check_summary(folder):
     assert (result["parameters"], result["macs"]) == (11689512, 1814073344)
     layers = {layer["path"]: layer for layer in result["layers"]}
     assert layers["layer4"]["output"] == [[1, 512, 7, 7]] and layers["layer4.1.relu"]["calls"] == 2, layers["layer4.1.relu"]
-    save_file({"fc.weight": torch.zeros(3, 2)}, folder / "other.safetensors")
-    assert "Missing key(s)" in convkit(*arguments, "--weights", folder / "other.safetensors", code=2).stderr
+    flat = json.loads(convkit(*arguments, "--json", "--depth", "1").stdout)
+    assert flat["macs"] == result["macs"] and max(layer["depth"] for layer in flat["layers"]) == 1
+    check_weights(arguments, folder)
+
+
+def check_weights(arguments, folder):
+    """Errors name the file; a recording gives the weights that it was made with."""
+    file = folder / "other.safetensors"
+    for metadata, key in ((None, "fc.weight"), ({"recording": "{}"}, "state_dict/fc.weight")):
+        save_file({key: torch.zeros(3, 2)}, file, metadata)
+        said = convkit(*arguments, "--weights", file, code=2).stderr
+        assert said.startswith(f"convkit: --weights {file}: Error(s) in loading state_dict for ResNet:"), said
+        assert "Missing key(s)" in said and "size mismatch for fc.weight" in said and "Unexpected" not in said, said
+    assert str(file) + "x" in convkit(*arguments, "--weights", f"{file}x", code=2).stderr
+
+    state = torchvision.models.resnet18().state_dict()
+    for prefix, metadata in (("", None), ("state_dict/", {"recording": "{}"})):
+        save_file({prefix + key: value for key, value in state.items()} | ({"input/#0/0": torch.ones(1)} if prefix else {}), file, metadata)
+        assert convkit(*arguments, "--weights", file).stdout == convkit(*arguments).stdout
+
+
+def check_recordings(folder):
+    """What a recording says wrongly is said in words, with the file's name."""
+    file = folder / "recording.safetensors"
+    good = {"version": 1, "torch": "2", "cpu": "A", "memory_format": "contiguous", "threads": 1, "seed": 0, "classes": {},
+            "never_called": [], "fresh": {}, "strides": {}, "calls": []}
+    for changed, words in (({"memory_format": "banana"}, 'expected memory_format contiguous or channels_last, got "banana"'),
+                           ({"threads": "1"}, 'expected a whole number for threads, got "1"'),
+                           ({"fresh": [1]}, "expected an object of whole numbers for fresh, got [1]")):
+        save_file({"state_dict/a": torch.ones(1)}, file, {"recording": json.dumps(good | changed)})
+        said = convkit("compare", "resnet18", file, code=2).stderr
+        assert said == f"convkit: load_recording: {file} is no recording of record.py: {words}\n", said
 
 
 def check_inspect(folder):
@@ -157,6 +191,7 @@ with tempfile.TemporaryDirectory() as name:
     check_terminal(Path(name))
     check_models()
     check_summary(Path(name))
+    check_recordings(Path(name))
     check_inspect(Path(name))
     check_convert(Path(name))
 print("inspect, convert, models and summary behave")

@@ -51,15 +51,18 @@ struct CONVKIT_API Summary {
   int64_t buffers = 0;
   /// Multiply-accumulates of convolutions and matrix products, without biases and norms: half of
   /// what torch.utils.flop_counter.FlopCounterMode counts. A transposed convolution counts by its
-  /// input; torchinfo counts it by its output, stride^2 times as much.
+  /// input; torchinfo counts it by its output, stride^2 times as much. Attention counts the same
+  /// whatever kernel it takes; FlopCounterMode leaves out that of the CPU.
   int64_t macs = 0;
   int64_t input_bytes = 0;
   int64_t parameter_bytes = 0;
   int64_t activation_bytes = 0;  ///< of all outputs, as a training step would keep them
 
-  /// A tree, of `depth` levels below the outermost module, all of them without one.
+  /// A tree, of `depth` levels below the outermost module, all of them without one. Of more than two
+  /// inputs or outputs of a module it shows the first.
   [[nodiscard]] std::string text(int64_t depth = -1) const;
-  [[nodiscard]] std::string json() const;
+  /// The same as JSON, with every size.
+  [[nodiscard]] std::string json(int64_t depth = -1) const;
 };
 
 /// The text.

@@ -1,4 +1,4 @@
-"""What convkit's functions are held to: calls of kornia, OpenCV, timm and torch.nn.functional."""
+"""What convkit's functions are held to: calls of kornia, OpenCV, timm, torch.nn.functional and FlopCounterMode."""
 
 import itertools
 import math
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from timm.layers.padding import pad_same
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models._utils import _make_divisible
 
 
@@ -85,9 +87,19 @@ def images(photo):
                        F.interpolate(x, size=size, mode=mode, **align))
 
 
+def attention():
+    """FlopCounterMode's, of the matrix products: it leaves out the CPU's fused kernel."""
+    for q, k, v in (((2, 4, 10, 8), (2, 4, 12, 8), (2, 4, 12, 8)), ((1, 3, 7, 16), (1, 3, 7, 16), (1, 3, 7, 16)),
+                    ((2, 4, 10, 8), (2, 4, 12, 8), (2, 4, 12, 16)), ((4, 10, 8), (4, 12, 8), (4, 12, 8))):
+        inputs = [torch.zeros(shape) for shape in (q, k, v)]
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            F.scaled_dot_product_attention(*inputs)
+        yield call("attention_flops", {"q": q, "k": k, "v": v}, inputs, torch.tensor(counter.get_total_flops()))
+
+
 def calls(photo):
     torch.manual_seed(0)
-    for made in itertools.chain(kernels(), initialisers(), images(photo)):
+    for made in itertools.chain(kernels(), initialisers(), images(photo), attention()):
         made["name"] = f"{made['function']}({made['options']})"
         made["output"] = made["output"].contiguous()
         yield made
