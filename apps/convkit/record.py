@@ -11,7 +11,8 @@ weights, and the inputs and outputs of every module in it, go into a .safetensor
     train/...                   with --train: of one training step the output, gradients and buffers
 
 A fresh network is nearly dead in eval mode, so its norms get other values, drawn from the seed, and the running
-statistics of the input, unless --as-is or --weights says otherwise. Inputs have the dtype of the first parameter.
+statistics of the input, unless --as-is or --weights says otherwise. Inputs have the dtype of the first parameter;
+--input 1,16:1000 gives whole numbers below 1000 instead, of int64.
 Needs torch and safetensors alone. Exits with 2, and one line on stderr, for a wrong argument.
 """
 
@@ -23,6 +24,7 @@ import json
 import os
 import sys
 import textwrap
+import traceback
 
 import torch
 from safetensors import SafetensorError
@@ -63,9 +65,12 @@ def read_callable(text):
 
 
 def read_shape(text):
-    shape = [int(size) for size in text.split(",")]
+    """The sizes, and what bounds the whole numbers if they are to be such."""
+    sizes, colon, bound = text.partition(":")
+    shape = [int(size) for size in sizes.split(",")]
     require(min(shape) >= 0)
-    return shape
+    require(not colon or 1 <= int(bound) < 2**63)
+    return shape, int(bound) if colon else None
 
 
 def read_kwargs(text):
@@ -90,9 +95,9 @@ def arguments():
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("callable", metavar="MODULE:CALLABLE",
                         type=checked("a module or .py file, a colon and a name in it", read_callable))
-    parser.add_argument("--input", action="append", required=True, metavar="N,C,H,W", dest="shapes",
+    parser.add_argument("--input", action="append", required=True, metavar="N,C,H,W[:BELOW]", dest="shapes",
                         type=checked("sizes such as 1,3,224,224", read_shape),
-                        help="the shape of a random input; once for each")
+                        help="the shape of a random input, with :BELOW of whole numbers below it; once for each")
     parser.add_argument("--kwargs", default={}, metavar="JSON", type=checked("a JSON object", read_kwargs),
                         help="what the callable is called with")
     # torch takes 64 bits, and the training step the next seed.
@@ -184,22 +189,53 @@ def weights_of(module):
     return {key: value for key, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
 
 
+def random(shape, bound, dtype):
+    return torch.randn(shape, dtype=dtype) if bound is None else torch.randint(bound, shape)
+
+
 def random_inputs(module, shapes):
     first = next(module.parameters(), None)
     dtype = first.dtype if first is not None and first.is_floating_point() else torch.get_default_dtype()
     try:
-        return [torch.randn(shape, dtype=dtype) for shape in shapes]
+        return [random(shape, bound, dtype) for shape, bound in shapes]
     except (RuntimeError, TypeError) as error:
-        fail("--input", f"sizes of a {dtype} tensor that fits in memory", f"{shapes}: {error}")
+        fail("--input", f"sizes of a {dtype} tensor that fits in memory", f"{[shape for shape, _ in shapes]}: {error}")
+
+
+def forward(module, inputs):
+    """What the module gives. That it does not take such inputs is said in one line; what its own code raises is not,
+    unless it is torch's refusal."""
+    given = [list(x.shape) for x in inputs]
+    try:
+        inspect.signature(module.forward).bind(*inputs)
+    except TypeError as error:
+        fail("--input", f"what {type(module).__name__} takes", f"{len(inputs)} of the shapes {given}: {error}")
+    except ValueError:
+        pass  # What is written in C may have no signature.
+    try:
+        return module(*inputs)
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        inside = os.path.dirname(torch.__file__)
+        if not isinstance(error, (RuntimeError, IndexError)) and not frames[-1].filename.startswith(inside):
+            raise
+        own = [frame for frame in frames if not frame.filename.startswith((inside, __file__))]
+        where = f" ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})" if own else ""
+        fail("--input", f"what {type(module).__name__} takes",
+             f"the shapes {given}: {type(error).__name__}: {error}{where}")
 
 
 def hashed(tensor):
     """Of the bytes: no two tensors that differ in one byte have the same."""
-    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).to(torch.int64)
-    return (data * (2 * torch.arange(data.numel()) + 1)).sum().item()
+    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    total = 0
+    for start in range(0, data.numel(), 2**20):  # as int64, which takes 16 times the memory
+        part = data[start:start + 2**20].to(torch.int64)
+        total += (part * (2 * torch.arange(start, start + part.numel()) + 1)).sum().item()
+    return (total + 2**63) % 2**64 - 2**63
 
 
-def settle(module, inputs):
+def settle(module, inputs, shapes):
     """Values of their own for norms and biases, and the running statistics of the input."""
     norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     with torch.no_grad():
@@ -219,8 +255,8 @@ def settle(module, inputs):
             norm.momentum = 1.0
         if norms:
             # A batch of one has no variance where a norm sees one pixel.
-            several = [torch.cat([x, torch.randn_like(x)]) for x in inputs]
-            module.train()(*several)
+            several = [torch.cat([x, random(x.shape, bound, x.dtype)]) for x, (_, bound) in zip(inputs, shapes)]
+            forward(module.train(), several)
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
 
@@ -242,6 +278,16 @@ def copied(tensor):
     return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
+def may_overlap(tensor):
+    """Whether two elements may share memory. Of strides that interleave it is not known that they do not."""
+    extent = 1
+    for stride, size in sorted((stride, size) for stride, size in zip(tensor.stride(), tensor.shape) if size > 1):
+        if stride < extent:
+            return True
+        extent += stride * (size - 1)
+    return False
+
+
 class Recorder:
     def __init__(self, module):
         self.tensors, self.strides, self.calls, self.counts, self.open = {}, {}, [], {}, []
@@ -257,7 +303,7 @@ class Recorder:
         self.counts[path] = self.counts.get(path, 0) + 1
         # A copy at once: activations in place change it later.
         inputs = [(f"input/{call}/{key}", tensor.detach(), copied(tensor)) for key, tensor in leaves((*args, *kwargs.values()))]
-        strides = {key: list(given.stride()) for key, given, _ in inputs if not given.is_contiguous() and 0 not in given.stride()}
+        strides = {key: list(given.stride()) for key, given, _ in inputs if not given.is_contiguous() and not may_overlap(given)}
         self.open.append((module, call, {key: copy for key, _, copy in inputs}, strides))
 
     def after(self, module, args, kwargs, output):
@@ -281,8 +327,8 @@ def record_training(module, inputs, seed):
     module.train()
     module.zero_grad()
     torch.manual_seed(seed + 1)
-    inputs = [x.clone().requires_grad_() for x in inputs]
-    outputs = [tensor for _, tensor in leaves(module(*[x.clone() for x in inputs]))]
+    inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in inputs]
+    outputs = [tensor for _, tensor in leaves(forward(module, [x.clone() for x in inputs]))]
     if not outputs or not all(y.requires_grad for y in outputs):
         got = ", ".join(f"{y.dtype}{'' if y.requires_grad else ' without one'}" for y in outputs)
         fail("--train", "outputs that need a gradient", got or "no tensors")
@@ -321,7 +367,7 @@ def main():
     if given.weights is not None:
         load(module, given.weights)
     elif not given.as_is:
-        settle(module, inputs)
+        settle(module, inputs, given.shapes)
     if given.channels_last:
         module.to(memory_format=torch.channels_last)
         inputs = [x.to(memory_format=torch.channels_last) if x.dim() == 4 else x for x in inputs]
@@ -330,7 +376,7 @@ def main():
     tensors = {f"state_dict/{key}": copied(value) for key, value in weights_of(module).items()}
     recorder = Recorder(module)
     with torch.no_grad():
-        module(*[x.clone() for x in inputs])
+        forward(module, [x.clone() for x in inputs])
     recorder.close()
     tensors |= recorder.tensors
     if given.train:

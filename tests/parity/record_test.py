@@ -1,5 +1,6 @@
 """What record.py says of mistakes: exit status 2, one line on stderr, and no file left behind."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -8,6 +9,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 RECORD = pathlib.Path(__file__).resolve().parents[2] / "apps" / "convkit" / "record.py"
@@ -45,6 +47,30 @@ class Extra(nn.Linear):
         pass
 
 
+class Two(nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 4)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.norm(self.embed(x).mean(1))
+
+
+class Windows(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        return self.relu(x.unfold(0, 3, 1)).sum() + self.relu(x.view(2, 3).t())
+
+
 class Throws(nn.Module):
     def forward(self, x):
         raise ValueError("of the user")
@@ -56,6 +82,14 @@ def throws():
 
 def cast(dtype):
     return Net().to(getattr(torch, dtype))
+
+
+def norm():
+    return nn.BatchNorm2d(3)
+
+
+def large():
+    return nn.Linear(700, 1001)
 
 
 def lazy():
@@ -128,7 +162,7 @@ def test_arguments():
     refused("MODULE:CALLABLE: expected a module with all its weights, got '0.weight' without a shape; "
             "let nets.py:lazy call a lazy module once\n", "nets.py:lazy")
 
-    for text in ["1,,3", "3,-1"]:
+    for text in ["1,,3", "3,-1", "2,3:0", "2,3:x"]:
         refused(f"--input: expected sizes such as 1,3,224,224, got {text}\n", "nets.py:Net", "--input", text)
     refused("--input: expected sizes of a torch.float32 tensor that fits in memory, got [[1000000, 1000000, 1000000]]:",
             "nets.py:Net", "--input", "1000000,1000000,1000000", default_input=False)
@@ -176,6 +210,26 @@ def test_train():
                 "--kwargs", f'{{"kind": "{kind}"}}')
 
 
+def test_inputs():
+    """Those that the module does not take: the words are torch's, with the line that asked for it."""
+    def shape(name, given, words, *options, made=None):
+        def check(ran):
+            one = ran.stderr.count("\n") == 1 and ran.stderr.startswith(f"record.py: --input: expected what {name} takes, got ")
+            expect(ran.returncode == 2 and one and not ran.stdout and words in ran.stderr, f"{name} {given}", ran)
+        inputs = [part for text in given for part in ("--input", text)]
+        start(check, f"nets.py:{made or name}", *inputs, *options, default_input=False)
+    shape("Net", ["2,4,8,8"], "the shapes [[4, 4, 8, 8]]: RuntimeError: Given groups=1")
+    shape("Net", ["2,4,8,8"], "the shapes [[2, 4, 8, 8]]: RuntimeError: Given groups=1", "--as-is")
+    shape("BatchNorm2d", ["2,3,8"], "the shapes [[4, 3, 8]]: ValueError: expected 4D input (got 3D input)\n", made="norm")
+    shape("Net", ["2,3,8,8:9"], "RuntimeError: ")
+    shape("Two", ["2,3", "2,4"], "must match the size of tensor b (4) at non-singleton dimension 1 (nets.py, line 37)\n")
+    shape("Two", ["2,3"], "1 of the shapes [[2, 3]]: missing a required argument: 'y'")
+    shape("Two", ["2,3", "2,3", "2,3"], "3 of the shapes [[2, 3], [2, 3], [2, 3]]: too many positional arguments")
+    shape("Windows", ["7"], "the shapes [[7]]: RuntimeError: shape '[2, 3]' is invalid")
+    shape("Words", ["2,5"], "the shapes [[4, 5]]: RuntimeError: Expected tensor for argument #1 'indices'")
+    shape("Words", ["2,5:99999"], "the shapes [[4, 5]]: IndexError: index out of range in self")
+
+
 def test_exceptions_of_the_module_keep_their_traceback():
     thrown("ValueError: of the user", "nets.py:throws")
     thrown("ValueError: of the user", "nets.py:Throws")
@@ -216,20 +270,54 @@ def test_extra_state():
     start(check, "nets.py:Extra", "--input", "2,4", default_input=False, output="extra.safetensors")
 
 
+def test_whole_numbers():
+    def check(ran):
+        expect(ran.returncode == 0 and not ran.stderr, "whole numbers", ran)
+        tensors = load_file("words.safetensors")
+        x = tensors["input/#0/0"]
+        expect(x.dtype == torch.int64 and 0 <= x.min() < x.max() < 10, f"whole numbers: {x}", ran)
+        expect("train/input_gradient/0" not in tensors, "whole numbers have no gradient", ran)
+        expect(tensors["train/parameter_gradient/embed.weight"].count_nonzero() > 0, "gradient of the words", ran)
+    start(check, "nets.py:Words", "--input", "20,5:10", "--train", default_input=False, output="words.safetensors")
+
+
+def metadata(file):
+    with safe_open(file, "pt") as opened:
+        return json.loads(opened.metadata()["recording"])
+
+
+def test_hash():
+    def check(ran):
+        expect(ran.returncode == 0, "hash", ran)
+        data = load_file("large.safetensors")["state_dict/weight"].reshape(-1).view(torch.uint8).to(torch.int64)
+        whole = (data * (2 * torch.arange(data.numel()) + 1)).sum().item()
+        expect(metadata("large.safetensors")["fresh"]["weight"] == whole, "hash of several parts", ran)
+    start(check, "nets.py:large", "--input", "2,700", "--as-is", default_input=False, output="large.safetensors")
+
+
+def test_strides():
+    def check(ran):
+        expect(ran.returncode == 0, "strides", ran)
+        strides = metadata("windows.safetensors")["strides"]
+        expect(strides == {"input/relu#1/0": [1, 3]}, f"strides: {strides}", ran)
+    start(check, "nets.py:Windows", "--input", "6", default_input=False, output="windows.safetensors")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         pathlib.Path("nets.py").write_text(MODULES)
         pathlib.Path("imports.py").write_text(IMPORTS)
         pathlib.Path("folder.safetensors").mkdir()
-        for test in [test_arguments, test_output, test_weights, test_train,
+        for test in [test_arguments, test_output, test_weights, test_train, test_inputs,
                      test_exceptions_of_the_module_keep_their_traceback]:
             test()
         finish()
         nothing_is_left()
         for dtype in ["float32", "float64", "float16", "bfloat16"]:
             test_dtypes(dtype)
-        test_extra_state()
+        for test in [test_extra_state, test_whole_numbers, test_hash, test_strides]:
+            test()
         finish()
         os.chdir("/")
     sys.exit(1 if failures else 0)
