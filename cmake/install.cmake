@@ -6,6 +6,11 @@ set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/convkit)
 install(TARGETS convkit EXPORT convkitTargets
         FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT convkitTargets NAMESPACE convkit:: DESTINATION ${package_folder})
+# A static library leaves linking oneDNN to the program.
+set(convkit_needs_onednn FALSE)
+if(convkit_onednn AND NOT BUILD_SHARED_LIBS)
+  set(convkit_needs_onednn TRUE)
+endif()
 configure_package_config_file(cmake/convkitConfig.cmake.in convkitConfig.cmake
                               INSTALL_DESTINATION ${package_folder})
 write_basic_package_version_file(convkitConfigVersion.cmake COMPATIBILITY SameMinorVersion)
@@ -14,13 +19,13 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/convkitConfig.cmake
         DESTINATION ${package_folder})
 
 # A shared library exports what CONVKIT_API marks and nothing of the templates that it instantiates;
-# it finds LibTorch where it was built with it, without help of the program that loads it.
+# it finds LibTorch and oneDNN where it was built with them, without help of the program that loads it.
 if(BUILD_SHARED_LIBS)
   set(version_script ${PROJECT_SOURCE_DIR}/cmake/exports.map)
   target_link_options(convkit PRIVATE LINKER:--version-script=${version_script})
   set_target_properties(convkit PROPERTIES
     LINK_DEPENDS ${version_script}
-    INSTALL_RPATH "${TORCH_INSTALL_PREFIX}/lib"
+    INSTALL_RPATH "${TORCH_INSTALL_PREFIX}/lib;$<$<BOOL:${convkit_onednn}>:$<TARGET_FILE_DIR:DNNL::dnnl>>"
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 endif()

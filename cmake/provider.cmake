@@ -7,6 +7,7 @@
 #   nlohmann_json, CLI11, Stb, benchmark
 #                  installed, or unpacked from the machine's Debian mirror
 #   Catch2         the same, or built from its source
+#   dnnl           oneDNN, installed, or two wheels of PyPI; without it where it cannot be had
 #   ParityPython   a Python that imports the LibTorch in use and the packages of tests/parity
 
 cmake_path(SET CONVKIT_DEPS NORMALIZE "${CMAKE_CURRENT_LIST_DIR}/../.deps")
@@ -14,12 +15,14 @@ cmake_path(SET CONVKIT_REQUIREMENTS NORMALIZE
            "${CMAKE_CURRENT_LIST_DIR}/../tests/parity/requirements.txt")
 set(CONVKIT_TORCH torch==2.13.0+cpu)  # never a CUDA wheel unasked: it has several gigabytes
 set(CONVKIT_TORCH_INDEX https://download.pytorch.org/whl/cpu)
+# The last of PyPI's for GNU OpenMP, LibTorch's own; oneDNN 3.2.
+set(CONVKIT_DNNL onednn-devel-cpu-gomp==2023.2.0 onednn-cpu-gomp==2023.2.0)
 set(CONVKIT_CATCH2_SOURCE https://github.com/catchorg/Catch2.git)
 set(CONVKIT_CATCH2_COMMIT fa43b77429ba76c462b1898d6cd2f2d7a9416b14)  # v3.7.1
 
 # A macro, since what find_package() sets has to reach the caller's scope.
 macro(convkit_provide method package)
-  if("${package}" MATCHES "^(Torch|fmt|nlohmann_json|CLI11|Stb|Catch2|benchmark|ParityPython)$")
+  if("${package}" MATCHES "^(Torch|fmt|nlohmann_json|CLI11|Stb|Catch2|benchmark|dnnl|ParityPython)$")
     set(convkit_${package}_arguments ${ARGN})
     list(REMOVE_ITEM convkit_${package}_arguments REQUIRED)
     if(COMMAND convkit_before_${package})
@@ -30,7 +33,7 @@ macro(convkit_provide method package)
       set(${package}_FOUND TRUE)  # so that an error in the fetch is the only one that CMake prints
       cmake_language(CALL convkit_fetch_${package})
       convkit_find(${package})
-      if(NOT ${package}_FOUND)
+      if(NOT ${package}_FOUND AND NOT "${package}" STREQUAL "dnnl")
         convkit_give_up(${package} "what was fetched cannot be used")
       endif()
     endif()
@@ -265,6 +268,17 @@ function(convkit_fetch_Catch2)
 source, commit ${CONVKIT_CATCH2_COMMIT} of ${CONVKIT_CATCH2_SOURCE}")
   endif()
   set(Catch2_ROOT "${CONVKIT_DEPS}/Catch2/usr" CACHE PATH "Where Catch2 was fetched to" FORCE)
+endfunction()
+
+# Optional: without it CMakeLists.txt goes on, or stops if it was told to have it.
+function(convkit_fetch_dnnl)
+  convkit_pip(dnnl dnnl whole code --no-deps ${CONVKIT_DNNL})
+  if(code EQUAL 0)
+    set(dnnl_ROOT "${CONVKIT_DEPS}/dnnl" CACHE PATH "Where oneDNN was fetched to" FORCE)
+  else()
+    list(JOIN CONVKIT_DNNL " " packages)
+    message(STATUS "convkit: `pip install ${packages}` failed, see ${CONVKIT_DEPS}/dnnl.log")
+  endif()
 endfunction()
 
 # Unpacks Debian packages (a list) into .deps/<package>, from the mirror that the machine itself uses (and

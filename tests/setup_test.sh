@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The set-up under hard conditions, in a fresh clone of what is committed: a path with spaces, a fetch
 # killed in the middle, two configures at once, another fmt in the prefix, a HOME that must stay
-# empty, no network. About two minutes.
+# empty, no network, no oneDNN of use. About two minutes.
 set -euo pipefail
 source=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
 work=$(mktemp -d)
@@ -55,6 +55,32 @@ milliseconds=$((($(date +%s%N) - start) / 1000000))
 ! grep -E 'pip install|unpacks' "$work/again.log" || fail "a second configure fetches"
 [ "$milliseconds" -lt 2000 ] || fail "a second configure takes $milliseconds ms"
 echo "a second configure: $milliseconds ms, nothing fetched"
+
+# oneDNN is optional: version 2 and another threading runtime are refused, and so is a machine without
+# one, but only if CONVKIT_ONEDNN is ON.
+mkdir "$work/dnnl2" "$work/dnnl-tbb"
+echo 'set(PACKAGE_VERSION 2.6.3)' > "$work/dnnl2/dnnl-config-version.cmake"
+echo 'message(FATAL_ERROR "oneDNN 2 was read")' > "$work/dnnl2/dnnl-config.cmake"
+printf 'set(PACKAGE_VERSION 3.5.0)\nset(PACKAGE_VERSION_COMPATIBLE TRUE)\n' \
+  > "$work/dnnl-tbb/dnnl-config-version.cmake"
+echo 'set(DNNL_CPU_THREADING_RUNTIME TBB)' > "$work/dnnl-tbb/dnnl-config.cmake"
+without_onednn() {  # what it says, the arguments
+  PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 PIP_FIND_LINKS='' cmake --preset demo -B "$work/onednn" \
+    "${@:2}" > "$work/onednn.log" 2>&1 || { cat "$work/onednn.log"; fail "oneDNN is not optional"; }
+  grep -q "goes without oneDNN: $1" "$work/onednn.log" || { cat "$work/onednn.log"; fail "no word of oneDNN"; }
+}
+if [ -d .deps/dnnl ]; then mv .deps/dnnl "$work/fetched-dnnl"; fi
+without_onednn 'oneDNN 3.2 or newer was not found' -D dnnl_DIR="$work/dnnl2"
+without_onednn 'oneDNN in .* has the threads of TBB, not of OpenMP' -D dnnl_DIR="$work/dnnl-tbb"
+if cmake --preset demo -B "$work/onednn" -D CONVKIT_ONEDNN=ON > "$work/onednn.log" 2>&1; then
+  fail "CONVKIT_ONEDNN=ON accepts the threads of TBB"
+fi
+[ "$(grep -c 'CMake Error' "$work/onednn.log")" = 1 ] || { cat "$work/onednn.log"; fail "not one message"; }
+if [ -d "$work/fetched-dnnl" ]; then
+  rm -rf .deps/dnnl
+  mv "$work/fetched-dnnl" .deps/dnnl
+fi
+echo "oneDNN: optional; version 2 and the threads of TBB are refused"
 
 cmake --build build --target q3_kinds > "$work/build.log" 2>&1 || { cat "$work/build.log"; fail "the build"; }
 build/apps/qa/q3_kinds | cmp - apps/qa/expected/q3_kinds.txt || fail "the app"

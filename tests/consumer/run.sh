@@ -7,6 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 torch=$2
 json=$3  # to build the library, not to use it
+dnnl=$(sed -n 's/^dnnl_DIR:[A-Z]*=//p' "$build/CMakeCache.txt")  # the same
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $1"; exit 1; }
@@ -26,7 +27,7 @@ consume "static library" find_package "$work/static;$torch"
 
 quietly cmake -S "$here/../.." -B "$work/shared-build" -G Ninja -D CMAKE_BUILD_TYPE=Release \
   -D BUILD_SHARED_LIBS=ON -D CONVKIT_BUILD_APPS=OFF -D BUILD_TESTING=OFF \
-  -D CMAKE_PREFIX_PATH="$torch" -D nlohmann_json_DIR="$json"
+  -D CMAKE_PREFIX_PATH="$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl"
 quietly cmake --build "$work/shared-build"
 quietly cmake --install "$work/shared-build" --prefix "$work/shared"
 consume "shared library" find_package "$work/shared;$torch"
@@ -36,7 +37,7 @@ library=$(find "$work/shared" -name libconvkit.so)
 nm -DC --defined-only "$library" | cut -c20- > "$work/exported"
 grep -q '^convkit::ConvBlockImpl::forward' "$work/exported" || fail "ConvBlock is not exported"
 ! grep -vE '^([a-zA-Z -]+ (for|to) )?convkit::' "$work/exported" || fail "foreign names are exported"
-! ldd "$library" | grep 'not found' || fail "the shared library does not find LibTorch"
+! ldd "$library" | grep 'not found' || fail "the shared library does not find LibTorch or oneDNN"
 echo "shared library: exports $(wc -l < "$work/exported") names, all of convkit"
 
 # A project with another LibTorch is told so.
@@ -53,4 +54,4 @@ grep -qE 'built with LibTorch [0-9.]+, but this project.s is 2\.99\.1' "$work/me
   { cat "$work/refused.log"; fail "no word of the versions"; }
 echo "another LibTorch: refused, with both versions"
 
-consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json"
+consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl"
