@@ -27,5 +27,8 @@ endif()
 if(convkit_onednn)
   message(STATUS "convkit: oneDNN ${dnnl_VERSION} at ${dnnl_DIR}")
   target_link_libraries(convkit PRIVATE DNNL::dnnl)
+  # LibTorch ships the headers, but not the library, of a oneDNN of its own: this one's come first.
+  target_include_directories(convkit SYSTEM BEFORE PRIVATE
+                             $<TARGET_PROPERTY:DNNL::dnnl,INTERFACE_INCLUDE_DIRECTORIES>)
   target_compile_definitions(convkit PRIVATE CONVKIT_ONEDNN)
 endif()

@@ -29,4 +29,5 @@
 #include <convkit/checkpoint.h>
 #include <convkit/compare.h>
 #include <convkit/summary.h>
+#include <convkit/compile.h>
 // clang-format on

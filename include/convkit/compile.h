@@ -1,0 +1,112 @@
+#pragma once
+
+#include <convkit/module.h>
+
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// Inference made fast, of any module.
+///
+///     auto fast = convkit::compile(net, torch::randn({1, 3, 224, 224}));
+///     torch::Tensor y = fast(x);
+namespace convkit {
+
+/// What compile() may do.
+struct CompileOptions {
+  /// In which it computes: torch::kFloat32, or torch::kBFloat16 for a module of float32. Inputs and
+  /// results keep the module's types.
+  torch::Dtype dtype = torch::kFloat32;
+  /// Layout of results [N, C, H, W]. Without one as they are computed, mostly channels_last; their
+  /// values and sizes are the same.
+  std::optional<torch::MemoryFormat> memory_format = std::nullopt;
+  /// Whether oneDNN computes, where convkit was built with it.
+  bool onednn = true;
+  /// To run the plain module where it cannot be compiled faithfully, instead of an error.
+  bool fallback = false;
+  /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
+  /// is dropped.
+  int64_t max_plans = 16;
+};
+
+namespace detail {
+class Compilation;
+}
+
+/// A module as compile() planned it. A copy is the same one.
+///
+/// It has a copy of the weights, and before each call looks whether the module's have changed: their
+/// memory, their version counters (which LibTorch's optimizers leave alone) and four elements of
+/// each. If so, it plans anew. Single elements set by hand may escape it, and modules that replaced
+/// others do: call `refresh()`.
+///
+/// Several threads may call it at once: a plan has a workspace for each call that runs at a time.
+/// No thread may change the module's weights meanwhile.
+class CONVKIT_API Compiled {
+ public:
+  using Tensors = std::vector<torch::Tensor>;
+
+  /// The module's output for `input`, which is never written. A new shape or layout is planned on
+  /// its first call. Runs without gradients.
+  ///
+  /// Throws: c10::Error if the module is in training mode, or as compile() does for a new shape.
+  torch::Tensor operator()(const torch::Tensor& input) const;
+  /// The same for several inputs and outputs.
+  Tensors operator()(const Tensors& inputs) const;
+
+  /// Plans anew on the next call.
+  void refresh() const;
+
+ private:
+  friend CONVKIT_API Compiled compile(std::shared_ptr<torch::nn::Module> module,
+                                      std::function<Tensors(const Tensors&)> forward,
+                                      const Tensors& examples, const CompileOptions& options);
+  friend CONVKIT_API std::string explain(const Compiled& compiled);
+  explicit Compiled(std::shared_ptr<detail::Compilation> compilation);
+
+  std::shared_ptr<detail::Compilation> compilation_;
+};
+
+/// Plans a module's forward, in eval mode and without gradients, for inputs such as `example`: its
+/// operators are recorded, batch norms folded into convolutions, activations and additions fused,
+/// images held in channels_last, buffers shared. Operators without a faster form run as they are.
+/// oneDNN computes where convkit was built with it, else LibTorch's own fused operators;
+/// modules of another dtype or device run operator by operator, with the same bits as the module.
+///
+/// Results differ from the module's in the last bits: by less than 1e-5 of the output's largest
+/// element in float32, 1e-2 in bfloat16, for networks with batch norms. The plan's result for a
+/// second, random input is compared with the module's before it is used (to 1e-3 and 1e-1).
+///
+/// What cannot be recorded faithfully is refused by its name: a value read from the input (`item`),
+/// random operators, batch norms in training mode, writing to the input or a weight, autocast, work
+/// past LibTorch's dispatcher. The one thing that cannot be seen is a branch on raw memory that both
+/// the example and the random input take the same way.
+///
+/// Throws:  c10::Error with what was refused; c10::TypeError for a module that forward_child()
+///          cannot run; c10::ValueError for a dtype that is neither of the two.
+/// Source:  torch.compile
+CONVKIT_API Compiled compile(std::shared_ptr<torch::nn::Module> module,
+                             const torch::Tensor& example, const CompileOptions& options = {});
+
+/// The same for any module: `forward` runs it, with inputs such as `examples`.
+CONVKIT_API Compiled compile(std::shared_ptr<torch::nn::Module> module,
+                             std::function<Compiled::Tensors(const Compiled::Tensors&)> forward,
+                             const Compiled::Tensors& examples, const CompileOptions& options = {});
+
+/// The same for a holder: `compile(net, example)`.
+template <typename Contained>
+Compiled compile(const torch::nn::ModuleHolder<Contained>& module, const torch::Tensor& example,
+                 const CompileOptions& options = {}) {
+  return compile(std::shared_ptr<torch::nn::Module>(module.ptr()), example, options);
+}
+
+/// The steps of each plan: what was fused, what was not and why, the engine and the memory.
+CONVKIT_API std::string explain(const Compiled& compiled);
+
+}  // namespace convkit

@@ -1,0 +1,343 @@
+#include <convkit/compile.h>
+
+#include "engine.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+
+#include <array>
+#include <cstring>
+#include <mutex>
+#include <sstream>
+
+namespace convkit {
+
+namespace detail {
+
+/// A parameter or buffer as it was when the plans were made.
+class Source {
+ public:
+  explicit Source(torch::Tensor tensor) : tensor_(std::move(tensor)) { *this = now(); }
+
+  [[nodiscard]] bool has_changed() const {
+    const c10::TensorImpl* impl = tensor_.unsafeGetTensorImpl();
+    return data_ != impl->data() || version_ != version() || samples_ != samples();
+  }
+
+ private:
+  Source() = default;
+
+  Source now() const {
+    Source result;
+    result.tensor_ = tensor_;
+    result.data_ = tensor_.unsafeGetTensorImpl()->data();
+    result.version_ = version();
+    result.samples_ = samples();
+    return result;
+  }
+
+  uint32_t version() const {
+    if (tensor_.is_inference()) return 0;
+    return tensor_.unsafeGetTensorImpl()->version_counter().current_version();
+  }
+
+  // LibTorch's optimizers, and batch norms in training mode, write past the version counters.
+  std::array<int64_t, 4> samples() const {
+    std::array<int64_t, 4> result{};
+    const c10::TensorImpl* impl = tensor_.unsafeGetTensorImpl();
+    const int64_t count = impl->numel();
+    if (!tensor_.is_cpu() || count == 0) return result;
+    const std::size_t size = std::min(impl->itemsize(), sizeof(int64_t));
+    const auto* bytes = static_cast<const char*>(impl->data());
+    for (int64_t i = 0; i < 4; ++i) {
+      const auto element = static_cast<std::size_t>((count - 1) * i / 3);
+      std::memcpy(&result.at(static_cast<std::size_t>(i)), bytes + element * impl->itemsize(), size);
+    }
+    return result;
+  }
+
+  torch::Tensor tensor_;
+  const void* data_ = nullptr;
+  uint32_t version_ = 0;
+  std::array<int64_t, 4> samples_{};
+};
+
+/// What a plan is made for.
+struct Key {
+  struct Input {
+    std::vector<int64_t> sizes;
+    bool channels_last = false;
+    torch::Dtype dtype = torch::kFloat32;
+    torch::Device device = torch::kCPU;
+  };
+  std::vector<Input> inputs;
+  int threads = 0;
+
+  explicit Key(const Tensors& tensors) : threads(at::get_num_threads()) {
+    for (const torch::Tensor& tensor : tensors) {
+      inputs.push_back({tensor.sizes().vec(), !tensor.is_contiguous(), tensor.scalar_type(),
+                        tensor.device()});
+    }
+  }
+
+  bool fits(const Tensors& tensors) const {
+    if (tensors.size() != inputs.size() || threads != at::get_num_threads()) return false;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const torch::Tensor& tensor = tensors[i];
+      const Input& input = inputs[i];
+      if (tensor.sizes() != input.sizes || tensor.is_contiguous() == input.channels_last ||
+          tensor.scalar_type() != input.dtype || tensor.device() != input.device) {
+        return false;
+      }
+    }
+    return true;
+  }
+};
+
+namespace {
+
+/// The module itself.
+class PlainEngine : public Engine {
+ public:
+  PlainEngine(Forward forward, std::string why)
+      : forward_(std::move(forward)), why_(std::move(why)) {}
+
+  Tensors run(const Tensors& inputs) override { return forward_(inputs); }
+  std::string text() const override { return "engine: the plain module: " + why_ + '\n'; }
+
+ private:
+  Forward forward_;
+  std::string why_;
+};
+
+/// Of the same sizes, types and layouts, with other values; LibTorch's random state stays as it is.
+Tensors other_values(const Tensors& inputs) {
+  at::Generator generator = at::detail::createCPUGenerator(20'240'229);
+  Tensors results;
+  for (const torch::Tensor& input : inputs) {
+    torch::Tensor values;
+    if (input.is_floating_point() || input.is_complex()) {
+      values = at::randn(input.sizes(), generator, input.options().device(torch::kCPU));
+    } else {  // the same numbers in another order, since an index has to stay one
+      const torch::Tensor order = at::randperm(input.numel(), generator, at::kLong);
+      values = input.cpu().reshape(-1).index({order}).view(input.sizes());
+    }
+    results.push_back(at::empty_like(input).copy_(values));
+  }
+  return results;
+}
+
+void check_close(const Tensors& results, const Tensors& expected, double tolerance) {
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const torch::Tensor& y = expected[i];
+    TORCH_CHECK(results[i].sizes() == y.sizes() && results[i].dtype() == y.dtype(),
+                "compile: the plan gives ", results[i].sizes(), ", the module ", y.sizes());
+    if (y.numel() == 0) continue;
+    if (!y.is_floating_point()) {
+      TORCH_CHECK(at::equal(results[i], y), "compile: the plan gives other numbers than the module");
+      continue;
+    }
+    const torch::Tensor exact = y.to(torch::kDouble);
+    const double scale = exact.nan_to_num(0, 0, 0).abs().max().item<double>();
+    TORCH_CHECK(at::allclose(results[i].to(torch::kDouble), exact, 0, tolerance * scale, true),
+                "compile: the plan's result differs from the module's by ",
+                (results[i].to(torch::kDouble) - exact).abs().max().item<double>(), " of ", scale);
+  }
+}
+
+}  // namespace
+
+class Compilation {
+ public:
+  Compilation(std::shared_ptr<torch::nn::Module> module, Forward forward, CompileOptions options)
+      : module_(std::move(module)), forward_(std::move(forward)), options_(options) {
+    TORCH_CHECK_TYPE(module_ != nullptr, "compile: expected a module, got none");
+    TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 || options.dtype == torch::kBFloat16,
+                      "compile: expected dtype to be Float or BFloat16, got ",
+                      c10::toString(options.dtype));
+    TORCH_CHECK_VALUE(options.max_plans >= 1, "compile: expected max_plans >= 1, got ",
+                      options.max_plans);
+    TORCH_CHECK_VALUE(!options.memory_format ||
+                          options.memory_format == torch::MemoryFormat::Contiguous ||
+                          options.memory_format == torch::MemoryFormat::ChannelsLast,
+                      "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
+                      *options.memory_format);
+  }
+
+  Tensors run(const Tensors& given) {
+    const torch::NoGradGuard no_grad;
+    Tensors inputs;
+    inputs.reserve(given.size());
+    for (const torch::Tensor& input : given) {
+      TORCH_CHECK_VALUE(input.defined(), "compile: expected a tensor, got an undefined one");
+      const bool dense =
+          input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
+      inputs.push_back(dense ? input : input.contiguous());
+    }
+    return engine_for(inputs)->run(inputs);
+  }
+
+  void refresh() {
+    const std::lock_guard lock(mutex_);
+    plans_.clear();
+  }
+
+  std::string text() {
+    const std::lock_guard lock(mutex_);
+    std::ostringstream text;
+    for (const Planned& plan : plans_) {
+      text << "plan for";
+      for (const Key::Input& input : plan.key.inputs) {
+        text << ' ' << torch::IntArrayRef(input.sizes) << (input.channels_last ? " channels_last" : "");
+      }
+      text << ", " << plan.key.threads << (plan.key.threads == 1 ? " thread" : " threads") << '\n';
+      for (const std::string& note : plan.notes) text << note << '\n';
+      text << plan.engine->text();
+    }
+    return text.str();
+  }
+
+ private:
+  struct Planned {
+    Key key;
+    std::shared_ptr<Engine> engine;
+    std::vector<std::string> notes;
+  };
+
+  std::shared_ptr<Engine> engine_for(const Tensors& inputs) {
+    const std::lock_guard lock(mutex_);
+    if (!plans_.empty() && have_weights_changed()) plans_.clear();
+    if (plans_.empty()) look_at_weights();
+    for (std::size_t i = 0; i < plans_.size(); ++i) {
+      if (!plans_[i].key.fits(inputs)) continue;
+      if (i > 0) std::rotate(plans_.begin(), plans_.begin() + static_cast<std::ptrdiff_t>(i),
+                             plans_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      return plans_.front().engine;
+    }
+    Planned planned = make(inputs);
+    if (static_cast<int64_t>(plans_.size()) >= options_.max_plans) plans_.pop_back();
+    plans_.insert(plans_.begin(), std::move(planned));
+    return plans_.front().engine;
+  }
+
+  void look_at_weights() {
+    modules_ = module_->modules();
+    sources_.clear();
+    for (const torch::Tensor& tensor : module_->parameters()) sources_.emplace_back(tensor);
+    for (const torch::Tensor& tensor : module_->buffers()) sources_.emplace_back(tensor);
+  }
+
+  bool have_weights_changed() const {
+    for (const auto& module : modules_) {
+      TORCH_CHECK(!module->is_training(), "compile: the module is in training mode: call eval()");
+    }
+    return std::any_of(sources_.begin(), sources_.end(),
+                       [](const Source& source) { return source.has_changed(); });
+  }
+
+  Planned make(const Tensors& inputs) const {
+    Planned result{Key(inputs), nullptr, {}};
+    if (!options_.fallback) {
+      plan(inputs, result);
+      return result;
+    }
+    try {
+      plan(inputs, result);
+    } catch (const c10::Error& error) {
+      result.notes.clear();
+      result.engine = std::make_shared<PlainEngine>(forward_, error.what_without_backtrace());
+    }
+    return result;
+  }
+
+  void plan(const Tensors& inputs, Planned& result) const {
+    // Recorded on copies: a module that writes to its input is refused when it has done so.
+    const auto copies = [](const Tensors& tensors) {
+      Tensors cloned;
+      for (const torch::Tensor& tensor : tensors) cloned.push_back(tensor.clone());
+      return cloned;
+    };
+    const Tensors others = other_values(inputs);
+    Tensors expected;
+    Tensors outputs;
+    const Tape tape = record_tape(*module_, forward_, copies(inputs), &outputs);
+    check_same(tape, record_tape(*module_, forward_, copies(others), &expected));
+    check_close(replay(tape, copies(others)), expected, 0);
+
+    const bool exact = !is_float_on_cpu(inputs);
+    TORCH_CHECK_VALUE(!exact || options_.dtype == torch::kFloat32,
+                      "compile: expected a module and inputs of Float on the CPU to compute in "
+                      "BFloat16");
+    Plan plan = make_plan(tape, !exact);
+    result.notes = plan.notes;
+    if (!exact && options_.onednn) {
+      result.engine = make_onednn_engine(plan, inputs, options_.dtype, options_.memory_format);
+    }
+    if (!result.engine) result.engine = make_torch_engine(std::move(plan), options_.dtype, exact, options_.memory_format);
+    const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 1e-1;
+    check_close(result.engine->run(others), expected, tolerance);
+  }
+
+  bool is_float_on_cpu(const Tensors& inputs) const {
+    const auto fits = [](const torch::Tensor& tensor) {
+      return tensor.is_cpu() && (!tensor.is_floating_point() || tensor.dtype() == torch::kFloat32) &&
+             !tensor.is_complex();
+    };
+    const Tensors parameters = module_->parameters();
+    const Tensors buffers = module_->buffers();
+    return std::all_of(inputs.begin(), inputs.end(), fits) &&
+           std::all_of(parameters.begin(), parameters.end(), fits) &&
+           std::all_of(buffers.begin(), buffers.end(), fits);
+  }
+
+  std::shared_ptr<torch::nn::Module> module_;
+  Forward forward_;
+  CompileOptions options_;
+
+  std::mutex mutex_;
+  std::vector<Planned> plans_;  ///< the one used last comes first
+  std::vector<std::shared_ptr<torch::nn::Module>> modules_;
+  std::vector<Source> sources_;
+};
+
+}  // namespace detail
+
+Compiled::Compiled(std::shared_ptr<detail::Compilation> compilation)
+    : compilation_(std::move(compilation)) {}
+
+torch::Tensor Compiled::operator()(const torch::Tensor& input) const {
+  Tensors outputs = compilation_->run({input});
+  TORCH_CHECK(outputs.size() == 1, "compile: expected a forward with one result, got ",
+              outputs.size(), ": call it with a vector of inputs");
+  return std::move(outputs.front());
+}
+
+Compiled::Tensors Compiled::operator()(const Tensors& inputs) const {
+  return compilation_->run(inputs);
+}
+
+void Compiled::refresh() const { compilation_->refresh(); }
+
+Compiled compile(std::shared_ptr<torch::nn::Module> module, const torch::Tensor& example,
+                 const CompileOptions& options) {
+  TORCH_CHECK_TYPE(module != nullptr, "compile: expected a module, got none");
+  torch::nn::Module* const raw = module.get();
+  auto forward = [raw](const Compiled::Tensors& inputs) {
+    TORCH_CHECK_VALUE(inputs.size() == 1, "compile: expected one input, got ", inputs.size());
+    return Compiled::Tensors{forward_child(*raw, inputs.front())};
+  };
+  return compile(std::move(module), std::move(forward), {example}, options);
+}
+
+Compiled compile(std::shared_ptr<torch::nn::Module> module,
+                 std::function<Compiled::Tensors(const Compiled::Tensors&)> forward,
+                 const Compiled::Tensors& examples, const CompileOptions& options) {
+  Compiled result(std::make_shared<detail::Compilation>(std::move(module), std::move(forward),
+                                                        options));
+  result(examples);
+  return result;
+}
+
+std::string explain(const Compiled& compiled) { return compiled.compilation_->text(); }
+
+}  // namespace convkit

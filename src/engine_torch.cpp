@@ -1,0 +1,259 @@
+#include "engine.h"
+
+#include <algorithm>
+#include <sstream>
+
+namespace convkit::detail {
+
+namespace {
+
+torch::Tensor& at(std::vector<torch::Tensor>& values, int64_t id) {
+  return values.at(static_cast<std::size_t>(id));
+}
+
+using Scalars = c10::List<std::optional<at::Scalar>>;
+
+/// What LibTorch's fused convolutions call an activation.
+struct FusedActivation {
+  std::string name = "none";
+  Scalars scalars;
+  std::optional<std::string> algorithm;
+};
+
+std::optional<FusedActivation> fused_activation(const std::optional<Operation>& operation) {
+  FusedActivation result;
+  if (!operation) return result;
+  const std::string name = plain_name(*operation);
+  const auto& arguments = operation->arguments;
+  if (name == "relu" || name == "sigmoid" || name == "tanh" || name == "hardswish") {
+    result.name = name;
+  } else if (name == "silu") {
+    result.name = "swish";
+  } else if (name == "gelu") {
+    result.name = name;
+    result.algorithm = arguments[1].constant.toStringRef();
+  } else if (name == "leaky_relu") {
+    result.name = name;
+    result.scalars.push_back(arguments[1].constant.toScalar());
+  } else if (name == "relu6") {
+    result.name = "hardtanh";
+    result.scalars.push_back(at::Scalar(0.0));
+    result.scalars.push_back(at::Scalar(6.0));
+  } else if (name == "hardtanh") {
+    result.name = "hardtanh";
+    for (std::size_t i = 1; i < 3; ++i) result.scalars.push_back(arguments[i].constant.toScalar());
+  } else {
+    return std::nullopt;
+  }
+  return result;
+}
+
+bool has_operators() {
+  auto& dispatcher = c10::Dispatcher::singleton();
+  static const bool has =
+      dispatcher.findSchema({"mkldnn::_convolution_pointwise", ""}) &&
+      dispatcher.findSchema({"mkldnn::_convolution_pointwise", "binary"}) &&
+      dispatcher.findSchema({"mkldnn::_reorder_convolution_weight", ""});
+  return has;
+}
+
+torch::Tensor call_boxed(const char* name, const char* overload, torch::jit::Stack stack) {
+  c10::Dispatcher::singleton().findSchemaOrThrow(name, overload).callBoxed(stack);
+  return stack.at(0).toTensor();
+}
+
+/// A convolution with its weight in oneDNN's own layout.
+class FusedConvolution {
+ public:
+  /// Nothing for one that LibTorch does as well, or cannot do.
+  static std::optional<FusedConvolution> make(const Convolution& step,
+                                              const std::vector<int64_t>& sizes,
+                                              const std::vector<int64_t>& output) {
+    const auto activation = fused_activation(step.activation);
+    if (!has_operators() || step.linear || step.transposed || !activation) return std::nullopt;
+    // After an addition they have relu alone.
+    if (step.added >= 0 && step.activation && activation->name != "relu") return std::nullopt;
+    // LibTorch's fused operators cost about 18 us a call, its own convolutions of small images less.
+    const int64_t positions = output[0] * output[2] * output[3];
+    if (positions * step.weight.numel() < 250'000) return std::nullopt;
+    FusedConvolution result(step);
+    result.activation_ = *activation;
+    result.weight_ = call_boxed(
+        "mkldnn::_reorder_convolution_weight", "",
+        {step.weight.contiguous(torch::MemoryFormat::ChannelsLast), step.padding, step.stride,
+         step.dilation, step.groups, sizes});
+    return result;
+  }
+
+  void run(std::vector<torch::Tensor>& values) const {
+    const torch::Tensor x =
+        at(values, step_.input).contiguous(torch::MemoryFormat::ChannelsLast);
+    const c10::IValue bias = step_.bias.defined() ? c10::IValue(step_.bias) : c10::IValue();
+    const c10::IValue algorithm =
+        activation_.algorithm ? c10::IValue(*activation_.algorithm) : c10::IValue();
+    torch::Tensor result;
+    if (step_.added < 0) {
+      result = call_boxed("mkldnn::_convolution_pointwise", "",
+                          {x, weight_, bias, step_.padding, step_.stride, step_.dilation,
+                           step_.groups, activation_.name, activation_.scalars, algorithm});
+    } else {
+      const c10::IValue unary =
+          step_.activation ? c10::IValue(activation_.name) : c10::IValue();
+      result = call_boxed(
+          "mkldnn::_convolution_pointwise", "binary",
+          {x, at(values, step_.added).contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias,
+           step_.padding, step_.stride, step_.dilation, step_.groups, std::string("add"),
+           c10::IValue(), unary, Scalars(), c10::IValue()});
+    }
+    at(values, step_.output) = std::move(result);
+  }
+
+ private:
+  explicit FusedConvolution(Convolution step) : step_(std::move(step)) {}
+
+  Convolution step_;
+  torch::Tensor weight_;
+  FusedActivation activation_;
+};
+
+class TorchEngine : public Engine {
+ public:
+  TorchEngine(Plan plan, torch::Dtype dtype, bool exact,
+              std::optional<torch::MemoryFormat> memory_format)
+      : plan_(std::move(plan)),
+        dtype_(dtype),
+        exact_(exact),
+        memory_format_(memory_format),
+        last_uses_(last_uses(plan_)) {
+    constants_.resize(plan_.values.size());
+    for (std::size_t i = 0; i < constants_.size(); ++i) {
+      if (plan_.values[i].kind == Value::Kind::kConstant) constants_[i] = converted(plan_.values[i].tensor);
+    }
+    for (Step& step : plan_.steps) {
+      auto& fused = fused_.emplace_back();
+      if (auto* convolution = std::get_if<Convolution>(&step)) {
+        convolution->weight = converted(convolution->weight);
+        convolution->bias = converted(convolution->bias);
+        fused = FusedConvolution::make(*convolution, sizes(convolution->input),
+                                       sizes(convolution->output));
+      } else if (auto* norm = std::get_if<ChannelNorm>(&step)) {
+        norm->weight = converted(norm->weight);
+        norm->bias = converted(norm->bias);
+      }
+    }
+  }
+
+  Tensors run(const Tensors& inputs) override {
+    std::vector<torch::Tensor> values = constants_;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const bool image = inputs[i].dim() == 4 && !exact_;
+      values[i] = converted(inputs[i]);
+      if (image) values[i] = values[i].contiguous(torch::MemoryFormat::ChannelsLast);
+    }
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      if (fused_[i]) {
+        fused_[i]->run(values);
+      } else {
+        run_step(plan_.steps[i], values);
+      }
+      for (const int64_t id : last_uses_[i]) at(values, id) = torch::Tensor();
+    }
+    Tensors outputs;
+    for (const int64_t id : plan_.outputs) {
+      torch::Tensor output = at(values, id);
+      if (output.is_floating_point()) {
+        output = output.to(plan_.values.at(static_cast<std::size_t>(id)).dtype);
+      }
+      if (memory_format_ && output.dim() == 4) output = output.contiguous(*memory_format_);
+      outputs.push_back(shares_memory(output, inputs, outputs) ? output.clone() : output);
+    }
+    return outputs;
+  }
+
+  std::string text() const override {
+    std::ostringstream text;
+    text << "engine: LibTorch's operators" << (exact_ ? ", with the module's own bits" : "") << '\n';
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      text << "  " << describe(plan_.steps[i]) << (fused_[i] ? "  (fused operator)" : "") << '\n';
+    }
+    return text.str();
+  }
+
+ private:
+  torch::Tensor converted(const torch::Tensor& tensor) const {
+    const bool changes = tensor.defined() && !exact_ && tensor.scalar_type() == torch::kFloat32 &&
+                         dtype_ != torch::kFloat32;
+    return changes ? tensor.to(dtype_) : tensor;
+  }
+
+  const std::vector<int64_t>& sizes(int64_t id) const {
+    return plan_.values.at(static_cast<std::size_t>(id)).sizes;
+  }
+
+  bool shares_memory(const torch::Tensor& output, const Tensors& inputs,
+                     const Tensors& outputs) const {
+    const auto shares = [&](const torch::Tensor& other) {
+      return other.defined() && output.is_alias_of(other);
+    };
+    return std::any_of(inputs.begin(), inputs.end(), shares) ||
+           std::any_of(outputs.begin(), outputs.end(), shares) ||
+           std::any_of(constants_.begin(), constants_.end(), shares);
+  }
+
+  Plan plan_;
+  torch::Dtype dtype_;
+  bool exact_;
+  std::optional<torch::MemoryFormat> memory_format_;
+  std::vector<std::vector<int64_t>> last_uses_;
+  std::vector<torch::Tensor> constants_;
+  std::vector<std::optional<FusedConvolution>> fused_;
+};
+
+}  // namespace
+
+Engine::~Engine() = default;
+
+void run_step(const Step& step, std::vector<torch::Tensor>& values) {
+  if (const auto* operation = std::get_if<Operation>(&step)) {
+    call(*operation, values);
+  } else if (const auto* convolution = std::get_if<Convolution>(&step)) {
+    const Convolution& c = *convolution;
+    const torch::Tensor& x = at(values, c.input);
+    torch::Tensor y = c.linear ? at::linear(x, c.weight, c.bias)
+                      : c.transposed
+                          ? at::conv_transpose2d(x, c.weight, c.bias, c.stride, c.padding,
+                                                 c.output_padding, c.groups, c.dilation)
+                          : at::conv2d(x, c.weight, c.bias, c.stride, c.padding, c.dilation,
+                                       c.groups);
+    if (c.added >= 0) y.add_(at(values, c.added));
+    at(values, c.output) = std::move(y);
+    if (c.activation) call(*c.activation, values);
+  } else {
+    const auto& norm = std::get<ChannelNorm>(step);
+    const torch::Tensor x = at(values, norm.input).permute({0, 2, 3, 1});
+    at(values, norm.output) =
+        at::layer_norm(x, {x.size(3)}, norm.weight, norm.bias, norm.eps).permute({0, 3, 1, 2});
+  }
+}
+
+std::vector<std::vector<int64_t>> last_uses(const Plan& plan) {
+  std::vector<std::vector<int64_t>> result(plan.steps.size());
+  std::set<int64_t> seen(plan.outputs.begin(), plan.outputs.end());
+  for (std::size_t i = plan.steps.size(); i-- > 0;) {
+    const auto see = [&](int64_t id) {
+      const Value& value = plan.values.at(static_cast<std::size_t>(id));
+      if (value.kind != Value::Kind::kConstant && seen.insert(id).second) result[i].push_back(id);
+    };
+    for (const int64_t id : inputs_of(plan.steps[i])) see(id);
+    for (const int64_t id : outputs_of(plan.steps[i])) see(id);  // a result that nothing uses
+  }
+  return result;
+}
+
+std::unique_ptr<Engine> make_torch_engine(Plan plan, torch::Dtype dtype, bool exact,
+                                          std::optional<torch::MemoryFormat> memory_format) {
+  const torch::NoGradGuard no_grad;
+  return std::make_unique<TorchEngine>(std::move(plan), dtype, exact, memory_format);
+}
+
+}  // namespace convkit::detail

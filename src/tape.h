@@ -1,0 +1,79 @@
+#pragma once
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+/// One forward, as the list of the operators that it called: a program that can be run again.
+namespace convkit::detail {
+
+using Tensors = std::vector<torch::Tensor>;
+using Forward = std::function<Tensors(const Tensors&)>;
+
+/// One argument of an operator: a constant, or tensors by the numbers of their values.
+struct Argument {
+  enum class Kind { kConstant, kTensor, kTensors, kOptionalTensors };
+  Kind kind = Kind::kConstant;
+  c10::IValue constant;
+  std::vector<int64_t> values;  ///< -1 for a tensor that is not there
+};
+
+/// A tensor of the program. Every result is a new value, that of an operator in place too.
+struct Value {
+  enum class Kind { kInput, kConstant, kResult };
+  Kind kind = Kind::kResult;
+  int64_t storage = -1;  ///< values of one number share memory
+  bool tainted = false;  ///< depends on the inputs
+  std::vector<int64_t> sizes;
+  std::vector<int64_t> strides;
+  torch::Dtype dtype = torch::kFloat32;
+  torch::Tensor tensor;  ///< a constant; a result that does not depend on the inputs
+  std::string name;      ///< of a parameter or buffer
+  /// What it is no new tensor of but the same one: of a result in place, or of one that is its
+  /// input (eval-mode dropout).
+  int64_t same_as = -1;
+};
+
+/// A call of an operator.
+struct Operation {
+  c10::OperatorHandle handle;
+  std::vector<Argument> arguments;
+  std::vector<int64_t> outputs;  ///< -1 for what is no tensor
+  std::vector<int64_t> written;  ///< values that it writes
+
+  [[nodiscard]] const std::string& name() const { return handle.schema().name(); }
+};
+
+/// Memory of one or several values.
+struct Storage {
+  int64_t tensors = 0;   ///< how many tensors share it, those in place not counted
+  bool written = false;  ///< by an operator in place, after it was made
+};
+
+struct Tape {
+  std::vector<Value> values;  ///< the inputs come first
+  std::vector<Storage> storages;
+  std::vector<Operation> operations;
+  std::vector<int64_t> outputs;
+  std::size_t input_count = 0;
+};
+
+/// Runs `forward` on `inputs`, without gradients, and records it; its results into `outputs`.
+/// Throws c10::Error, with the operator's name, for what cannot be recorded faithfully.
+Tape record_tape(const torch::nn::Module& module, const Forward& forward, const Tensors& inputs,
+                 Tensors* outputs);
+
+/// Throws c10::Error, saying where, unless both are the same program with the same constants.
+void check_same(const Tape& a, const Tape& b);
+
+/// Calls an operator with its tensors from `values`, and puts its results there.
+void call(const Operation& operation, std::vector<torch::Tensor>& values);
+
+/// The same results, by the same operators in the same order.
+Tensors replay(const Tape& tape, const Tensors& inputs);
+
+}  // namespace convkit::detail
