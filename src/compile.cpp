@@ -270,9 +270,11 @@ class Compilation {
                       "BFloat16");
     Plan plan = make_plan(tape, !exact);
     result.notes = plan.notes;
+#ifdef CONVKIT_ONEDNN
     if (!exact && options_.onednn) {
       result.engine = make_onednn_engine(plan, inputs, options_.dtype, options_.memory_format);
     }
+#endif
     if (!result.engine) result.engine = make_torch_engine(std::move(plan), options_.dtype, exact, options_.memory_format);
     const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 1e-1;
     check_close(result.engine->run(others), expected, tolerance);

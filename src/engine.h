@@ -34,7 +34,7 @@ std::unique_ptr<Engine> make_torch_engine(Plan plan, torch::Dtype dtype, bool ex
                                           std::optional<torch::MemoryFormat> memory_format);
 
 /// By oneDNN's primitives, made once, in one block of memory; by LibTorch's operators where oneDNN
-/// has none. Nothing where convkit was built without it.
+/// has none. Only where convkit was built with it.
 std::unique_ptr<Engine> make_onednn_engine(Plan plan, const Tensors& example, torch::Dtype dtype,
                                            std::optional<torch::MemoryFormat> memory_format);
 

@@ -1,8 +1,6 @@
 #include "engine.h"
-
-#ifdef CONVKIT_ONEDNN
-
 #include "program.h"
+#include "transpose.h"
 
 #include <c10/core/CPUAllocator.h>
 
@@ -55,7 +53,7 @@ Workspace::Workspace(const Program& program)
   for (std::size_t i = 0; i < program.commands.size(); ++i) {
     const auto& what = program.commands[i].what;
     if (const auto* step = std::get_if<StepCommand>(&what)) {
-      for (const auto& [value, strides] : step->outputs) makers[static_cast<std::size_t>(value)] = i;
+      for (const auto& [value, slot] : step->outputs) makers[static_cast<std::size_t>(value)] = i;
       for (const auto& [value, slot] : step->inputs) {
         if (slot.buffer < 0 || buffers[static_cast<std::size_t>(slot.buffer)] == nullptr) continue;
         char* data = buffers[static_cast<std::size_t>(slot.buffer)] +
@@ -94,24 +92,6 @@ void check_status(dnnl_status_t status) {
   TORCH_CHECK(status == dnnl_success, "compile: oneDNN reports error ", static_cast<int>(status));
 }
 
-void interleave(const float* from, float* to, const Slot& shape) {
-  const int64_t channels = shape.sizes[1];
-  const int64_t positions = shape.sizes[2] * shape.sizes[3];
-  for (int64_t n = 0; n < shape.sizes[0]; ++n, from += channels * positions, to += channels * positions) {
-    if (channels == 3) {
-      for (int64_t i = 0; i < positions; ++i) {
-        to[3 * i] = from[i];
-        to[3 * i + 1] = from[i + positions];
-        to[3 * i + 2] = from[i + 2 * positions];
-      }
-      continue;
-    }
-    for (int64_t i = 0; i < positions; ++i) {
-      for (int64_t c = 0; c < channels; ++c) to[channels * i + c] = from[c * positions + i];
-    }
-  }
-}
-
 class OnednnEngine : public Engine {
  public:
   explicit OnednnEngine(Program program) : program_(std::move(program)) {}
@@ -135,7 +115,9 @@ class OnednnEngine : public Engine {
     std::ostringstream text;
     text << "engine: oneDNN " << dnnl_version()->major << '.' << dnnl_version()->minor << '.'
          << dnnl_version()->patch << '\n';
-    for (const Command& command : program_.commands) text << "  " << command.text << '\n';
+    for (const Command& command : program_.commands) {
+      if (!command.text.empty()) text << "  " << command.text << '\n';
+    }
     text << "memory: workspace " << mebibytes(program_.arena_bytes) << " (buffers of their own: "
          << mebibytes(program_.separate_bytes) << "), scratchpad "
          << mebibytes(program_.scratchpad_bytes) << ", weights " << mebibytes(program_.weight_bytes)
@@ -182,9 +164,13 @@ class OnednnEngine : public Engine {
       } else if (const auto* step = std::get_if<StepCommand>(&command.what)) {
         run(workspace, i, *step, inputs, outputs);
       } else {
-        const auto& copy = std::get<InterleaveCommand>(command.what);
-        interleave(static_cast<const float*>(data(workspace, copy.from)),
-                   static_cast<float*>(data(workspace, copy.to)), copy.from);
+        const auto& move = std::get<TransposeCommand>(command.what);
+        const auto* from = static_cast<const float*>(data(workspace, move.from));
+        auto* to = static_cast<float*>(data(workspace, move.to));
+        for (int64_t i = 0; i < move.count; ++i) {
+          const int64_t place = i * move.rows * move.columns;
+          transpose(from + place, to + place, move.rows, move.columns, move.to_pitch);
+        }
       }
       for (const int64_t id : command.drops) {
         workspace.values[static_cast<std::size_t>(id)] = torch::Tensor();
@@ -231,17 +217,13 @@ class OnednnEngine : public Engine {
       }
     }
     run_step(command.step, workspace.values);
-    for (const auto& [value, strides] : command.outputs) {
+    for (const auto& [value, slot] : command.outputs) {
       torch::Tensor& tensor = workspace.values[static_cast<std::size_t>(value)];
-      if (tensor.strides() != strides) {  // those who use it were made for these
-        tensor = at::empty_strided(tensor.sizes(), strides, tensor.options()).copy_(tensor);
+      if (tensor.strides() != slot.strides) {  // those who use it were made for these
+        tensor = at::empty_strided(slot.sizes, slot.strides, tensor.options()).copy_(tensor);
       }
-    }
-    for (std::size_t i = 0; i < program_.buffers.size() && !workspace.tensor_bindings[place].empty(); ++i) {
-      const Buffer& memory = program_.buffers[i];
-      if (memory.kind != Buffer::Kind::kTensor) continue;
-      const torch::Tensor& tensor = workspace.values[static_cast<std::size_t>(memory.index)];
-      if (tensor.defined()) workspace.buffers[i] = static_cast<char*>(tensor.data_ptr());
+      workspace.buffers[static_cast<std::size_t>(slot.buffer)] =
+          static_cast<char*>(const_cast<void*>(tensor.const_data_ptr()));
     }
     for (const Workspace::Binding& binding : workspace.tensor_bindings[place]) {
       bind(workspace, binding);
@@ -312,16 +294,3 @@ std::unique_ptr<Engine> make_onednn_engine(Plan plan, const Tensors& example, to
 }
 
 }  // namespace convkit::detail
-
-#else
-
-namespace convkit::detail {
-
-std::unique_ptr<Engine> make_onednn_engine(Plan, const Tensors&, torch::Dtype,
-                                           std::optional<torch::MemoryFormat>) {
-  return nullptr;
-}
-
-}  // namespace convkit::detail
-
-#endif

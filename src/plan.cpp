@@ -60,6 +60,9 @@ class Planner {
 
   Plan take() {
     copy_constants();
+    for (const auto& [line, times] : notes_) {
+      plan_.notes.push_back(line + ": " + std::to_string(times));
+    }
     return std::move(plan_);
   }
 
@@ -126,7 +129,7 @@ class Planner {
       folded += constant ? 1 : 0;
       return constant;
     });
-    if (folded > 0) note("folded " + std::to_string(folded) + " operators on constants");
+    if (folded > 0) note("computed operators on constants", folded);
   }
 
   // ---- Names of values.
@@ -181,7 +184,7 @@ class Planner {
     return id;
   }
 
-  void note(std::string line) { plan_.notes.push_back(std::move(line)); }
+  void note(const std::string& line, std::size_t times = 1) { notes_[line] += times; }
 
   // ---- What does nothing.
 
@@ -199,7 +202,7 @@ class Planner {
       rename(from, to);
       ++removed;
     }
-    if (removed > 0) note("removed " + std::to_string(removed) + " operators that do nothing");
+    if (removed > 0) note("removed what does nothing", removed);
   }
 
   /// The argument that an operator's only result is equal to.
@@ -706,6 +709,7 @@ class Planner {
   Plan plan_;
   std::vector<std::size_t> makers_;
   std::vector<int64_t> uses_;
+  std::map<std::string, std::size_t> notes_;
 };
 
 }  // namespace

@@ -56,20 +56,24 @@ struct PrimitiveCommand {
 struct StepCommand {
   Step step;
   std::vector<std::pair<int64_t, Slot>> inputs;  ///< values, and where they are
-  /// Values that it makes, and the strides that those who use them expect.
-  std::vector<std::pair<int64_t, std::vector<int64_t>>> outputs;
+  /// Values that it makes, and what those who use them expect.
+  std::vector<std::pair<int64_t, Slot>> outputs;
 };
 
-/// Few channels from [N, C, H, W] to [N, H, W, C], for which a plain loop beats oneDNN's reorder.
-struct InterleaveCommand {
+/// Matrices of float32 that follow one another, transposed.
+struct TransposeCommand {
   Slot from;
   Slot to;
+  int64_t count = 1;
+  int64_t rows = 0;  ///< of `from`
+  int64_t columns = 0;
+  int64_t to_pitch = 0;  ///< from one row of `to` to the next
 };
 
 struct Command {
-  std::variant<PrimitiveCommand, StepCommand, InterleaveCommand> what;
+  std::variant<PrimitiveCommand, StepCommand, TransposeCommand> what;
   std::vector<int64_t> drops;  ///< values of LibTorch's that nothing uses any more
-  std::string text;
+  std::string text;  ///< a line of explain(); nothing where the line before stands for it too
 };
 
 struct Program {
@@ -94,6 +98,13 @@ dnnl::engine& cpu_engine();
 Program make_program(const Plan& plan, const Tensors& example, torch::Dtype dtype,
                      std::optional<torch::MemoryFormat> memory_format);
 
+/// Strides of tensors that are laid out as they are counted, and of images whose channels are last.
+std::vector<int64_t> row_strides(const std::vector<int64_t>& sizes);
 std::vector<int64_t> channels_last_strides(const std::vector<int64_t>& sizes);
+
+int64_t count(const std::vector<int64_t>& sizes);
+int64_t bytes_of(const Slot& slot);
+dnnl::memory::data_type type_of(torch::Dtype dtype);
+dnnl::memory::desc desc_of(const Slot& slot);
 
 }  // namespace convkit::detail
