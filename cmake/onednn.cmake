@@ -27,7 +27,6 @@ endif()
 if(convkit_onednn)
   message(STATUS "convkit: oneDNN ${dnnl_VERSION} at ${dnnl_DIR}")
   target_sources(convkit PRIVATE
-    src/transpose.cpp
     src/lowering.cpp
     src/lowering_weighted.cpp
     src/lowering_layers.cpp

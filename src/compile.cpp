@@ -96,6 +96,28 @@ struct Key {
 
 namespace {
 
+/// Lets CUDA round float32 to TF32, or not, while it lives: LibTorch has one setting for all.
+class Tf32 {
+ public:
+  explicit Tf32(const std::optional<bool>& on) : is_set_(on.has_value()) {
+    if (!is_set_) return;
+    at::globalContext().setAllowTF32CuDNN(*on);
+    at::globalContext().setAllowTF32CuBLAS(*on);
+  }
+  ~Tf32() {
+    if (!is_set_) return;
+    at::globalContext().setAllowTF32CuDNN(convolutions_);
+    at::globalContext().setAllowTF32CuBLAS(products_);
+  }
+  Tf32(const Tf32&) = delete;
+  Tf32& operator=(const Tf32&) = delete;
+
+ private:
+  bool is_set_;
+  bool convolutions_ = is_set_ && at::globalContext().allowTF32CuDNN();
+  bool products_ = is_set_ && at::globalContext().allowTF32CuBLAS();
+};
+
 /// The module itself.
 class PlainEngine : public Engine {
  public:
@@ -152,8 +174,9 @@ class Compilation {
   Compilation(std::shared_ptr<torch::nn::Module> module, Forward forward, CompileOptions options)
       : module_(std::move(module)), forward_(std::move(forward)), options_(options) {
     TORCH_CHECK_TYPE(module_ != nullptr, "compile: expected a module, got none");
-    TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 || options.dtype == torch::kBFloat16,
-                      "compile: expected dtype to be Float or BFloat16, got ",
+    TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 || options.dtype == torch::kBFloat16 ||
+                          options.dtype == torch::kHalf,
+                      "compile: expected dtype to be Float, BFloat16 or, on CUDA, Half, got ",
                       c10::toString(options.dtype));
     TORCH_CHECK_VALUE(options.max_plans >= 1, "compile: expected max_plans >= 1, got ",
                       options.max_plans);
@@ -166,6 +189,7 @@ class Compilation {
 
   Tensors run(const Tensors& given) {
     const torch::NoGradGuard no_grad;
+    const Tf32 precision(options_.tf32);
     Tensors inputs;
     inputs.reserve(given.size());
     for (const torch::Tensor& input : given) {
@@ -262,34 +286,54 @@ class Compilation {
     Tensors outputs;
     const Tape tape = record_tape(*module_, forward_, copies(inputs), &outputs);
     check_same(tape, record_tape(*module_, forward_, copies(others), &expected));
-    check_close(replay(tape, copies(others)), expected, 0);
+    // On CUDA, cuDNN may choose another algorithm the second time.
+    const bool cuda = std::any_of(inputs.begin(), inputs.end(),
+                                  [](const torch::Tensor& x) { return x.is_cuda(); });
+    check_close(replay(tape, copies(others)), expected, cuda ? 1e-3 : 0);
 
-    const bool exact = !is_float_on_cpu(inputs);
-    TORCH_CHECK_VALUE(!exact || options_.dtype == torch::kFloat32,
-                      "compile: expected a module and inputs of Float on the CPU to compute in "
-                      "BFloat16");
-    Plan plan = make_plan(tape, !exact);
+    const std::optional<torch::Device> device = device_of_floats(inputs);
+    const bool on_cpu = device && device->is_cpu();
+    TORCH_CHECK_VALUE(options_.dtype == torch::kFloat32 ||
+                          (device && (!on_cpu || options_.dtype == torch::kBFloat16)),
+                      "compile: expected a module and inputs of Float on the CPU or CUDA, to compute "
+                      "in ", c10::toString(options_.dtype), " there");
+    Plan plan = make_plan(tape, device.has_value());
     result.notes = plan.notes;
-#ifdef CONVKIT_ONEDNN
-    if (!exact && options_.onednn) {
-      result.engine = make_onednn_engine(plan, inputs, options_.dtype, options_.memory_format);
-    }
-#endif
-    if (!result.engine) result.engine = make_torch_engine(std::move(plan), options_.dtype, exact, options_.memory_format);
+    result.engine = engine_of(std::move(plan), inputs, device);
     const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 1e-1;
     check_close(result.engine->run(others), expected, tolerance);
   }
 
-  bool is_float_on_cpu(const Tensors& inputs) const {
-    const auto fits = [](const torch::Tensor& tensor) {
-      return tensor.is_cpu() && (!tensor.is_floating_point() || tensor.dtype() == torch::kFloat32) &&
-             !tensor.is_complex();
+  std::unique_ptr<Engine> engine_of(Plan plan, const Tensors& inputs,
+                                    const std::optional<torch::Device>& device) const {
+    const EngineOptions options{options_.dtype, options_.memory_format};
+#ifdef CONVKIT_ONEDNN
+    if (device && device->is_cpu() && options_.onednn) {
+      return make_onednn_engine(plan, inputs, options);
+    }
+#endif
+    auto engine = make_torch_engine(std::move(plan), options, !device);
+#ifdef CONVKIT_CUDA
+    if (device && device->is_cuda()) return make_cuda_graph(std::move(engine), inputs);
+#endif
+    return engine;
+  }
+
+  /// Of the module and the inputs, if all their floating point numbers are float32 on one CPU or
+  /// CUDA device.
+  std::optional<torch::Device> device_of_floats(const Tensors& inputs) const {
+    const torch::Device device = inputs.empty() ? torch::kCPU : inputs.front().device();
+    if (!device.is_cpu() && !device.is_cuda()) return std::nullopt;
+    const auto fits = [&](const torch::Tensor& tensor) {
+      return tensor.device() == device && !tensor.is_complex() &&
+             (!tensor.is_floating_point() || tensor.dtype() == torch::kFloat32);
     };
     const Tensors parameters = module_->parameters();
     const Tensors buffers = module_->buffers();
-    return std::all_of(inputs.begin(), inputs.end(), fits) &&
-           std::all_of(parameters.begin(), parameters.end(), fits) &&
-           std::all_of(buffers.begin(), buffers.end(), fits);
+    const bool all = std::all_of(inputs.begin(), inputs.end(), fits) &&
+                     std::all_of(parameters.begin(), parameters.end(), fits) &&
+                     std::all_of(buffers.begin(), buffers.end(), fits);
+    return all ? std::optional(device) : std::nullopt;
   }
 
   std::shared_ptr<torch::nn::Module> module_;

@@ -27,15 +27,23 @@ void run_step(const Step& step, std::vector<torch::Tensor>& values);
 /// For each step the values that are used there for the last time: results are never among them.
 std::vector<std::vector<int64_t>> last_uses(const Plan& plan);
 
-/// By LibTorch's operators: the plan's own, and for convolutions of float32 on the CPU the fused
-/// ones that LibTorch makes of oneDNN's. `dtype`: that of the convolutions; `exact`: the module's
-/// own bits, so nothing of that.
-std::unique_ptr<Engine> make_torch_engine(Plan plan, torch::Dtype dtype, bool exact,
-                                          std::optional<torch::MemoryFormat> memory_format);
+/// What an engine computes in, of CompileOptions.
+struct EngineOptions {
+  torch::Dtype dtype = torch::kFloat32;
+  std::optional<torch::MemoryFormat> memory_format;
+};
+
+/// By LibTorch's operators: the plan's own, and for convolutions the fused ones that it makes of
+/// oneDNN's and cuDNN's. `exact`: the module's own bits, so nothing of that.
+std::unique_ptr<Engine> make_torch_engine(Plan plan, const EngineOptions& options, bool exact);
 
 /// By oneDNN's primitives, made once, in one block of memory; by LibTorch's operators where oneDNN
 /// has none. Only where convkit was built with it.
-std::unique_ptr<Engine> make_onednn_engine(Plan plan, const Tensors& example, torch::Dtype dtype,
-                                           std::optional<torch::MemoryFormat> memory_format);
+std::unique_ptr<Engine> make_onednn_engine(const Plan& plan, const Tensors& example,
+                                           const EngineOptions& options);
+
+/// An engine on CUDA, as a CUDA graph: all its kernels started by one call. The engine itself where
+/// it cannot be captured. Only where LibTorch has CUDA.
+std::unique_ptr<Engine> make_cuda_graph(std::unique_ptr<Engine> engine, const Tensors& example);
 
 }  // namespace convkit::detail

@@ -285,10 +285,10 @@ void place(Program& program) {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_onednn_engine(Plan plan, const Tensors& example, torch::Dtype dtype,
-                                           std::optional<torch::MemoryFormat> memory_format) {
+std::unique_ptr<Engine> make_onednn_engine(const Plan& plan, const Tensors& example,
+                                           const EngineOptions& options) {
   const torch::NoGradGuard no_grad;
-  Program program = make_program(plan, example, dtype, memory_format);
+  Program program = make_program(plan, example, options);
   place(program);
   return std::make_unique<OnednnEngine>(std::move(program));
 }

@@ -1,6 +1,10 @@
 #include "engine.h"
+#include "transpose.h"
+
+#include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <functional>
 #include <sstream>
 
 namespace convkit::detail {
@@ -62,80 +66,119 @@ torch::Tensor call_boxed(const char* name, const char* overload, torch::jit::Sta
   return stack.at(0).toTensor();
 }
 
-/// A convolution with its weight in oneDNN's own layout.
-class FusedConvolution {
- public:
-  /// Nothing for one that LibTorch does as well, or cannot do.
-  static std::optional<FusedConvolution> make(const Convolution& step,
-                                              const std::vector<int64_t>& sizes,
-                                              const std::vector<int64_t>& output) {
-    const auto activation = fused_activation(step.activation);
-    if (!has_operators() || step.linear || step.transposed || !activation) return std::nullopt;
-    // After an addition they have relu alone.
-    if (step.added >= 0 && step.activation && activation->name != "relu") return std::nullopt;
-    // LibTorch's fused operators cost about 18 us a call, its own convolutions of small images less.
-    const int64_t positions = output[0] * output[2] * output[3];
-    if (positions * step.weight.numel() < 250'000) return std::nullopt;
-    FusedConvolution result(step);
-    result.activation_ = *activation;
-    result.weight_ = call_boxed(
-        "mkldnn::_reorder_convolution_weight", "",
-        {step.weight.contiguous(torch::MemoryFormat::ChannelsLast), step.padding, step.stride,
-         step.dilation, step.groups, sizes});
-    return result;
-  }
+/// Runs a convolution; nothing for one that LibTorch has no fused operator for.
+using Fused = std::function<void(std::vector<torch::Tensor>&)>;
 
-  void run(std::vector<torch::Tensor>& values) const {
-    const torch::Tensor x =
-        at(values, step_.input).contiguous(torch::MemoryFormat::ChannelsLast);
-    const c10::IValue bias = step_.bias.defined() ? c10::IValue(step_.bias) : c10::IValue();
+constexpr auto kChannelsLast = torch::MemoryFormat::ChannelsLast;
+
+c10::IValue optional(const torch::Tensor& tensor) {
+  return tensor.defined() ? c10::IValue(tensor) : c10::IValue();
+}
+
+/// By oneDNN, with the weight in its own layout.
+Fused fused_on_cpu(const Convolution& c, const std::vector<int64_t>& sizes,
+                   const std::vector<int64_t>& output) {
+  const auto activation = fused_activation(c.activation);
+  if (!has_operators() || c.linear || c.transposed || !activation) return nullptr;
+  // After an addition they have relu alone.
+  if (c.added >= 0 && c.activation && activation->name != "relu") return nullptr;
+  // LibTorch's fused operators cost about 18 us a call, its own convolutions of small images less.
+  const int64_t positions = output[0] * output[2] * output[3];
+  if (positions * c.weight.numel() < 250'000) return nullptr;
+  const torch::Tensor weight =
+      call_boxed("mkldnn::_reorder_convolution_weight", "",
+                 {c.weight.contiguous(kChannelsLast), c.padding, c.stride, c.dilation, c.groups, sizes});
+  const c10::IValue bias = optional(c.bias);
+  if (c.added < 0) {
     const c10::IValue algorithm =
-        activation_.algorithm ? c10::IValue(*activation_.algorithm) : c10::IValue();
-    torch::Tensor result;
-    if (step_.added < 0) {
-      result = call_boxed("mkldnn::_convolution_pointwise", "",
-                          {x, weight_, bias, step_.padding, step_.stride, step_.dilation,
-                           step_.groups, activation_.name, activation_.scalars, algorithm});
-    } else {
-      const c10::IValue unary =
-          step_.activation ? c10::IValue(activation_.name) : c10::IValue();
-      result = call_boxed(
-          "mkldnn::_convolution_pointwise", "binary",
-          {x, at(values, step_.added).contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias,
-           step_.padding, step_.stride, step_.dilation, step_.groups, std::string("add"),
-           c10::IValue(), unary, Scalars(), c10::IValue()});
-    }
-    at(values, step_.output) = std::move(result);
+        activation->algorithm ? c10::IValue(*activation->algorithm) : c10::IValue();
+    return [=](std::vector<torch::Tensor>& values) {
+      at(values, c.output) = call_boxed(
+          "mkldnn::_convolution_pointwise", "",
+          {at(values, c.input).contiguous(kChannelsLast), weight, bias, c.padding, c.stride,
+           c.dilation, c.groups, activation->name, activation->scalars, algorithm});
+    };
   }
+  const c10::IValue unary = c.activation ? c10::IValue(activation->name) : c10::IValue();
+  return [=](std::vector<torch::Tensor>& values) {
+    at(values, c.output) = call_boxed(
+        "mkldnn::_convolution_pointwise", "binary",
+        {at(values, c.input).contiguous(kChannelsLast), at(values, c.added).contiguous(kChannelsLast),
+         weight, bias, c.padding, c.stride, c.dilation, c.groups, std::string("add"), c10::IValue(),
+         unary, Scalars(), c10::IValue()});
+  };
+}
 
- private:
-  explicit FusedConvolution(Convolution step) : step_(std::move(step)) {}
+/// By cuDNN, which has relu alone, also after an addition.
+Fused fused_on_cuda(const Convolution& c, const std::vector<int64_t>& sizes,
+                    const std::vector<int64_t>& output) {
+  const bool relu = c.activation && plain_name(*c.activation) == "relu";
+  if (!at::globalContext().hasCuDNN() || c.linear || c.transposed || !relu) return nullptr;
+  const torch::Tensor weight = c.weight.contiguous(kChannelsLast);
+  const c10::IValue bias = optional(c.bias);
+  const Fused run = [=](std::vector<torch::Tensor>& values) {
+    const torch::Tensor x = at(values, c.input).contiguous(kChannelsLast);
+    at(values, c.output) =
+        c.added < 0
+            ? call_boxed("aten::cudnn_convolution_relu", "",
+                         {x, weight, bias, c.stride, c.padding, c.dilation, c.groups})
+            : call_boxed("aten::cudnn_convolution_add_relu", "",
+                         {x, weight, at(values, c.added).contiguous(kChannelsLast), at::Scalar(1),
+                          bias, c.stride, c.padding, c.dilation, c.groups});
+  };
+  try {  // not for every size and type, and it alone knows for which
+    std::vector<torch::Tensor> values(
+        static_cast<std::size_t>(std::max({c.input, c.added, c.output})) + 1);
+    at(values, c.input) = at::zeros(sizes, weight.options());
+    if (c.added >= 0) at(values, c.added) = at::zeros(output, weight.options());
+    run(values);
+  } catch (const c10::Error&) {
+    return nullptr;
+  }
+  return run;
+}
 
-  Convolution step_;
-  torch::Tensor weight_;
-  FusedActivation activation_;
-};
+/// [N, C, H, W] to channels_last or back.
+torch::Tensor in_layout(const torch::Tensor& x, torch::MemoryFormat format) {
+  const bool to_last = format == kChannelsLast;
+  const bool own = x.is_cpu() && x.dtype() == torch::kFloat32 && at::get_num_threads() == 1 &&
+                   !x.is_contiguous(format) &&
+                   x.is_contiguous(to_last ? torch::MemoryFormat::Contiguous : kChannelsLast);
+  if (!own) return x.contiguous(format);
+  const torch::Tensor y = at::empty_like(x, x.options(), format);
+  const int64_t channels = x.size(1);
+  const int64_t positions = x.size(2) * x.size(3);
+  for (int64_t n = 0; n < x.size(0); ++n) {
+    const int64_t place = n * channels * positions;
+    transpose(x.const_data_ptr<float>() + place, y.mutable_data_ptr<float>() + place,
+              to_last ? channels : positions, to_last ? positions : channels,
+              to_last ? channels : positions);
+  }
+  return y;
+}
 
 class TorchEngine : public Engine {
  public:
-  TorchEngine(Plan plan, torch::Dtype dtype, bool exact,
-              std::optional<torch::MemoryFormat> memory_format)
+  TorchEngine(Plan plan, const EngineOptions& options, bool exact)
       : plan_(std::move(plan)),
-        dtype_(dtype),
+        dtype_(options.dtype),
         exact_(exact),
-        memory_format_(memory_format),
+        memory_format_(options.memory_format),
         last_uses_(last_uses(plan_)) {
     constants_.resize(plan_.values.size());
     for (std::size_t i = 0; i < constants_.size(); ++i) {
-      if (plan_.values[i].kind == Value::Kind::kConstant) constants_[i] = converted(plan_.values[i].tensor);
+      const Value& value = plan_.values[i];
+      if (value.kind == Value::Kind::kConstant) constants_[i] = converted(value.tensor);
     }
     for (Step& step : plan_.steps) {
       auto& fused = fused_.emplace_back();
       if (auto* convolution = std::get_if<Convolution>(&step)) {
         convolution->weight = converted(convolution->weight);
         convolution->bias = converted(convolution->bias);
-        fused = FusedConvolution::make(*convolution, sizes(convolution->input),
-                                       sizes(convolution->output));
+        const auto make = convolution->weight.is_cuda() ? fused_on_cuda : fused_on_cpu;
+        if (!exact_) {
+          fused = make(*convolution, sizes(convolution->input), sizes(convolution->output));
+        }
       } else if (auto* norm = std::get_if<ChannelNorm>(&step)) {
         norm->weight = converted(norm->weight);
         norm->bias = converted(norm->bias);
@@ -148,11 +191,11 @@ class TorchEngine : public Engine {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const bool image = inputs[i].dim() == 4 && !exact_;
       values[i] = converted(inputs[i]);
-      if (image) values[i] = values[i].contiguous(torch::MemoryFormat::ChannelsLast);
+      if (image) values[i] = in_layout(values[i], kChannelsLast);
     }
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       if (fused_[i]) {
-        fused_[i]->run(values);
+        fused_[i](values);
       } else {
         run_step(plan_.steps[i], values);
       }
@@ -164,7 +207,7 @@ class TorchEngine : public Engine {
       if (output.is_floating_point()) {
         output = output.to(plan_.values.at(static_cast<std::size_t>(id)).dtype);
       }
-      if (memory_format_ && output.dim() == 4) output = output.contiguous(*memory_format_);
+      if (memory_format_ && output.dim() == 4) output = in_layout(output, *memory_format_);
       outputs.push_back(shares_memory(output, inputs, outputs) ? output.clone() : output);
     }
     return outputs;
@@ -206,7 +249,7 @@ class TorchEngine : public Engine {
   std::optional<torch::MemoryFormat> memory_format_;
   std::vector<std::vector<int64_t>> last_uses_;
   std::vector<torch::Tensor> constants_;
-  std::vector<std::optional<FusedConvolution>> fused_;
+  std::vector<Fused> fused_;
 };
 
 }  // namespace
@@ -250,10 +293,9 @@ std::vector<std::vector<int64_t>> last_uses(const Plan& plan) {
   return result;
 }
 
-std::unique_ptr<Engine> make_torch_engine(Plan plan, torch::Dtype dtype, bool exact,
-                                          std::optional<torch::MemoryFormat> memory_format) {
+std::unique_ptr<Engine> make_torch_engine(Plan plan, const EngineOptions& options, bool exact) {
   const torch::NoGradGuard no_grad;
-  return std::make_unique<TorchEngine>(std::move(plan), dtype, exact, memory_format);
+  return std::make_unique<TorchEngine>(std::move(plan), options, exact);
 }
 
 }  // namespace convkit::detail

@@ -97,11 +97,10 @@ dnnl::primitive_attr attributes() {
   return result;
 }
 
-Lowering::Lowering(const Plan& plan, const Tensors& example, torch::Dtype dtype,
-                   std::optional<torch::MemoryFormat> memory_format)
+Lowering::Lowering(const Plan& plan, const Tensors& example, const EngineOptions& options)
     : plan_(plan),
-      dtype_(dtype),
-      memory_format_(memory_format),
+      dtype_(options.dtype),
+      memory_format_(options.memory_format),
       threads_(at::get_num_threads()),
       slots_(plan.values.size()),
       last_use_(plan.values.size()),
@@ -461,9 +460,8 @@ void Lowering::find_lifetimes() {
   for (const int64_t id : pinned_) program_.buffers.at(index(id)).last = program_.commands.size();
 }
 
-Program make_program(const Plan& plan, const Tensors& example, torch::Dtype dtype,
-                     std::optional<torch::MemoryFormat> memory_format) {
-  return Lowering(plan, example, dtype, memory_format).lower();
+Program make_program(const Plan& plan, const Tensors& example, const EngineOptions& options) {
+  return Lowering(plan, example, options).lower();
 }
 
 }  // namespace convkit::detail

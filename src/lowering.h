@@ -16,8 +16,7 @@ namespace convkit::detail {
 /// has none.
 class Lowering {
  public:
-  Lowering(const Plan& plan, const Tensors& example, torch::Dtype dtype,
-           std::optional<torch::MemoryFormat> memory_format);
+  Lowering(const Plan& plan, const Tensors& example, const EngineOptions& options);
 
   Program lower();
 

@@ -95,8 +95,7 @@ struct Program {
 dnnl::engine& cpu_engine();
 
 /// Throws dnnl::error, c10::Error.
-Program make_program(const Plan& plan, const Tensors& example, torch::Dtype dtype,
-                     std::optional<torch::MemoryFormat> memory_format);
+Program make_program(const Plan& plan, const Tensors& example, const EngineOptions& options);
 
 /// Strides of tensors that are laid out as they are counted, and of images whose channels are last.
 std::vector<int64_t> row_strides(const std::vector<int64_t>& sizes);

@@ -20,14 +20,17 @@ namespace convkit {
 
 /// What compile() may do.
 struct CompileOptions {
-  /// In which it computes: torch::kFloat32, or torch::kBFloat16 for a module of float32. Inputs and
-  /// results keep the module's types.
+  /// In which it computes: torch::kFloat32; for a module of float32 also torch::kBFloat16, and on
+  /// CUDA torch::kHalf. Inputs and results keep the module's types.
   torch::Dtype dtype = torch::kFloat32;
   /// Layout of results [N, C, H, W]. Without one as they are computed, mostly channels_last; their
   /// values and sizes are the same.
   std::optional<torch::MemoryFormat> memory_format = std::nullopt;
   /// Whether oneDNN computes, where convkit was built with it.
   bool onednn = true;
+  /// On CUDA, whether products of float32 may be rounded to TF32; without a word, as LibTorch's own
+  /// setting has it. It is LibTorch's one for all threads while a plan is made or runs.
+  std::optional<bool> tf32 = std::nullopt;
   /// To run the plain module where it cannot be compiled faithfully, instead of an error.
   bool fallback = false;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
