@@ -45,7 +45,7 @@ function(convkit_comparison name label)
   set(file ${recordings}/${name}.safetensors)
   add_test(NAME compare.${name}.file
            COMMAND ${record} ${scripts}/recorded.py:${made} --input 2,3,64,96 --train --kwargs ${kwargs} -o ${file})
-  add_test(NAME compare.${name} COMMAND convkit_tool compare ${name} ${file})
+  add_test(NAME compare.${name} COMMAND convkit_tool compare ${name} ${file} --compiled)
   add_test(NAME compare.${name}.clean COMMAND ${CMAKE_COMMAND} -E rm -f ${file})
   set_tests_properties(compare.${name}.file PROPERTIES FIXTURES_SETUP compare.${name})
   set_tests_properties(compare.${name} PROPERTIES FIXTURES_REQUIRED compare.${name}

@@ -3,11 +3,16 @@
 #include "commands.h"
 
 #include <convkit/compare.h>
+#include <convkit/compile.h>
 #include <convkit/models.h>
+#include <convkit/state_dict.h>
 
 #include <ATen/Parallel.h>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
 
 namespace tool {
 namespace {
@@ -17,9 +22,62 @@ struct CompareFlags {
   std::string recording;
   int64_t num_classes = 0;
   double tolerance = 0;
+  bool compiled = false;
   bool all = false;
   bool json = false;
 };
+
+/// How the compiled network's result differs from the recorded one.
+struct Compiled {
+  convkit::Difference difference;
+  double tolerance = 0;
+  std::string engine;
+
+  [[nodiscard]] bool is_within() const {
+    const bool compared = difference.explanation.empty() && difference.alive;
+    return compared && difference.relative_to_scale <= tolerance;
+  }
+};
+
+/// How far float32 takes the plain network from what float64 gives: no other order of sums can be
+/// expected to come nearer.
+double rounding_error(convkit::models::Network& network, const torch::Tensor& x) {
+  const torch::NoGradGuard no_grad;
+  convkit::models::Network exact(network->clone());
+  exact->to(torch::kDouble);
+  const torch::Tensor expected = exact(x.to(torch::kDouble));
+  return convkit::difference(network(x).to(torch::kDouble), expected).relative_to_scale;
+}
+
+Compiled compare_compiled(convkit::models::Network& network, const convkit::Recording& recording,
+                          double tolerance) {
+  convkit::load_state_dict(*network, recording.state_dict);  // a training step has changed it
+  const bool one = !recording.calls.empty() && recording.calls.back().path.empty() &&
+                   recording.calls.back().inputs.size() == 1 &&
+                   recording.calls.back().outputs.size() == 1;  // the outermost module's ends last
+  TORCH_CHECK(one, "compare: expected a recording of a network with one input and one output");
+  const auto& call = recording.calls.back();
+  const torch::Tensor& x = call.inputs[0].second;
+  const auto fast = convkit::compile(network, x);
+  Compiled result;
+  result.difference = convkit::difference(fast(x), call.outputs[0].second);
+  result.tolerance = tolerance > 0 ? tolerance : std::max(1e-5, 2 * rounding_error(network, x));
+  const std::string plan = convkit::explain(fast);
+  const std::size_t name = plan.find("engine: ") + 8;
+  result.engine = plan.substr(name, plan.find('\n', name) - name);
+  return result;
+}
+
+std::string text_of(const Compiled& compiled) {
+  const auto& found = compiled.difference;
+  if (!found.explanation.empty() || !found.alive) {
+    return fmt::format("compiled: different: {}\n",
+                       found.alive ? found.explanation : "the expected numbers are all the same");
+  }
+  return fmt::format("compiled: {} {:.3g} of the largest number, up to {:.3g} of it ({})\n",
+                     compiled.is_within() ? "within" : "different: not within", compiled.tolerance,
+                     found.relative_to_scale, compiled.engine);
+}
 
 int compare(const CompareFlags& options) {
   const convkit::Recording recording = convkit::load_recording(options.recording);
@@ -29,9 +87,26 @@ int compare(const CompareFlags& options) {
   if (options.num_classes != 0) create.num_classes = options.num_classes;
   convkit::models::Network network = convkit::models::create(options.model, create);
   const auto comparison = convkit::compare(*network, recording, {.tolerance = options.tolerance});
-  fmt::print("{}{}", options.json ? comparison.json() : comparison.text(options.all),
-             options.json ? "\n" : "");
-  return comparison.equal ? 0 : 1;
+  std::optional<Compiled> compiled;
+  if (options.compiled && comparison.keys.empty()) {
+    compiled = compare_compiled(network, recording, options.tolerance);
+  }
+  if (options.json) {
+    auto json = nlohmann::ordered_json::parse(comparison.json());
+    if (compiled) {
+      json["compiled"] = {{"within", compiled->is_within()},
+                          {"tolerance", compiled->tolerance},
+                          {"relative_to_scale", compiled->difference.relative_to_scale},
+                          {"max_absolute", compiled->difference.max_absolute},
+                          {"explanation", compiled->difference.explanation},
+                          {"engine", compiled->engine}};
+    }
+    fmt::print("{}\n", json.dump(2));
+  } else {
+    fmt::print("{}{}", comparison.text(options.all), compiled ? text_of(*compiled) : "");
+  }
+  const bool fits = !options.compiled || (compiled && compiled->is_within());
+  return comparison.equal && fits ? 0 : 1;
 }
 
 }  // namespace
@@ -53,6 +128,9 @@ void add_compare(CLI::App& app, Command& chosen) {
       ->add_option("--tolerance", options->tolerance,
                    "Let numbers differ by so much, relative to the largest of their tensor")
       ->check(CLI::NonNegativeNumber);
+  command->add_flag("--compiled", options->compiled,
+                    "Also compare what compile() makes of it: to 1e-5 of the largest number or, if "
+                    "larger, twice the plain network's distance from float64; or to --tolerance");
   command->add_flag("--all", options->all, "Show the rows that are equal, too");
   command->add_flag("--json", options->json, "Print everything as JSON");
   command->callback([=, &chosen] { chosen = [=] { return compare(*options); }; });
