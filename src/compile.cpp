@@ -188,6 +188,7 @@ class Compilation {
   }
 
   Tensors run(const Tensors& given) {
+    const c10::InferenceMode no_inference(false);  // whose tensors could not be written later
     const torch::NoGradGuard no_grad;
     const Tf32 precision(options_.tf32);
     Tensors inputs;
@@ -298,21 +299,30 @@ class Compilation {
                       "compile: expected a module and inputs of Float on the CPU or CUDA, to compute "
                       "in ", c10::toString(options_.dtype), " there");
     Plan plan = make_plan(tape, device.has_value());
+    TORCH_CHECK(!plan.exact || options_.dtype == torch::kFloat32, "compile: cannot compute in ",
+                c10::toString(options_.dtype), ": the forward calls as_strided");
     result.notes = plan.notes;
-    result.engine = engine_of(std::move(plan), inputs, device);
+    result.engine = engine_of(std::move(plan), inputs, device, result.notes);
     const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 1e-1;
     check_close(result.engine->run(others), expected, tolerance);
   }
 
   std::unique_ptr<Engine> engine_of(Plan plan, const Tensors& inputs,
-                                    const std::optional<torch::Device>& device) const {
+                                    [[maybe_unused]] const std::optional<torch::Device>& device,
+                                    [[maybe_unused]] std::vector<std::string>& notes) const {
     const EngineOptions options{options_.dtype, options_.memory_format};
 #ifdef CONVKIT_ONEDNN
-    if (device && device->is_cpu() && options_.onednn) {
-      return make_onednn_engine(plan, inputs, options);
+    if (!plan.exact && device->is_cpu() && options_.onednn) {
+      try {
+        return make_onednn_engine(plan, inputs, options);
+      } catch (const c10::Error& error) {  // of an operator that the lowering ran
+        notes.push_back(std::string("not by oneDNN: ") + error.what_without_backtrace());
+      } catch (const std::exception& error) {
+        notes.push_back(std::string("not by oneDNN: ") + error.what());
+      }
     }
 #endif
-    auto engine = make_torch_engine(std::move(plan), options, !device);
+    auto engine = make_torch_engine(std::move(plan), options);
 #ifdef CONVKIT_CUDA
     if (device && device->is_cuda()) return make_cuda_graph(std::move(engine), inputs);
 #endif

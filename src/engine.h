@@ -34,8 +34,8 @@ struct EngineOptions {
 };
 
 /// By LibTorch's operators: the plan's own, and for convolutions the fused ones that it makes of
-/// oneDNN's and cuDNN's. `exact`: the module's own bits, so nothing of that.
-std::unique_ptr<Engine> make_torch_engine(Plan plan, const EngineOptions& options, bool exact);
+/// oneDNN's and cuDNN's. An exact plan has the module's own bits, so nothing of that.
+std::unique_ptr<Engine> make_torch_engine(Plan plan, const EngineOptions& options);
 
 /// By oneDNN's primitives, made once, in one block of memory; by LibTorch's operators where oneDNN
 /// has none. Only where convkit was built with it.

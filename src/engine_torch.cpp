@@ -159,10 +159,10 @@ torch::Tensor in_layout(const torch::Tensor& x, torch::MemoryFormat format) {
 
 class TorchEngine : public Engine {
  public:
-  TorchEngine(Plan plan, const EngineOptions& options, bool exact)
+  TorchEngine(Plan plan, const EngineOptions& options)
       : plan_(std::move(plan)),
         dtype_(options.dtype),
-        exact_(exact),
+        exact_(plan_.exact),
         memory_format_(options.memory_format),
         last_uses_(last_uses(plan_)) {
     constants_.resize(plan_.values.size());
@@ -171,6 +171,7 @@ class TorchEngine : public Engine {
       if (value.kind == Value::Kind::kConstant) constants_[i] = converted(value.tensor);
     }
     for (Step& step : plan_.steps) {
+      raw_.push_back(!exact_ && is_raw(plan_, step));
       auto& fused = fused_.emplace_back();
       if (auto* convolution = std::get_if<Convolution>(&step)) {
         convolution->weight = converted(convolution->weight);
@@ -197,6 +198,7 @@ class TorchEngine : public Engine {
       if (fused_[i]) {
         fused_[i](values);
       } else {
+        if (raw_[i]) lay_out_as_recorded(plan_.steps[i], values);
         run_step(plan_.steps[i], values);
       }
       for (const int64_t id : last_uses_[i]) at(values, id) = torch::Tensor();
@@ -233,6 +235,16 @@ class TorchEngine : public Engine {
     return plan_.values.at(static_cast<std::size_t>(id)).sizes;
   }
 
+  void lay_out_as_recorded(const Step& step, std::vector<torch::Tensor>& values) const {
+    for (const int64_t id : inputs_of(step)) {
+      const Value& value = plan_.values.at(static_cast<std::size_t>(id));
+      torch::Tensor& tensor = at(values, id);
+      const bool own = plan_.overwritten.contains(id) || value.kind == Value::Kind::kConstant;
+      if (own || tensor.strides() == value.strides) continue;
+      tensor = at::empty_strided(value.sizes, value.strides, tensor.options()).copy_(tensor);
+    }
+  }
+
   bool shares_memory(const torch::Tensor& output, const Tensors& inputs,
                      const Tensors& outputs) const {
     const auto shares = [&](const torch::Tensor& other) {
@@ -250,6 +262,7 @@ class TorchEngine : public Engine {
   std::vector<std::vector<int64_t>> last_uses_;
   std::vector<torch::Tensor> constants_;
   std::vector<Fused> fused_;
+  std::vector<bool> raw_;
 };
 
 }  // namespace
@@ -293,9 +306,9 @@ std::vector<std::vector<int64_t>> last_uses(const Plan& plan) {
   return result;
 }
 
-std::unique_ptr<Engine> make_torch_engine(Plan plan, const EngineOptions& options, bool exact) {
+std::unique_ptr<Engine> make_torch_engine(Plan plan, const EngineOptions& options) {
   const torch::NoGradGuard no_grad;
-  return std::make_unique<TorchEngine>(std::move(plan), options, exact);
+  return std::make_unique<TorchEngine>(std::move(plan), options);
 }
 
 }  // namespace convkit::detail

@@ -367,10 +367,11 @@ bool Lowering::lower_view(const Operation& operation) {
 /// views.
 void Lowering::lower_to_libtorch(const Step& step, const std::string& why) {
   StepCommand command{step, {}, {}};
+  const bool raw = is_raw(plan_, step);
   std::vector<torch::Tensor> values = program_.constants;
   for (const int64_t id : inputs_of(step)) {
     if (is_constant(id)) continue;
-    const Slot place = as(id, slot(id).strides, value(id).dtype);
+    const Slot place = as(id, raw ? value(id).strides : slot(id).strides, value(id).dtype);
     command.inputs.emplace_back(id, place);
     values.at(index(id)) = at::empty_strided(place.sizes, place.strides, place.dtype)
                                .fill_(c10::isFloatingType(place.dtype) ? 1 : 0);  // 0 is an index

@@ -1,6 +1,7 @@
 #include "lowering.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace convkit::detail {
 
@@ -13,13 +14,22 @@ std::optional<Eltwise> eltwise_of(const Operation& operation) {
   const auto number = [&](std::size_t i) {
     return static_cast<float>(arguments.at(i).constant.toScalar().toDouble());
   };
-  const auto given = [&](std::size_t i) { return arguments.at(i).constant.isScalar(); };
+  const auto limit = [&](std::size_t i, float otherwise) {
+    return i < arguments.size() && arguments[i].constant.isScalar() ? number(i) : otherwise;
+  };
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   if (!operation.handle.operator_name().overload_name.empty()) return std::nullopt;
   if (name == "relu") return Eltwise{algorithm::eltwise_relu};
   if (name == "relu6") return Eltwise{algorithm::eltwise_clip, 0, 6};
   if (name == "hardtanh") return Eltwise{algorithm::eltwise_clip, number(1), number(2)};
-  if (name == "clamp" && given(1) && given(2)) {
-    return Eltwise{algorithm::eltwise_clip, number(1), number(2)};
+  if (name == "clamp") {
+    return Eltwise{algorithm::eltwise_clip, limit(1, -kInfinity), limit(2, kInfinity)};
+  }
+  if (name == "clamp_min") return Eltwise{algorithm::eltwise_clip, number(1), kInfinity};
+  if (name == "clamp_max") return Eltwise{algorithm::eltwise_clip, -kInfinity, number(1)};
+  if (name == "mish") return Eltwise{algorithm::eltwise_mish};
+  if (name == "elu" && number(2) == 1 && number(3) == 1) {
+    return Eltwise{algorithm::eltwise_elu, number(1)};
   }
   if (name == "silu") return Eltwise{algorithm::eltwise_swish, 1};
   if (name == "sigmoid") return Eltwise{algorithm::eltwise_logistic};

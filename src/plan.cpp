@@ -41,7 +41,9 @@ std::string layout_free(const Operation& operation) {
 
 class Planner {
  public:
-  Planner(const Tape& tape, bool fuse) : fuse_(fuse) {
+  Planner(const Tape& tape, bool fuse) : fuse_(fuse && !counts_on_memory(tape)) {
+    if (fuse && !fuse_) note("nothing is fused: the forward calls as_strided");
+    plan_.exact = !fuse_;
     plan_.values = tape.values;
     plan_.outputs = tape.outputs;
     plan_.input_count = tape.input_count;
@@ -69,6 +71,16 @@ class Planner {
  private:
   Value& value(int64_t id) { return plan_.values.at(static_cast<std::size_t>(id)); }
   const Value& value(int64_t id) const { return plan_.values.at(static_cast<std::size_t>(id)); }
+
+  static bool counts_on_memory(const Tape& tape) {
+    return std::any_of(tape.operations.begin(), tape.operations.end(), [&](const Operation& operation) {
+      const bool tainted = std::any_of(
+          operation.outputs.begin(), operation.outputs.end(), [&](int64_t id) {
+            return id >= 0 && tape.values.at(static_cast<std::size_t>(id)).tainted;
+          });
+      return tainted && operation.name().starts_with("aten::as_strided");
+    });
+  }
 
   bool is_constant(int64_t id) const {
     return id >= 0 && !value(id).tainted && value(id).tensor.defined();
@@ -176,6 +188,10 @@ class Planner {
   int64_t new_value(std::vector<int64_t> sizes, torch::Dtype dtype) {
     const auto id = static_cast<int64_t>(plan_.values.size());
     Value fresh;
+    fresh.strides.assign(sizes.size(), 1);
+    for (std::size_t i = sizes.size(); i-- > 1;) {
+      fresh.strides[i - 1] = fresh.strides[i] * sizes[i];
+    }
     fresh.sizes = std::move(sizes);
     fresh.dtype = dtype;
     fresh.tainted = true;
@@ -717,6 +733,14 @@ class Planner {
 Plan make_plan(const Tape& tape, bool fuse) {
   const torch::NoGradGuard no_grad;
   return Planner(tape, fuse).take();
+}
+
+bool is_raw(const Plan& plan, const Step& step) {
+  const auto raw = [&](int64_t id) { return plan.overwritten.contains(id); };
+  const auto inputs = inputs_of(step);
+  const auto outputs = outputs_of(step);
+  return std::any_of(inputs.begin(), inputs.end(), raw) ||
+         std::any_of(outputs.begin(), outputs.end(), raw);
 }
 
 std::vector<int64_t> inputs_of(const Step& step) {

@@ -46,11 +46,17 @@ struct Plan {
   std::size_t input_count = 0;
   /// Values whose memory operators in place write, or that are views of such: run as they are.
   std::set<int64_t> overwritten;
+  bool exact = false;  ///< nothing is fused, and every tensor has the layout that was recorded
   std::vector<std::string> notes;  ///< what was fused and folded, for explain()
 };
 
-/// `fuse` without: constants folded and what does nothing removed, with the module's own bits.
+/// Without `fuse`: constants folded and what does nothing removed, with the module's own bits. So
+/// it is, too, where the forward counts on how its tensors lie in memory.
 Plan make_plan(const Tape& tape, bool fuse);
+
+/// Whether a step reads or makes what operators in place write: its inputs have to be laid out as
+/// they were recorded.
+bool is_raw(const Plan& plan, const Step& step);
 
 /// The values that a step reads, and those that it makes.
 std::vector<int64_t> inputs_of(const Step& step);

@@ -1,17 +1,16 @@
 // What a module costs over the same calls of LibTorch's functions, on images so small that it
 // shows.
+#include "bench.h"
+
 #include <convkit/convkit.h>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
-
-#include <unistd.h>
 
 #include <cstdio>
 #include <functional>
-#include <map>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -77,36 +76,10 @@ std::vector<Pair> pairs() {
   return result;
 }
 
-/// Keeps the medians, to divide them at the end.
-class Medians : public benchmark::ConsoleReporter {
- public:
-  Medians() : ConsoleReporter(isatty(1) != 0 ? OO_ColorTabular : OO_Tabular) {}
-
-  void ReportRuns(const std::vector<Run>& runs) override {
-    ConsoleReporter::ReportRuns(runs);
-    for (const Run& run : runs) {
-      if (run.aggregate_name == "median") of[run.run_name.function_name] = run.GetAdjustedCPUTime();
-    }
-  }
-
-  std::map<std::string, double> of;
-};
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Interleaved, since the machine's speed changes from one second to the next.
-  std::vector<std::string> arguments = {
-      argv[0], "--benchmark_enable_random_interleaving=true", "--benchmark_repetitions=151",
-      "--benchmark_report_aggregates_only=true", "--benchmark_min_time=0.01"};
-  arguments.insert(arguments.end(), argv + 1, argv + argc);
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  int count = static_cast<int>(pointers.size());
-  benchmark::Initialize(&count, pointers.data());
-  if (benchmark::ReportUnrecognizedArguments(count, pointers.data())) return 2;
-
-  at::set_num_threads(1);
+  if (!bench::initialize(argc, argv, /*repetitions=*/151)) return 2;
   const c10::InferenceMode inference;
   const Tensor x = torch::randn({1, 8, 8, 8});
   const std::vector<Pair> compared = pairs();
@@ -123,14 +96,12 @@ int main(int argc, char** argv) {
           });
     }
   }
-  Medians medians;
+  bench::Medians medians;
   benchmark::RunSpecifiedBenchmarks(&medians);
 
   std::printf("\n%-28s  module / functions, median CPU time on [1, 8, 8, 8]\n", "");
   for (const Pair& pair : compared) {
-    const auto module = medians.of.find(pair.name + ", module");
-    const auto functions = medians.of.find(pair.name + ", functions");
-    if (module == medians.of.end() || functions == medians.of.end()) continue;
-    std::printf("%-28s  %.3f\n", pair.name.c_str(), module->second / functions->second);
+    const double ratio = medians.ratio(pair.name + ", module", pair.name + ", functions");
+    if (ratio > 0) std::printf("%-28s  %.3f\n", pair.name.c_str(), ratio);
   }
 }

@@ -61,7 +61,7 @@ Compiled compare_compiled(convkit::models::Network& network, const convkit::Reco
   const auto fast = convkit::compile(network, x);
   Compiled result;
   result.difference = convkit::difference(fast(x), call.outputs[0].second);
-  result.tolerance = tolerance > 0 ? tolerance : std::max(1e-5, 2 * rounding_error(network, x));
+  result.tolerance = tolerance > 0 ? tolerance : std::max(1e-5, 4 * rounding_error(network, x));
   const std::string plan = convkit::explain(fast);
   const std::size_t name = plan.find("engine: ") + 8;
   result.engine = plan.substr(name, plan.find('\n', name) - name);
@@ -130,7 +130,7 @@ void add_compare(CLI::App& app, Command& chosen) {
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--compiled", options->compiled,
                     "Also compare what compile() makes of it: to 1e-5 of the largest number or, if "
-                    "larger, twice the plain network's distance from float64; or to --tolerance");
+                    "larger, four times the plain network's distance from float64; or to --tolerance");
   command->add_flag("--all", options->all, "Show the rows that are equal, too");
   command->add_flag("--json", options->json, "Print everything as JSON");
   command->callback([=, &chosen] { chosen = [=] { return compare(*options); }; });
