@@ -2,6 +2,10 @@
 
 #include "engine.h"
 
+#ifdef CONVKIT_ONEDNN
+#include <dnnl.hpp>
+#endif
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 
@@ -246,16 +250,15 @@ class Compilation {
   }
 
   void look_at_weights() {
-    modules_ = module_->modules();
+    modules_.clear();
+    for (const auto& item : module_->named_modules()) modules_.emplace_back(item.key(), item.value());
     sources_.clear();
     for (const torch::Tensor& tensor : module_->parameters()) sources_.emplace_back(tensor);
     for (const torch::Tensor& tensor : module_->buffers()) sources_.emplace_back(tensor);
   }
 
   bool have_weights_changed() const {
-    for (const auto& module : modules_) {
-      TORCH_CHECK(!module->is_training(), "compile: the module is in training mode: call eval()");
-    }
+    for (const auto& [name, module] : modules_) check_eval(name, *module);
     return std::any_of(sources_.begin(), sources_.end(),
                        [](const Source& source) { return source.has_changed(); });
   }
@@ -296,37 +299,36 @@ class Compilation {
     const bool on_cpu = device && device->is_cpu();
     TORCH_CHECK_VALUE(options_.dtype == torch::kFloat32 ||
                           (device && (!on_cpu || options_.dtype == torch::kBFloat16)),
-                      "compile: expected a module and inputs of Float on the CPU or CUDA, to compute "
-                      "in ", c10::toString(options_.dtype), " there");
-    Plan plan = make_plan(tape, device.has_value());
+                      "compile: expected a module and inputs of Float, on the CPU for BFloat16 or on "
+                      "CUDA, to compute in ",
+                      c10::toString(options_.dtype));
+    const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 1e-1;
+    const auto checked = [&](std::unique_ptr<Engine> engine) {
+      check_close(engine->run(others), expected, tolerance);
+      return engine;
+    };
+    const Plan plan = make_plan(tape, device.has_value());
     TORCH_CHECK(!plan.exact || options_.dtype == torch::kFloat32, "compile: cannot compute in ",
                 c10::toString(options_.dtype), ": the forward calls as_strided");
     result.notes = plan.notes;
-    result.engine = engine_of(std::move(plan), inputs, device, result.notes);
-    const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 1e-1;
-    check_close(result.engine->run(others), expected, tolerance);
-  }
-
-  std::unique_ptr<Engine> engine_of(Plan plan, const Tensors& inputs,
-                                    [[maybe_unused]] const std::optional<torch::Device>& device,
-                                    [[maybe_unused]] std::vector<std::string>& notes) const {
     const EngineOptions options{options_.dtype, options_.memory_format};
 #ifdef CONVKIT_ONEDNN
     if (!plan.exact && device->is_cpu() && options_.onednn) {
       try {
-        return make_onednn_engine(plan, inputs, options);
-      } catch (const c10::Error& error) {  // of an operator that the lowering ran
-        notes.push_back(std::string("not by oneDNN: ") + error.what_without_backtrace());
-      } catch (const std::exception& error) {
-        notes.push_back(std::string("not by oneDNN: ") + error.what());
+        result.engine = checked(make_onednn_engine(plan, inputs, options));
+        return;
+      } catch (const c10::Error& error) {  // of an operator that it was tried with, too
+        result.notes.push_back(std::string("not by oneDNN: ") + error.what_without_backtrace());
+      } catch (const dnnl::error& error) {
+        result.notes.push_back(std::string("not by oneDNN: ") + error.what());
       }
     }
 #endif
-    auto engine = make_torch_engine(std::move(plan), options);
+    auto engine = make_torch_engine(plan, options);
 #ifdef CONVKIT_CUDA
-    if (device && device->is_cuda()) return make_cuda_graph(std::move(engine), inputs);
+    if (device && device->is_cuda()) engine = make_cuda_graph(std::move(engine), inputs);
 #endif
-    return engine;
+    result.engine = checked(std::move(engine));
   }
 
   /// Of the module and the inputs, if all their floating point numbers are float32 on one CPU or
@@ -352,7 +354,7 @@ class Compilation {
 
   std::mutex mutex_;
   std::vector<Planned> plans_;  ///< the one used last comes first
-  std::vector<std::shared_ptr<torch::nn::Module>> modules_;
+  std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> modules_;
   std::vector<Source> sources_;
 };
 

@@ -24,6 +24,11 @@ class Engine {
 /// The step by LibTorch's own operators, without preparation.
 void run_step(const Step& step, std::vector<torch::Tensor>& values);
 
+/// The strides, if tensors of them have neither gaps nor overlaps; else those of one element after
+/// the other.
+std::vector<int64_t> dense_or(const std::vector<int64_t>& sizes,
+                              const std::vector<int64_t>& strides);
+
 /// For each step the values that are used there for the last time: results are never among them.
 std::vector<std::vector<int64_t>> last_uses(const Plan& plan);
 

@@ -5,8 +5,10 @@
 #include <c10/core/CPUAllocator.h>
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <sstream>
+#include <utility>
 
 namespace convkit::detail {
 
@@ -32,6 +34,8 @@ struct Workspace {
     int64_t buffer;
     int64_t offset;
   };
+  /// Tensors in the workspace that each command's operator takes.
+  std::vector<std::vector<std::pair<int64_t, torch::Tensor>>> step_inputs;
   std::vector<Binding> bindings;                       ///< of inputs and outputs
   std::vector<std::vector<Binding>> tensor_bindings;  ///< of what each command's operator makes
   std::vector<char*> buffers;                          ///< begin of each
@@ -41,6 +45,7 @@ Workspace::Workspace(const Program& program)
     : memory(c10::GetCPUAllocator()->allocate(program.arena_bytes + program.scratchpad_bytes + kAlignment)),
       values(program.constants),
       arguments(program.commands.size()),
+      step_inputs(program.commands.size()),
       tensor_bindings(program.commands.size()),
       buffers(program.buffers.size()) {
   auto* arena = static_cast<char*>(memory.get());
@@ -58,8 +63,8 @@ Workspace::Workspace(const Program& program)
         if (slot.buffer < 0 || buffers[static_cast<std::size_t>(slot.buffer)] == nullptr) continue;
         char* data = buffers[static_cast<std::size_t>(slot.buffer)] +
                      slot.offset * static_cast<int64_t>(c10::elementSize(slot.dtype));
-        values[static_cast<std::size_t>(value)] =
-            at::from_blob(data, slot.sizes, slot.strides, at::TensorOptions(slot.dtype));
+        step_inputs[i].emplace_back(
+            value, at::from_blob(data, slot.sizes, slot.strides, at::TensorOptions(slot.dtype)));
       }
       continue;
     }
@@ -204,6 +209,12 @@ class OnednnEngine : public Engine {
 
   void run(Workspace& workspace, std::size_t place, const StepCommand& command,
            const Tensors& inputs, const Tensors& outputs) const {
+    // An operator may take a copy, in another layout, of what others take as it is.
+    std::vector<std::pair<int64_t, torch::Tensor>> others;
+    for (const auto& [value, tensor] : workspace.step_inputs[place]) {
+      torch::Tensor& now = workspace.values[static_cast<std::size_t>(value)];
+      others.emplace_back(value, std::exchange(now, tensor));
+    }
     for (const auto& [value, slot] : command.inputs) {
       if (slot.buffer < 0) continue;
       const Buffer& memory = buffer(slot);
@@ -217,6 +228,9 @@ class OnednnEngine : public Engine {
       }
     }
     run_step(command.step, workspace.values);
+    for (auto& [value, tensor] : others) {
+      workspace.values[static_cast<std::size_t>(value)] = std::move(tensor);
+    }
     for (const auto& [value, slot] : command.outputs) {
       torch::Tensor& tensor = workspace.values[static_cast<std::size_t>(value)];
       if (tensor.strides() != slot.strides) {  // those who use it were made for these

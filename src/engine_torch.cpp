@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 #include <sstream>
 
 namespace convkit::detail {
@@ -241,7 +242,8 @@ class TorchEngine : public Engine {
       torch::Tensor& tensor = at(values, id);
       const bool own = plan_.overwritten.contains(id) || value.kind == Value::Kind::kConstant;
       if (own || tensor.strides() == value.strides) continue;
-      tensor = at::empty_strided(value.sizes, value.strides, tensor.options()).copy_(tensor);
+      const auto layout = dense_or(value.sizes, value.strides);
+      tensor = at::empty_strided(value.sizes, layout, tensor.options()).copy_(tensor);
     }
   }
 
@@ -290,6 +292,22 @@ void run_step(const Step& step, std::vector<torch::Tensor>& values) {
     at(values, norm.output) =
         at::layer_norm(x, {x.size(3)}, norm.weight, norm.bias, norm.eps).permute({0, 3, 1, 2});
   }
+}
+
+std::vector<int64_t> dense_or(const std::vector<int64_t>& sizes,
+                              const std::vector<int64_t>& strides) {
+  std::vector<std::size_t> order(sizes.size());  // of the dimensions, the innermost first
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return strides[a] < strides[b]; });
+  int64_t expected = 1;
+  bool dense = true;
+  for (const std::size_t i : order) {
+    if (sizes[i] <= 1) continue;
+    dense &= strides[i] == expected;
+    expected *= sizes[i];
+  }
+  return dense ? strides : row_strides(sizes);
 }
 
 std::vector<std::vector<int64_t>> last_uses(const Plan& plan) {

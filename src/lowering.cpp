@@ -47,14 +47,6 @@ memory::data_type type_of(torch::Dtype dtype) {
   return dtype == torch::kFloat32 ? memory::data_type::f32 : memory::data_type::bf16;
 }
 
-std::vector<int64_t> row_strides(const std::vector<int64_t>& sizes) {
-  std::vector<int64_t> strides(sizes.size(), 1);
-  for (std::size_t i = sizes.size(); i-- > 1;) {
-    strides[i - 1] = strides[i] * std::max<int64_t>(sizes[i], 1);
-  }
-  return strides;
-}
-
 std::vector<int64_t> channels_last_strides(const std::vector<int64_t>& sizes) {
   const int64_t c = sizes.at(1);
   return {c * sizes.at(2) * sizes.at(3), 1, sizes.at(3) * c, c};
@@ -170,6 +162,7 @@ void Lowering::set_slot(int64_t id, const Slot& place) {
 
 Slot Lowering::new_slot(std::vector<int64_t> sizes, std::vector<int64_t> strides,
                         torch::Dtype dtype) {
+  TORCH_CHECK(dense_or(sizes, strides) == strides, "compile: no memory for strides with gaps");
   Slot result;
   result.sizes = std::move(sizes);
   result.strides = std::move(strides);
@@ -189,10 +182,11 @@ Slot Lowering::as(int64_t id, const std::vector<int64_t>& strides, torch::Dtype 
     result.strides = strides;
     return result;
   }
-  const auto key = std::make_tuple(id, strides, dtype);
+  const auto layout = dense_or(now.sizes, strides);
+  const auto key = std::make_tuple(id, layout, dtype);
   const auto known = copies_.find(key);
   if (known != copies_.end()) return known->second;
-  const Slot copy = new_slot(now.sizes, strides, dtype);
+  const Slot copy = new_slot(now.sizes, layout, dtype);
   add_copy(now, copy, dtype == now.dtype ? "to another layout" : "to another type");
   if (!plan_.overwritten.contains(id)) copies_.emplace(key, copy);
   return copy;
@@ -371,7 +365,8 @@ void Lowering::lower_to_libtorch(const Step& step, const std::string& why) {
   std::vector<torch::Tensor> values = program_.constants;
   for (const int64_t id : inputs_of(step)) {
     if (is_constant(id)) continue;
-    const Slot place = as(id, raw ? value(id).strides : slot(id).strides, value(id).dtype);
+    const bool as_recorded = raw && !plan_.overwritten.contains(id);
+    const Slot place = as(id, as_recorded ? value(id).strides : slot(id).strides, value(id).dtype);
     command.inputs.emplace_back(id, place);
     values.at(index(id)) = at::empty_strided(place.sizes, place.strides, place.dtype)
                                .fill_(c10::isFloatingType(place.dtype) ? 1 : 0);  // 0 is an index

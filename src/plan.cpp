@@ -188,10 +188,7 @@ class Planner {
   int64_t new_value(std::vector<int64_t> sizes, torch::Dtype dtype) {
     const auto id = static_cast<int64_t>(plan_.values.size());
     Value fresh;
-    fresh.strides.assign(sizes.size(), 1);
-    for (std::size_t i = sizes.size(); i-- > 1;) {
-      fresh.strides[i - 1] = fresh.strides[i] * sizes[i];
-    }
+    fresh.strides = row_strides(sizes);
     fresh.sizes = std::move(sizes);
     fresh.dtype = dtype;
     fresh.tainted = true;
@@ -352,6 +349,7 @@ class Planner {
       if (const auto* permute = std::get_if<Operation>(&step);
           permute != nullptr && plain_name(*permute) == "permute" && is_pure(outputs[0])) {
         if (image >= 0 && is_list_of(permute->arguments[1], {0, 3, 1, 2})) {
+          value(image).strides = value(outputs[0]).strides;
           rename(outputs[0], image);  // of the steps to come
           continue;
         }
@@ -770,6 +768,14 @@ std::vector<int64_t> outputs_of(const Step& step) {
   }
   if (const auto* convolution = std::get_if<Convolution>(&step)) return {convolution->output};
   return {std::get<ChannelNorm>(step).output};
+}
+
+std::vector<int64_t> row_strides(const std::vector<int64_t>& sizes) {
+  std::vector<int64_t> strides(sizes.size(), 1);
+  for (std::size_t i = sizes.size(); i-- > 1;) {
+    strides[i - 1] = strides[i] * std::max<int64_t>(sizes[i], 1);
+  }
+  return strides;
 }
 
 int64_t number_at(const Argument& argument, std::size_t i, int64_t otherwise) {

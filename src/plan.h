@@ -62,6 +62,9 @@ bool is_raw(const Plan& plan, const Step& step);
 std::vector<int64_t> inputs_of(const Step& step);
 std::vector<int64_t> outputs_of(const Step& step);
 
+/// Strides of a tensor whose elements lie as they are counted.
+std::vector<int64_t> row_strides(const std::vector<int64_t>& sizes);
+
 /// The i-th number of an argument that may be a list of one number for both axes.
 int64_t number_at(const Argument& argument, std::size_t i, int64_t otherwise = 0);
 

@@ -97,8 +97,7 @@ dnnl::engine& cpu_engine();
 /// Throws dnnl::error, c10::Error.
 Program make_program(const Plan& plan, const Tensors& example, const EngineOptions& options);
 
-/// Strides of tensors that are laid out as they are counted, and of images whose channels are last.
-std::vector<int64_t> row_strides(const std::vector<int64_t>& sizes);
+/// Strides of images whose channels are last.
 std::vector<int64_t> channels_last_strides(const std::vector<int64_t>& sizes);
 
 int64_t count(const std::vector<int64_t>& sizes);

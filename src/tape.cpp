@@ -428,13 +428,14 @@ class Recorder : public OperatorObserver {
 
 }  // namespace
 
+void check_eval(const std::string& name, const torch::nn::Module& module) {
+  TORCH_CHECK(!module.is_training(), "compile: expected a module in eval mode, got ",
+              name.empty() ? "one" : name, " in training mode: call eval() first");
+}
+
 Tape record_tape(const torch::nn::Module& module, const Forward& forward, const Tensors& inputs,
                  Tensors* outputs) {
-  for (const auto& item : module.named_modules()) {
-    TORCH_CHECK(!item.value()->is_training(), "compile: expected a module in eval mode, got ",
-                item.key().empty() ? std::string("one") : item.key(),
-                " in training mode: call eval() first");
-  }
+  for (const auto& item : module.named_modules()) check_eval(item.key(), *item.value());
   TORCH_CHECK(!at::autocast::is_autocast_enabled(at::kCPU) &&
                   !at::autocast::is_autocast_enabled(at::kCUDA),
               "compile: autocast is enabled: it would not be when the plan runs");
