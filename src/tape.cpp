@@ -130,7 +130,11 @@ class Recorder : public OperatorObserver {
         argument.values.push_back(tensor.defined() ? use(tensor, schema.name(), writes, views) : -1);
         if (writes) operation.written.push_back(argument.values.back());
       };
-      if (inputs[i].isTensor()) {
+      const auto tensor_or_none = c10::OptionalType::ofTensor();
+      if (inputs[i].isNone() && *schema.arguments().at(i).type() == *tensor_or_none) {
+        argument.kind = Argument::Kind::kTensor;
+        add_tensor({});
+      } else if (inputs[i].isTensor()) {
         argument.kind = Argument::Kind::kTensor;
         add_tensor(inputs[i].toTensor());
       } else if (is_tensors(inputs[i])) {
