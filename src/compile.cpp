@@ -55,7 +55,8 @@ class Source {
     const auto* bytes = static_cast<const char*>(impl->data());
     for (int64_t i = 0; i < 4; ++i) {
       const auto element = static_cast<std::size_t>((count - 1) * i / 3);
-      std::memcpy(&result.at(static_cast<std::size_t>(i)), bytes + element * impl->itemsize(), size);
+      std::memcpy(&result.at(static_cast<std::size_t>(i)), bytes + element * impl->itemsize(),
+                  size);
     }
     return result;
   }
@@ -79,8 +80,8 @@ struct Key {
 
   explicit Key(const Tensors& tensors) : threads(at::get_num_threads()) {
     for (const torch::Tensor& tensor : tensors) {
-      inputs.push_back({tensor.sizes().vec(), !tensor.is_contiguous(), tensor.scalar_type(),
-                        tensor.device()});
+      inputs.push_back(
+          {tensor.sizes().vec(), !tensor.is_contiguous(), tensor.scalar_type(), tensor.device()});
     }
   }
 
@@ -160,7 +161,8 @@ void check_close(const Tensors& results, const Tensors& expected, double toleran
                 "compile: the plan gives ", results[i].sizes(), ", the module ", y.sizes());
     if (y.numel() == 0) continue;
     if (!y.is_floating_point()) {
-      TORCH_CHECK(at::equal(results[i], y), "compile: the plan gives other numbers than the module");
+      TORCH_CHECK(at::equal(results[i], y),
+                  "compile: the plan gives other numbers than the module");
       continue;
     }
     const torch::Tensor exact = y.to(torch::kDouble);
@@ -217,7 +219,8 @@ class Compilation {
     for (const Planned& plan : plans_) {
       text << "plan for";
       for (const Key::Input& input : plan.key.inputs) {
-        text << ' ' << torch::IntArrayRef(input.sizes) << (input.channels_last ? " channels_last" : "");
+        text << ' ' << torch::IntArrayRef(input.sizes)
+             << (input.channels_last ? " channels_last" : "");
       }
       text << ", " << plan.key.threads << (plan.key.threads == 1 ? " thread" : " threads") << '\n';
       for (const std::string& note : plan.notes) text << note << '\n';
@@ -239,8 +242,9 @@ class Compilation {
     if (plans_.empty()) look_at_weights();
     for (std::size_t i = 0; i < plans_.size(); ++i) {
       if (!plans_[i].key.fits(inputs)) continue;
-      if (i > 0) std::rotate(plans_.begin(), plans_.begin() + static_cast<std::ptrdiff_t>(i),
-                             plans_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      if (i > 0)
+        std::rotate(plans_.begin(), plans_.begin() + static_cast<std::ptrdiff_t>(i),
+                    plans_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
       return plans_.front().engine;
     }
     Planned planned = make(inputs);
@@ -251,7 +255,8 @@ class Compilation {
 
   void look_at_weights() {
     modules_.clear();
-    for (const auto& item : module_->named_modules()) modules_.emplace_back(item.key(), item.value());
+    for (const auto& item : module_->named_modules())
+      modules_.emplace_back(item.key(), item.value());
     sources_.clear();
     for (const torch::Tensor& tensor : module_->parameters()) sources_.emplace_back(tensor);
     for (const torch::Tensor& tensor : module_->buffers()) sources_.emplace_back(tensor);
@@ -297,11 +302,12 @@ class Compilation {
 
     const std::optional<torch::Device> device = device_of_floats(inputs);
     const bool on_cpu = device && device->is_cpu();
-    TORCH_CHECK_VALUE(options_.dtype == torch::kFloat32 ||
-                          (device && (!on_cpu || options_.dtype == torch::kBFloat16)),
-                      "compile: expected a module and inputs of Float, on the CPU for BFloat16 or on "
-                      "CUDA, to compute in ",
-                      c10::toString(options_.dtype));
+    TORCH_CHECK_VALUE(
+        options_.dtype == torch::kFloat32 ||
+            (device && (!on_cpu || options_.dtype == torch::kBFloat16)),
+        "compile: expected a module and inputs of Float, on the CPU for BFloat16 or on "
+        "CUDA, to compute in ",
+        c10::toString(options_.dtype));
     const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 1e-1;
     const auto checked = [&](std::unique_ptr<Engine> engine) {
       check_close(engine->run(others), expected, tolerance);
@@ -374,7 +380,9 @@ Compiled::Tensors Compiled::operator()(const Tensors& inputs) const {
   return compilation_->run(inputs);
 }
 
-void Compiled::refresh() const { compilation_->refresh(); }
+void Compiled::refresh() const {
+  compilation_->refresh();
+}
 
 Compiled compile(std::shared_ptr<torch::nn::Module> module, const torch::Tensor& example,
                  const CompileOptions& options) {
@@ -390,12 +398,14 @@ Compiled compile(std::shared_ptr<torch::nn::Module> module, const torch::Tensor&
 Compiled compile(std::shared_ptr<torch::nn::Module> module,
                  std::function<Compiled::Tensors(const Compiled::Tensors&)> forward,
                  const Compiled::Tensors& examples, const CompileOptions& options) {
-  Compiled result(std::make_shared<detail::Compilation>(std::move(module), std::move(forward),
-                                                        options));
+  Compiled result(
+      std::make_shared<detail::Compilation>(std::move(module), std::move(forward), options));
   result(examples);
   return result;
 }
 
-std::string explain(const Compiled& compiled) { return compiled.compilation_->text(); }
+std::string explain(const Compiled& compiled) {
+  return compiled.compilation_->text();
+}
 
 }  // namespace convkit

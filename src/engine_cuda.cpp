@@ -52,7 +52,9 @@ class CudaGraphEngine : public Engine {
     return results;
   }
 
-  [[nodiscard]] std::string text() const override { return "one CUDA graph of\n" + engine_->text(); }
+  [[nodiscard]] std::string text() const override {
+    return "one CUDA graph of\n" + engine_->text();
+  }
 
  private:
   std::shared_ptr<Engine> engine_;

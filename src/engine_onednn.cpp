@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 
-std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 /// What one call needs for itself: memory, and oneDNN's handles of it.
 struct Workspace {
@@ -36,22 +38,25 @@ struct Workspace {
   };
   /// Tensors in the workspace that each command's operator takes.
   std::vector<std::vector<std::pair<int64_t, torch::Tensor>>> step_inputs;
-  std::vector<Binding> bindings;                       ///< of inputs and outputs
+  std::vector<Binding> bindings;                      ///< of inputs and outputs
   std::vector<std::vector<Binding>> tensor_bindings;  ///< of what each command's operator makes
-  std::vector<char*> buffers;                          ///< begin of each
+  std::vector<char*> buffers;                         ///< begin of each
 };
 
 Workspace::Workspace(const Program& program)
-    : memory(c10::GetCPUAllocator()->allocate(program.arena_bytes + program.scratchpad_bytes + kAlignment)),
+    : memory(c10::GetCPUAllocator()->allocate(program.arena_bytes + program.scratchpad_bytes +
+                                              kAlignment)),
       values(program.constants),
       arguments(program.commands.size()),
       step_inputs(program.commands.size()),
       tensor_bindings(program.commands.size()),
       buffers(program.buffers.size()) {
   auto* arena = static_cast<char*>(memory.get());
-  arena += aligned(reinterpret_cast<std::uintptr_t>(arena)) - reinterpret_cast<std::uintptr_t>(arena);
+  arena +=
+      aligned(reinterpret_cast<std::uintptr_t>(arena)) - reinterpret_cast<std::uintptr_t>(arena);
   for (std::size_t i = 0; i < buffers.size(); ++i) {
-    if (program.buffers[i].kind == Buffer::Kind::kArena) buffers[i] = arena + program.buffers[i].offset;
+    if (program.buffers[i].kind == Buffer::Kind::kArena)
+      buffers[i] = arena + program.buffers[i].offset;
   }
 
   std::vector<std::size_t> makers(values.size(), program.commands.size());
@@ -123,8 +128,8 @@ class OnednnEngine : public Engine {
     for (const Command& command : program_.commands) {
       if (!command.text.empty()) text << "  " << command.text << '\n';
     }
-    text << "memory: workspace " << mebibytes(program_.arena_bytes) << " (buffers of their own: "
-         << mebibytes(program_.separate_bytes) << "), scratchpad "
+    text << "memory: workspace " << mebibytes(program_.arena_bytes)
+         << " (buffers of their own: " << mebibytes(program_.separate_bytes) << "), scratchpad "
          << mebibytes(program_.scratchpad_bytes) << ", weights " << mebibytes(program_.weight_bytes)
          << '\n';
     return text.str();
@@ -145,7 +150,8 @@ class OnednnEngine : public Engine {
 
   void run(Workspace& workspace, const Tensors& inputs, Tensors& outputs) const {
     for (const Program::Output& output : program_.outputs) {
-      const bool made = output.slot.buffer >= 0 && buffer(output.slot).kind == Buffer::Kind::kOutput;
+      const bool made =
+          output.slot.buffer >= 0 && buffer(output.slot).kind == Buffer::Kind::kOutput;
       outputs.push_back(made ? at::detail::empty_strided_cpu(output.slot.sizes, output.slot.strides,
                                                              output.slot.dtype)
                              : torch::Tensor());
@@ -154,7 +160,8 @@ class OnednnEngine : public Engine {
       const Buffer& buffer = program_.buffers[i];
       const auto index = static_cast<std::size_t>(buffer.index);
       if (buffer.kind == Buffer::Kind::kInput) {
-        workspace.buffers[i] = static_cast<char*>(const_cast<void*>(inputs[index].const_data_ptr()));
+        workspace.buffers[i] =
+            static_cast<char*>(const_cast<void*>(inputs[index].const_data_ptr()));
       } else if (buffer.kind == Buffer::Kind::kOutput) {
         workspace.buffers[i] = static_cast<char*>(outputs[index].data_ptr());
       }
@@ -293,7 +300,8 @@ void place(Program& program) {
     buffer->offset = offset;
     placed.push_back(buffer);
     program.separate_bytes += aligned(static_cast<std::size_t>(buffer->bytes));
-    program.arena_bytes = std::max(program.arena_bytes, aligned(static_cast<std::size_t>(offset + buffer->bytes)));
+    program.arena_bytes =
+        std::max(program.arena_bytes, aligned(static_cast<std::size_t>(offset + buffer->bytes)));
   }
 }
 

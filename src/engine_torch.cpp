@@ -55,10 +55,9 @@ std::optional<FusedActivation> fused_activation(const std::optional<Operation>& 
 
 bool has_operators() {
   auto& dispatcher = c10::Dispatcher::singleton();
-  static const bool has =
-      dispatcher.findSchema({"mkldnn::_convolution_pointwise", ""}) &&
-      dispatcher.findSchema({"mkldnn::_convolution_pointwise", "binary"}) &&
-      dispatcher.findSchema({"mkldnn::_reorder_convolution_weight", ""});
+  static const bool has = dispatcher.findSchema({"mkldnn::_convolution_pointwise", ""}) &&
+                          dispatcher.findSchema({"mkldnn::_convolution_pointwise", "binary"}) &&
+                          dispatcher.findSchema({"mkldnn::_reorder_convolution_weight", ""});
   return has;
 }
 
@@ -86,9 +85,9 @@ Fused fused_on_cpu(const Convolution& c, const std::vector<int64_t>& sizes,
   // LibTorch's fused operators cost about 18 us a call, its own convolutions of small images less.
   const int64_t positions = output[0] * output[2] * output[3];
   if (positions * c.weight.numel() < 250'000) return nullptr;
-  const torch::Tensor weight =
-      call_boxed("mkldnn::_reorder_convolution_weight", "",
-                 {c.weight.contiguous(kChannelsLast), c.padding, c.stride, c.dilation, c.groups, sizes});
+  const torch::Tensor weight = call_boxed(
+      "mkldnn::_reorder_convolution_weight", "",
+      {c.weight.contiguous(kChannelsLast), c.padding, c.stride, c.dilation, c.groups, sizes});
   const c10::IValue bias = optional(c.bias);
   if (c.added < 0) {
     const c10::IValue algorithm =
@@ -104,9 +103,9 @@ Fused fused_on_cpu(const Convolution& c, const std::vector<int64_t>& sizes,
   return [=](std::vector<torch::Tensor>& values) {
     at(values, c.output) = call_boxed(
         "mkldnn::_convolution_pointwise", "binary",
-        {at(values, c.input).contiguous(kChannelsLast), at(values, c.added).contiguous(kChannelsLast),
-         weight, bias, c.padding, c.stride, c.dilation, c.groups, std::string("add"), c10::IValue(),
-         unary, Scalars(), c10::IValue()});
+        {at(values, c.input).contiguous(kChannelsLast),
+         at(values, c.added).contiguous(kChannelsLast), weight, bias, c.padding, c.stride,
+         c.dilation, c.groups, std::string("add"), c10::IValue(), unary, Scalars(), c10::IValue()});
   };
 }
 
@@ -120,12 +119,11 @@ Fused fused_on_cuda(const Convolution& c, const std::vector<int64_t>& sizes,
   const Fused run = [=](std::vector<torch::Tensor>& values) {
     const torch::Tensor x = at(values, c.input).contiguous(kChannelsLast);
     at(values, c.output) =
-        c.added < 0
-            ? call_boxed("aten::cudnn_convolution_relu", "",
-                         {x, weight, bias, c.stride, c.padding, c.dilation, c.groups})
-            : call_boxed("aten::cudnn_convolution_add_relu", "",
-                         {x, weight, at(values, c.added).contiguous(kChannelsLast), at::Scalar(1),
-                          bias, c.stride, c.padding, c.dilation, c.groups});
+        c.added < 0 ? call_boxed("aten::cudnn_convolution_relu", "",
+                                 {x, weight, bias, c.stride, c.padding, c.dilation, c.groups})
+                    : call_boxed("aten::cudnn_convolution_add_relu", "",
+                                 {x, weight, at(values, c.added).contiguous(kChannelsLast),
+                                  at::Scalar(1), bias, c.stride, c.padding, c.dilation, c.groups});
   };
   try {  // not for every size and type, and it alone knows for which
     std::vector<torch::Tensor> values(
@@ -218,7 +216,8 @@ class TorchEngine : public Engine {
 
   std::string text() const override {
     std::ostringstream text;
-    text << "engine: LibTorch's operators" << (exact_ ? ", with the module's own bits" : "") << '\n';
+    text << "engine: LibTorch's operators" << (exact_ ? ", with the module's own bits" : "")
+         << '\n';
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       text << "  " << describe(plan_.steps[i]) << (fused_[i] ? "  (fused operator)" : "") << '\n';
     }
@@ -277,12 +276,11 @@ void run_step(const Step& step, std::vector<torch::Tensor>& values) {
   } else if (const auto* convolution = std::get_if<Convolution>(&step)) {
     const Convolution& c = *convolution;
     const torch::Tensor& x = at(values, c.input);
-    torch::Tensor y = c.linear ? at::linear(x, c.weight, c.bias)
-                      : c.transposed
-                          ? at::conv_transpose2d(x, c.weight, c.bias, c.stride, c.padding,
-                                                 c.output_padding, c.groups, c.dilation)
-                          : at::conv2d(x, c.weight, c.bias, c.stride, c.padding, c.dilation,
-                                       c.groups);
+    torch::Tensor y =
+        c.linear       ? at::linear(x, c.weight, c.bias)
+        : c.transposed ? at::conv_transpose2d(x, c.weight, c.bias, c.stride, c.padding,
+                                              c.output_padding, c.groups, c.dilation)
+                       : at::conv2d(x, c.weight, c.bias, c.stride, c.padding, c.dilation, c.groups);
     if (c.added >= 0) y.add_(at(values, c.added));
     at(values, c.output) = std::move(y);
     if (c.activation) call(*c.activation, values);

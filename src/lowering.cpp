@@ -66,7 +66,9 @@ int64_t bytes_of(const Slot& slot) {
   return count(slot.sizes) * static_cast<int64_t>(c10::elementSize(slot.dtype));
 }
 
-memory::desc desc_of(const Slot& slot) { return {slot.sizes, type_of(slot.dtype), slot.strides}; }
+memory::desc desc_of(const Slot& slot) {
+  return {slot.sizes, type_of(slot.dtype), slot.strides};
+}
 
 memory packed(const torch::Tensor& tensor, const memory::desc& from, const memory::desc& to) {
   memory source(from, cpu_engine(), tensor.data_ptr());
@@ -99,7 +101,8 @@ Lowering::Lowering(const Plan& plan, const Tensors& example, const EngineOptions
       uses_(plan.values.size()) {
   program_.constants.resize(plan.values.size());
   for (std::size_t i = 0; i < plan.values.size(); ++i) {
-    if (plan.values[i].kind == Value::Kind::kConstant) program_.constants[i] = plan.values[i].tensor;
+    if (plan.values[i].kind == Value::Kind::kConstant)
+      program_.constants[i] = plan.values[i].tensor;
   }
   for (std::size_t i = 0; i < example.size(); ++i) {
     Slot slot = slot_like(example[i], example[i].scalar_type());
@@ -192,7 +195,9 @@ Slot Lowering::as(int64_t id, const std::vector<int64_t>& strides, torch::Dtype 
   return copy;
 }
 
-Slot Lowering::dense(int64_t id) { return as(id, dense_strides(slot(id).sizes), dtype_); }
+Slot Lowering::dense(int64_t id) {
+  return as(id, dense_strides(slot(id).sizes), dtype_);
+}
 
 bool Lowering::may_overwrite(const Slot& place, const std::vector<int64_t>& strides) {
   const Buffer& memory = buffer(place);
@@ -331,7 +336,8 @@ bool Lowering::lower_named(const Operation& operation, const std::string& name) 
 bool Lowering::lower_view(const Operation& operation) {
   if (operation.outputs.empty() || operation.arguments.empty() || !is_view(operation)) return false;
   const Argument& first = operation.arguments[0];
-  if (first.kind != Argument::Kind::kTensor || first.values[0] < 0 || is_constant(first.values[0])) {
+  if (first.kind != Argument::Kind::kTensor || first.values[0] < 0 ||
+      is_constant(first.values[0])) {
     return false;
   }
   const Slot& from = slot(first.values[0]);

@@ -48,8 +48,8 @@ struct Lowering::Window {
   Dims kernel, stride, padding, right, dilation;
 };
 
-void Lowering::add_pool(dnnl::algorithm algorithm, const Slot& x, const Slot& y, const Window& window,
-              const std::string& what) {
+void Lowering::add_pool(dnnl::algorithm algorithm, const Slot& x, const Slot& y,
+                        const Window& window, const std::string& what) {
   const dnnl::pooling_forward::primitive_desc descriptor(
       cpu_engine(), dnnl::prop_kind::forward_inference, algorithm, desc_of(x), desc_of(y),
       window.stride, window.kernel, window.dilation, window.padding, window.right, attributes());
@@ -194,8 +194,7 @@ bool Lowering::lower_cat(const Operation& operation, int64_t y) {
   for (const int64_t id : operation.arguments[0].values) {
     const Slot x = dense(id);
     descs.push_back(desc_of(x));
-    operands.push_back(
-        operand(DNNL_ARG_MULTIPLE_SRC + static_cast<int>(operands.size()), x));
+    operands.push_back(operand(DNNL_ARG_MULTIPLE_SRC + static_cast<int>(operands.size()), x));
   }
   const Slot to = new_slot(y);
   const dnnl::concat::primitive_desc descriptor(cpu_engine(), desc_of(to), 1, descs, attributes());
@@ -236,9 +235,8 @@ bool Lowering::lower_binary(const Operation& operation, const std::string& name,
   const bool in_place = may_overwrite(x, x.strides) && other.buffer != x.buffer;
   to = in_place ? x : new_slot(y);
   const dnnl::binary::primitive_desc descriptor(
-      cpu_engine(),
-      name == "add" ? dnnl::algorithm::binary_add : dnnl::algorithm::binary_mul, desc_of(x),
-      other_desc, desc_of(to), attributes());
+      cpu_engine(), name == "add" ? dnnl::algorithm::binary_add : dnnl::algorithm::binary_mul,
+      desc_of(x), other_desc, desc_of(to), attributes());
   add_primitive(descriptor, dnnl::binary(descriptor),
                 {operand(DNNL_ARG_SRC_0, x), other, operand(DNNL_ARG_DST, to)}, name);
   set_slot(y, to);

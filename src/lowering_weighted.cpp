@@ -101,7 +101,9 @@ Slot Lowering::add_residual(const Convolution& c, const Slot& x,
       ops.append_sum(1.0F);
       return added;
     }
-    const auto rows = [](const Dims& sizes) { return Dims{count(sizes) / sizes.back(), sizes.back()}; };
+    const auto rows = [](const Dims& sizes) {
+      return Dims{count(sizes) / sizes.back(), sizes.back()};
+    };
     const Dims dims = c.linear ? rows(added.sizes) : added.sizes;
     const Desc desc(dims, type_of(dtype_), c.linear ? row_strides(dims) : strides);
     ops.append_binary(dnnl::algorithm::binary_add, desc);
@@ -123,8 +125,8 @@ Lowering::Prepared Lowering::prepare(const Convolution& c, const Desc& x, const 
     refuse_reference(implementation);
     result.scratchpad = descriptor.scratchpad_desc();
     result.implementation = "  (oneDNN " + implementation + ")";
-    result.constants.push_back(operand(
-        DNNL_ARG_WEIGHTS, packed(weight, plain_desc(weight), descriptor.weights_desc())));
+    result.constants.push_back(
+        operand(DNNL_ARG_WEIGHTS, packed(weight, plain_desc(weight), descriptor.weights_desc())));
     if (c.bias.defined()) result.constants.push_back(operand(DNNL_ARG_BIAS, vector_of(c.bias)));
   };
   if (c.transposed) {

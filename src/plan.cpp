@@ -14,7 +14,9 @@ bool is_list_of(const Argument& argument, const std::vector<int64_t>& expected) 
   return argument.constant.isIntList() && argument.constant.toIntVector() == expected;
 }
 
-double scalar(const Argument& argument) { return argument.constant.toScalar().toDouble(); }
+double scalar(const Argument& argument) {
+  return argument.constant.toScalar().toDouble();
+}
 
 bool is_one(const Argument& argument) {
   return argument.constant.isScalar() && scalar(argument) == 1;
@@ -22,10 +24,9 @@ bool is_one(const Argument& argument) {
 
 /// Activations that can follow a convolution: functions of each element alone.
 bool is_activation(const Operation& operation) {
-  static const std::set<std::string> names = {"relu",    "relu6",     "hardtanh",    "clamp",
-                                              "silu",    "sigmoid",   "tanh",        "hardswish",
-                                              "gelu",    "elu",       "hardsigmoid", "leaky_relu",
-                                              "mish",    "clamp_min", "clamp_max"};
+  static const std::set<std::string> names = {
+      "relu", "relu6", "hardtanh",    "clamp",      "silu", "sigmoid",   "tanh",     "hardswish",
+      "gelu", "elu",   "hardsigmoid", "leaky_relu", "mish", "clamp_min", "clamp_max"};
   const std::string& overload = operation.handle.operator_name().overload_name;
   return names.contains(plain_name(operation)) && overload.empty() && operation.outputs.size() == 1;
 }
@@ -73,13 +74,14 @@ class Planner {
   const Value& value(int64_t id) const { return plan_.values.at(static_cast<std::size_t>(id)); }
 
   static bool counts_on_memory(const Tape& tape) {
-    return std::any_of(tape.operations.begin(), tape.operations.end(), [&](const Operation& operation) {
-      const bool tainted = std::any_of(
-          operation.outputs.begin(), operation.outputs.end(), [&](int64_t id) {
-            return id >= 0 && tape.values.at(static_cast<std::size_t>(id)).tainted;
-          });
-      return tainted && operation.name().starts_with("aten::as_strided");
-    });
+    return std::any_of(
+        tape.operations.begin(), tape.operations.end(), [&](const Operation& operation) {
+          const bool tainted =
+              std::any_of(operation.outputs.begin(), operation.outputs.end(), [&](int64_t id) {
+                return id >= 0 && tape.values.at(static_cast<std::size_t>(id)).tainted;
+              });
+          return tainted && operation.name().starts_with("aten::as_strided");
+        });
   }
 
   bool is_constant(int64_t id) const {
@@ -291,7 +293,8 @@ class Planner {
       if (!arguments[4].constant.isString()) {
         result.padding[i] = number_at(arguments[4], i);
       } else if (arguments[4].constant.toStringRef() == "same") {
-        const int64_t total = result.dilation[i] * (result.weight.size(2 + static_cast<int64_t>(i)) - 1);
+        const int64_t total =
+            result.dilation[i] * (result.weight.size(2 + static_cast<int64_t>(i)) - 1);
         if (total % 2 != 0) return std::nullopt;  // more on one side than on the other
         result.padding[i] = total / 2;
       }
@@ -387,8 +390,8 @@ class Planner {
       return next;
     }
     const auto* operation = std::get_if<Operation>(&step);
-    if (operation == nullptr || operation->outputs.size() != 1 ||
-        !is_pure(operation->outputs[0]) || value(image).dtype != torch::kFloat32) {
+    if (operation == nullptr || operation->outputs.size() != 1 || !is_pure(operation->outputs[0]) ||
+        value(image).dtype != torch::kFloat32) {
       return std::nullopt;
     }
     if (plain_name(*operation) == "layer_norm") return channel_norm_of(*operation, image);
@@ -484,8 +487,8 @@ class Planner {
   std::optional<Convolution> fused_with(const Operation& operation, std::size_t* place) {
     const std::string name = plain_name(operation);
     const auto argument = [&](std::size_t i) -> int64_t {
-      const bool has = operation.arguments.size() > i &&
-                       operation.arguments[i].kind == Argument::Kind::kTensor;
+      const bool has =
+          operation.arguments.size() > i && operation.arguments[i].kind == Argument::Kind::kTensor;
       return has ? operation.arguments[i].values[0] : kNone;
     };
     const auto open = [&](int64_t id, std::size_t* at) -> Convolution* {
@@ -558,8 +561,8 @@ class Planner {
       result.weight = weight * scale.view(shape);
     }
     result.weight = result.weight.to(torch::kFloat32);
-    const torch::Tensor bias = convolution.bias.defined() ? convolution.bias.to(torch::kDouble)
-                                                          : torch::zeros_like(scale);
+    const torch::Tensor bias =
+        convolution.bias.defined() ? convolution.bias.to(torch::kDouble) : torch::zeros_like(scale);
     result.bias = (bias * scale + shift).to(torch::kFloat32);
     return result;
   }
@@ -672,7 +675,8 @@ class Planner {
       const auto outputs = detail::outputs_of(*step);
       const auto* operation = std::get_if<Operation>(&*step);
       bool needed = operation != nullptr && (outputs.empty() || !operation->written.empty());
-      for (const int64_t id : outputs) needed |= live.contains(id) || plan_.overwritten.contains(id);
+      for (const int64_t id : outputs)
+        needed |= live.contains(id) || plan_.overwritten.contains(id);
       if (!needed) continue;
       for (const int64_t id : detail::inputs_of(*step)) live.insert(id);
       kept.push_back(std::move(*step));

@@ -16,8 +16,9 @@ struct Convolution {
   int64_t input = -1;
   int64_t added = -1;  ///< y, of the output's size; -1 without one
   int64_t output = -1;
-  torch::Tensor weight;  ///< as torch.nn.Conv2d's or ConvTranspose2d's; a linear layer's is [out, in]
-  torch::Tensor bias;    ///< may be undefined
+  torch::Tensor
+      weight;          ///< as torch.nn.Conv2d's or ConvTranspose2d's; a linear layer's is [out, in]
+  torch::Tensor bias;  ///< may be undefined
   std::vector<int64_t> stride{1, 1};
   std::vector<int64_t> padding{0, 0};
   std::vector<int64_t> dilation{1, 1};

@@ -23,10 +23,22 @@ namespace {
 /// Numbers that depend on a tensor's shape and type alone.
 bool tells_shape_alone(const std::string& name) {
   static const std::set<std::string> names = {
-      "aten::is_floating_point", "aten::is_signed", "aten::is_same_size", "aten::result_type",
-      "aten::can_cast",          "aten::numel",     "aten::dim",          "aten::stride",
-      "aten::size",              "aten::is_set_to", "aten::is_pinned",    "aten::storage_offset",
-      "aten::sym_size",          "aten::sym_numel", "aten::sym_stride",   "aten::cudnn_is_acceptable",
+      "aten::is_floating_point",
+      "aten::is_signed",
+      "aten::is_same_size",
+      "aten::result_type",
+      "aten::can_cast",
+      "aten::numel",
+      "aten::dim",
+      "aten::stride",
+      "aten::size",
+      "aten::is_set_to",
+      "aten::is_pinned",
+      "aten::storage_offset",
+      "aten::sym_size",
+      "aten::sym_numel",
+      "aten::sym_stride",
+      "aten::cudnn_is_acceptable",
   };
   return names.contains(name);
 }
@@ -115,7 +127,8 @@ class Recorder : public OperatorObserver {
     auto handle = c10::Dispatcher::singleton().findOp(name);
     if (!handle) refuse("the forward calls " + name.name + ", which has no schema");
     const c10::FunctionSchema& schema = handle->schema();
-    call_.emplace(Call{Operation{*handle, {}, {}, {}}, std::vector<c10::IValue>(inputs.begin(), inputs.end()), false});
+    call_.emplace(Call{Operation{*handle, {}, {}, {}},
+                       std::vector<c10::IValue>(inputs.begin(), inputs.end()), false});
     Operation& operation = call_->operation;
     if (schema.name() == "aten::_has_compatible_shallow_copy_type") {
       refuse("the forward replaces a tensor's data (set_data)");
@@ -127,7 +140,8 @@ class Recorder : public OperatorObserver {
       const bool views = alias != nullptr && !alias->isWrite();
       Argument& argument = operation.arguments.emplace_back();
       const auto add_tensor = [&](const torch::Tensor& tensor) {
-        argument.values.push_back(tensor.defined() ? use(tensor, schema.name(), writes, views) : -1);
+        argument.values.push_back(tensor.defined() ? use(tensor, schema.name(), writes, views)
+                                                   : -1);
         if (writes) operation.written.push_back(argument.values.back());
       };
       const auto tensor_or_none = c10::OptionalType::ofTensor();
@@ -138,8 +152,8 @@ class Recorder : public OperatorObserver {
         argument.kind = Argument::Kind::kTensor;
         add_tensor(inputs[i].toTensor());
       } else if (is_tensors(inputs[i])) {
-        argument.kind = inputs[i].isTensorList() ? Argument::Kind::kTensors
-                                                 : Argument::Kind::kOptionalTensors;
+        argument.kind =
+            inputs[i].isTensorList() ? Argument::Kind::kTensors : Argument::Kind::kOptionalTensors;
         for (const c10::IValue& element : inputs[i].toListRef()) {
           add_tensor(element.isNone() ? torch::Tensor() : element.toTensor());
         }
@@ -224,9 +238,7 @@ class Recorder : public OperatorObserver {
   StorageInfo& info(const Value& value) {
     return storages_.at(static_cast<std::size_t>(value.storage));
   }
-  bool is_tainted(int64_t id) {
-    return id >= 0 && (value(id).tainted || info(value(id)).tainted);
-  }
+  bool is_tainted(int64_t id) { return id >= 0 && (value(id).tainted || info(value(id)).tainted); }
 
   static uint32_t version_of(const torch::Tensor& tensor) {
     return tensor.is_inference()
@@ -244,8 +256,9 @@ class Recorder : public OperatorObserver {
   void check_version(const torch::Tensor& tensor, const std::string& where) {
     const auto known = known_.find(tensor.unsafeGetTensorImpl());
     if (known != known_.end() && known->second.version != version_of(tensor)) {
-      refuse("a tensor was written past LibTorch's dispatcher, or on another thread, before it was " +
-             where);
+      refuse(
+          "a tensor was written past LibTorch's dispatcher, or on another thread, before it was " +
+          where);
     }
   }
 
@@ -292,8 +305,8 @@ class Recorder : public OperatorObserver {
     next.sizes = tensor.sizes().vec();
     next.strides = tensor.strides().vec();
     next.dtype = tensor.scalar_type();
-    const auto [storage, is_new] = storage_ids_.try_emplace(
-        tensor.storage().unsafeGetStorageImpl(), static_cast<int64_t>(storages_.size()));
+    const auto [storage, is_new] = storage_ids_.try_emplace(tensor.storage().unsafeGetStorageImpl(),
+                                                            static_cast<int64_t>(storages_.size()));
     next.storage = storage->second;
     if (is_new) {
       check_overlap(tensor);
@@ -371,8 +384,8 @@ class Recorder : public OperatorObserver {
   void check(const c10::FunctionSchema& schema) {
     const auto& [operation, inputs, tainted] = *call_;
     const std::string& name = schema.name();
-    const bool writes_statistics =
-        is_true(find(schema, inputs, "training")) || is_true(find(schema, inputs, "use_input_stats"));
+    const bool writes_statistics = is_true(find(schema, inputs, "training")) ||
+                                   is_true(find(schema, inputs, "use_input_stats"));
     const c10::IValue* running = find(schema, inputs, "running_mean");
     if (writes_statistics && running != nullptr && running->isTensor() &&
         running->toTensor().defined()) {
@@ -388,8 +401,8 @@ class Recorder : public OperatorObserver {
     bool by_value = name != "aten::index";
     if (!by_value) {
       for (const int64_t id : operation.arguments.at(1).values) {
-        by_value |= is_tainted(id) &&
-                    (value(id).dtype == torch::kBool || value(id).dtype == torch::kByte);
+        by_value |=
+            is_tainted(id) && (value(id).dtype == torch::kBool || value(id).dtype == torch::kByte);
       }
     }
     if (by_value) refuse("the size of " + name + "'s result depends on the input's values");
@@ -440,9 +453,9 @@ void check_eval(const std::string& name, const torch::nn::Module& module) {
 Tape record_tape(const torch::nn::Module& module, const Forward& forward, const Tensors& inputs,
                  Tensors* outputs) {
   for (const auto& item : module.named_modules()) check_eval(item.key(), *item.value());
-  TORCH_CHECK(!at::autocast::is_autocast_enabled(at::kCPU) &&
-                  !at::autocast::is_autocast_enabled(at::kCUDA),
-              "compile: autocast is enabled: it would not be when the plan runs");
+  TORCH_CHECK(
+      !at::autocast::is_autocast_enabled(at::kCPU) && !at::autocast::is_autocast_enabled(at::kCUDA),
+      "compile: autocast is enabled: it would not be when the plan runs");
   const torch::NoGradGuard no_grad;  // InferenceMode has no version counters, which find writes
   Recorder recorder(module, inputs);
   Tensors results;

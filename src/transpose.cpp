@@ -17,7 +17,9 @@ void transpose_four(const float* from, int64_t columns, float* to, int64_t to_pi
   const Four high_01 = __builtin_shufflevector(row(0), row(1), 2, 6, 3, 7);
   const Four low_23 = __builtin_shufflevector(row(2), row(3), 0, 4, 1, 5);
   const Four high_23 = __builtin_shufflevector(row(2), row(3), 2, 6, 3, 7);
-  const auto put = [&](int64_t j, Four four) { *reinterpret_cast<Four*>(to + j * to_pitch) = four; };
+  const auto put = [&](int64_t j, Four four) {
+    *reinterpret_cast<Four*>(to + j * to_pitch) = four;
+  };
   put(0, __builtin_shufflevector(low_01, low_23, 0, 1, 4, 5));
   put(1, __builtin_shufflevector(low_01, low_23, 2, 3, 6, 7));
   put(2, __builtin_shufflevector(high_01, high_23, 0, 1, 4, 5));

@@ -98,9 +98,11 @@ std::vector<std::pair<std::string, Net::Body>> user_modules() {
       {"shuffled channels",
        [](Net& m, const Tensor& x) {
          const Tensor y = m.conv(x);
-         return m.other(y.view({y.size(0), 2, 4, y.size(2), y.size(3)}).transpose(1, 2).reshape(y.sizes()));
+         return m.other(
+             y.view({y.size(0), 2, 4, y.size(2), y.size(3)}).transpose(1, 2).reshape(y.sizes()));
        }},
-      {"three tensors concatenated", [](Net& m, const Tensor& x) {
+      {"three tensors concatenated",
+       [](Net& m, const Tensor& x) {
          return torch::cat({x, m.conv(x), torch::relu(m.other(x))}, 1);
        }},
       {"concatenated rows",
@@ -114,25 +116,28 @@ std::vector<std::pair<std::string, Net::Body>> user_modules() {
          const Tensor y = m.conv(x);
          return y * torch::sigmoid(m.other(torch::adaptive_avg_pool2d(y, {1, 1})));
        }},
-      {"a constant for each channel", [](Net& m, const Tensor& x) {
-         return m.scale * m.conv(x) + m.scale;
-       }},
+      {"a constant for each channel",
+       [](Net& m, const Tensor& x) { return m.scale * m.conv(x) + m.scale; }},
       {"channels last, an activation between, and back",
        [](Net& m, const Tensor& x) {
          const Tensor y = m.linear(m.norm(m.conv(x).permute({0, 2, 3, 1})));
          return m.linear(torch::gelu(y)).permute({0, 3, 1, 2}) + x;
        }},
       {"channels last as the result",
-       [](Net& m, const Tensor& x) { return torch::silu(m.norm(m.conv(x).permute({0, 2, 3, 1}))); }},
+       [](Net& m, const Tensor& x) {
+         return torch::silu(m.norm(m.conv(x).permute({0, 2, 3, 1})));
+       }},
       {"numbers of every element",
        [](Net& m, const Tensor& x) { return (1 - m.conv(x)) * 2 + 3 / (x.abs() + 1); }},
       {"attention",
        [](Net& m, const Tensor& x) {
          const Tensor tokens = m.conv(x).flatten(2).transpose(1, 2);
-         const Tensor weights = torch::softmax(torch::matmul(tokens, tokens.transpose(1, 2)) * 0.1, -1);
+         const Tensor weights =
+             torch::softmax(torch::matmul(tokens, tokens.transpose(1, 2)) * 0.1, -1);
          return m.linear(torch::matmul(weights, tokens));
        }},
-      {"a size of its own", [](Net& m, const Tensor& x) {
+      {"a size of its own",
+       [](Net& m, const Tensor& x) {
          return torch::upsample_bilinear2d(m.conv(x), {x.size(2) * 3 / 2, x.size(3) + 5}, true);
        }},
       {"constants made in the forward",
@@ -150,7 +155,8 @@ std::vector<std::pair<std::string, Net::Body>> user_modules() {
                             torch::adaptive_avg_pool2d(y, {3, 2}).flatten(1)},
                            1);
        }},
-      {"memory read by position", [](Net& m, const Tensor& x) {
+      {"memory read by position",
+       [](Net& m, const Tensor& x) {
          const Tensor y = m.conv(x).contiguous();
          return y.as_strided({2, 8}, {16, 2});
        }},
@@ -177,8 +183,9 @@ TEST_CASE("blocks compute the same when compiled", "[compile]") {
   check_compiled(ConvBlock(ConvBlockOptions(8, 12).kernel_size(5).stride(2).padding(1)), x);
   check_compiled(SeparableConv2d(8, 16), x);
   check_compiled(SeparableConv2d(SeparableConv2dOptions(8, 16).stride(2).depthwise_bias(false)), x);
-  for (const auto mode : {UpsampleMode::kTransposed, UpsampleMode::kNearest, UpsampleMode::kNearestExact,
-                          UpsampleMode::kBilinear, UpsampleMode::kBicubic, UpsampleMode::kPixelShuffle}) {
+  for (const auto mode :
+       {UpsampleMode::kTransposed, UpsampleMode::kNearest, UpsampleMode::kNearestExact,
+        UpsampleMode::kBilinear, UpsampleMode::kBicubic, UpsampleMode::kPixelShuffle}) {
     for (const int64_t scale : {2, 3}) {
       INFO("mode " << static_cast<int>(mode) << ", scale " << scale);
       check_compiled(Upsampler(UpsamplerOptions(8, 6).mode(mode).scale_factor(scale)), x);
@@ -221,9 +228,9 @@ TEST_CASE("every norm and activation computes the same when compiled", "[compile
   for (const auto kind : {Norm::kNone, Norm::kBatchNorm2d, Norm::kGroupNorm, Norm::kInstanceNorm2d,
                           Norm::kLayerNorm2d, Norm::kFrozenBatchNorm2d}) {
     INFO("norm " << static_cast<int>(kind));
-    check_compiled(Conv2dNormActivation(
-                       Conv2dNormActivationOptions(8, 12).norm({.kind = kind, .groups = 3})),
-                   x);
+    check_compiled(
+        Conv2dNormActivation(Conv2dNormActivationOptions(8, 12).norm({.kind = kind, .groups = 3})),
+        x);
   }
 }
 
@@ -257,59 +264,58 @@ TEST_CASE("modules of several inputs and results compute the same when compiled"
 
   FeaturePyramidNetwork pyramid(std::vector<int64_t>{8, 16}, 12);
   support::settle(*pyramid);
-  check_compiled(
-      pyramid.ptr(),
-      [&](const Compiled::Tensors& in) {
-        FeaturePyramidNetworkImpl::Maps maps;
-        maps.insert("fine", in[0]);
-        maps.insert("coarse", in[1]);
-        return pyramid(maps).values();
-      },
-      {randn({1, 8, 12, 10}), randn({1, 16, 6, 5})});
+  check_compiled(pyramid.ptr(),
+                 [&](const Compiled::Tensors& in) {
+                   FeaturePyramidNetworkImpl::Maps maps;
+                   maps.insert("fine", in[0]);
+                   maps.insert("coarse", in[1]);
+                   return pyramid(maps).values();
+                 },
+                 {randn({1, 8, 12, 10}), randn({1, 16, 6, 5})});
 
   Lambda net([](Net& m, const Tensor& x) { return m.conv(x); });
   support::settle(*net);
-  check_compiled(
-      net.ptr(),
-      [&](const Compiled::Tensors& in) {
-        const Tensor y = net(in[0]);
-        return Compiled::Tensors{y, in[1].to(torch::kLong), y, in[0], net->scale, y.argmax(1)};
-      },
-      {randn({2, 8, 6, 5}), torch::arange(4)});
+  check_compiled(net.ptr(),
+                 [&](const Compiled::Tensors& in) {
+                   const Tensor y = net(in[0]);
+                   return Compiled::Tensors{
+                       y, in[1].to(torch::kLong), y, in[0], net->scale, y.argmax(1)};
+                 },
+                 {randn({2, 8, 6, 5}), torch::arange(4)});
 }
 
 TEST_CASE("tensors that are no images compute the same when compiled", "[compile]") {
   at::set_num_threads(1);
   torch::manual_seed(6);
   using namespace torch::nn;
-  check_compiled(convkit::Sequential{Conv1d(Conv1dOptions(4, 8, 3).padding(1)), BatchNorm1d(8), ReLU()},
-                 randn({2, 4, 11}));
+  check_compiled(
+      convkit::Sequential{Conv1d(Conv1dOptions(4, 8, 3).padding(1)), BatchNorm1d(8), ReLU()},
+      randn({2, 4, 11}));
   check_compiled(convkit::Sequential{Conv3d(Conv3dOptions(2, 4, 3)), BatchNorm3d(4), ReLU()},
                  randn({1, 2, 5, 6, 4}));
-  check_compiled(convkit::Sequential{Linear(6, 9), torch::nn::SiLU(), Linear(9, 4)}, randn({3, 5, 6}));
+  check_compiled(convkit::Sequential{Linear(6, 9), torch::nn::SiLU(), Linear(9, 4)},
+                 randn({3, 5, 6}));
   check_compiled(Conv2d(Conv2dOptions(3, 4, 3)), randn({3, 9, 8}));  // without a batch
 
   Embedding embedding(10, 6);
   embedding->eval();
-  check_compiled(
-      embedding.ptr(),
-      [&](const Compiled::Tensors& in) { return Compiled::Tensors{embedding(in[0])}; },
-      {torch::tensor({{1, 9, 3}, {0, 2, 2}}, torch::kLong)});
+  check_compiled(embedding.ptr(),
+                 [&](const Compiled::Tensors& in) { return Compiled::Tensors{embedding(in[0])}; },
+                 {torch::tensor({{1, 9, 3}, {0, 2, 2}}, torch::kLong)});
 
   MultiheadAttention attention(MultiheadAttentionOptions(8, 2));
   support::settle(*attention);
-  check_compiled(
-      attention.ptr(),
-      [&](const Compiled::Tensors& in) {
-        return Compiled::Tensors{std::get<0>(attention(in[0], in[0], in[0]))};
-      },
-      {randn({5, 2, 8})});
+  check_compiled(attention.ptr(),
+                 [&](const Compiled::Tensors& in) {
+                   return Compiled::Tensors{std::get<0>(attention(in[0], in[0], in[0]))};
+                 },
+                 {randn({5, 2, 8})});
 }
 
 TEST_CASE("a network of each family computes the same when compiled", "[compile]") {
   at::set_num_threads(1);
-  for (const std::string name : {"resnet18", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0",
-                                 "convnext_tiny", "unet_resnet18"}) {
+  for (const std::string name : {"resnet18", "mobilenet_v2", "mobilenet_v3_small",
+                                 "efficientnet_b0", "convnext_tiny", "unet_resnet18"}) {
     INFO(name);
     models::Network network = small_network(name);
     support::settle(*network);

@@ -12,8 +12,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <catch2/catch_get_random_seed.hpp>
-
+#include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <random>
 #include <string>
@@ -27,8 +27,7 @@ using torch::Tensor;
 /// A module that a seed makes up: some thirty operators on the values before, with branches, views,
 /// writes in place, layers used twice.
 struct RandomNetImpl : Block<RandomNetImpl> {
-  RandomNetImpl(uint32_t seed, Tensor example)
-      : random_(seed), example_(std::move(example)) {
+  RandomNetImpl(uint32_t seed, Tensor example) : random_(seed), example_(std::move(example)) {
     RandomNetImpl::reset();
   }
 
@@ -69,9 +68,8 @@ struct RandomNetImpl : Block<RandomNetImpl> {
   }
 
   void add_step(std::vector<Tensor>& values) {
-    const auto a = static_cast<std::size_t>(
-        pick(3) == 0 ? pick(static_cast<int64_t>(values.size()))
-                     : static_cast<int64_t>(values.size()) - 1);
+    const auto a = static_cast<std::size_t>(pick(3) == 0 ? pick(static_cast<int64_t>(values.size()))
+                                                         : static_cast<int64_t>(values.size()) - 1);
     const std::string at = "(" + std::to_string(a) + ")";
     const Tensor x = values[a];
     if (x.dim() != 4) return;
@@ -84,14 +82,15 @@ struct RandomNetImpl : Block<RandomNetImpl> {
       case 2: {
         const int64_t kernel = pick(2) == 0 || small ? 1 : 3;
         const bool depthwise = pick(3) == 0;
-        torch::nn::Conv2dOptions options(channels, depthwise ? channels : 4 * (1 + pick(4)), kernel);
+        torch::nn::Conv2dOptions options(channels, depthwise ? channels : 4 * (1 + pick(4)),
+                                         kernel);
         options.padding(kernel / 2).stride(small ? 1 : 1 + pick(2)).bias(pick(2) == 0);
         if (depthwise) options.groups(channels);
         auto conv = keep(torch::nn::Conv2d(options));
-        const bool twice = pick(4) == 0 && conv->options.in_channels() == conv->options.out_channels();
-        return add(values, (twice ? "conv twice" : "conv") + at, [=](const auto& v) mutable {
-          return twice ? conv(conv(v[a])) : conv(v[a]);
-        });
+        const bool twice =
+            pick(4) == 0 && conv->options.in_channels() == conv->options.out_channels();
+        return add(values, (twice ? "conv twice" : "conv") + at,
+                   [=](const auto& v) mutable { return twice ? conv(conv(v[a])) : conv(v[a]); });
       }
       case 3:
       case 4: {
@@ -102,9 +101,11 @@ struct RandomNetImpl : Block<RandomNetImpl> {
         return add(values, "bn" + at, [=](const auto& v) mutable { return norm(v[a]); });
       }
       case 5:
-      case 6: return add_activation(values, a, at, writable);
+      case 6:
+        return add_activation(values, a, at, writable);
       case 7:
-      case 8: return add_sum(values, a, at, writable);
+      case 8:
+        return add_sum(values, a, at, writable);
       case 9:
         return add(values, "gate" + at, [=](const auto& v) {
           return v[a] * at::adaptive_avg_pool2d(v[a], {1, 1}).sigmoid();
@@ -112,11 +113,11 @@ struct RandomNetImpl : Block<RandomNetImpl> {
       case 10:
         if (small || x.size(2) > 40) return;
         if (pick(2) == 0) {
-          return add(values, "max_pool" + at, [=](const auto& v) {
-            return at::max_pool2d(v[a], {3, 3}, {2, 2}, {1, 1});
-          });
+          return add(values, "max_pool" + at,
+                     [=](const auto& v) { return at::max_pool2d(v[a], {3, 3}, {2, 2}, {1, 1}); });
         }
-        return add(values, "avg_pool" + at, [=](const auto& v) { return at::avg_pool2d(v[a], {2, 2}); });
+        return add(values, "avg_pool" + at,
+                   [=](const auto& v) { return at::avg_pool2d(v[a], {2, 2}); });
       case 11: {
         if (x.size(2) > 40) return;
         const bool linear = pick(2) == 0;
@@ -128,10 +129,12 @@ struct RandomNetImpl : Block<RandomNetImpl> {
       }
       case 12:
         if (channels % 4 == 0 && x.size(2) <= 40) {
-          return add(values, "pixel_shuffle" + at, [=](const auto& v) { return at::pixel_shuffle(v[a], 2); });
+          return add(values, "pixel_shuffle" + at,
+                     [=](const auto& v) { return at::pixel_shuffle(v[a], 2); });
         }
         return;
-      case 13: return add_view(values, a, at, writable);
+      case 13:
+        return add_view(values, a, at, writable);
       case 14: {
         auto norm = keep(torch::nn::LayerNorm(torch::nn::LayerNormOptions({channels})));
         auto linear = keep(torch::nn::Linear(channels, channels));
@@ -171,12 +174,19 @@ struct RandomNetImpl : Block<RandomNetImpl> {
           Tensor x = v[a];
           return in_place ? at::silu_(x) : at::silu(x);
         });
-      case 2: return add(values, "hardswish" + at, [=](const auto& v) { return at::hardswish(v[a]); });
-      case 3: return add(values, "leaky_relu" + at, [=](const auto& v) { return at::leaky_relu(v[a], 0.2); });
-      case 4: return add(values, "elu" + at, [=](const auto& v) { return at::elu(v[a]); });
-      case 5: return add(values, "clamp" + at, [=](const auto& v) { return v[a].clamp_min(-0.3); });
-      case 6: return add(values, "tanh" + at, [=](const auto& v) { return v[a].tanh(); });
-      default: return add(values, "mish" + at, [=](const auto& v) { return at::mish(v[a]); });
+      case 2:
+        return add(values, "hardswish" + at, [=](const auto& v) { return at::hardswish(v[a]); });
+      case 3:
+        return add(values, "leaky_relu" + at,
+                   [=](const auto& v) { return at::leaky_relu(v[a], 0.2); });
+      case 4:
+        return add(values, "elu" + at, [=](const auto& v) { return at::elu(v[a]); });
+      case 5:
+        return add(values, "clamp" + at, [=](const auto& v) { return v[a].clamp_min(-0.3); });
+      case 6:
+        return add(values, "tanh" + at, [=](const auto& v) { return v[a].tanh(); });
+      default:
+        return add(values, "mish" + at, [=](const auto& v) { return at::mish(v[a]); });
     }
   }
 
@@ -203,7 +213,8 @@ struct RandomNetImpl : Block<RandomNetImpl> {
     switch (pick(4)) {
       case 0:
         if (channels < 2) return;
-        return add(values, "narrow" + at, [=](const auto& v) { return v[a].narrow(1, channels / 2, channels / 2); });
+        return add(values, "narrow" + at,
+                   [=](const auto& v) { return v[a].narrow(1, channels / 2, channels / 2); });
       case 1:
         if (channels % 2 != 0) return;
         return add(values, "channel shuffle" + at, [=](const auto& v) {
@@ -234,7 +245,8 @@ CONVKIT_MODULE(RandomNet);
 TEST_CASE("modules made up at random compute the same when compiled", "[compile][random]") {
   at::set_num_threads(1);
   const torch::NoGradGuard no_grad;
-  const uint32_t first = Catch::getSeed();
+  const char* chosen = std::getenv("CONVKIT_FIRST_SEED");  // to look at others
+  const auto first = static_cast<uint32_t>(chosen == nullptr ? 1 : std::atoi(chosen));
   for (uint32_t seed = first; seed < first + 150; ++seed) {
     torch::manual_seed(seed);
     const Tensor example = torch::randn({1 + seed % 3, 4, 9 + seed % 7, 8 + seed % 9});
@@ -257,8 +269,8 @@ TEST_CASE("modules made up at random compute the same when compiled", "[compile]
         INFO("result " << i);
         REQUIRE(found[i].sizes() == expected[i].sizes());
         const double scale = expected[i].abs().max().item<double>();
-        // Thirty operators, each with float32's rounding, some of which cancel.
-        CHECK((found[i] - expected[i]).abs().max().item<double>() <= 1e-4 * scale);
+        // Thirty operators on numbers of about 1, each with float32's rounding, some of which cancel.
+        CHECK((found[i] - expected[i]).abs().max().item<double>() <= 1e-4 * std::max(scale, 0.1));
       }
     }
   }

@@ -46,7 +46,8 @@ inline bool contains(const std::string& text, const std::string& part) {
 /// The largest difference, relative to the largest expected number.
 inline double distance(const torch::Tensor& found, const torch::Tensor& expected) {
   const double scale = expected.abs().max().item<double>();
-  return (found.to(torch::kDouble) - expected.to(torch::kDouble)).abs().max().item<double>() / scale;
+  return (found.to(torch::kDouble) - expected.to(torch::kDouble)).abs().max().item<double>() /
+         scale;
 }
 
 inline void check_alive(const torch::Tensor& y) {
@@ -95,8 +96,8 @@ void check_compiled(Holder module, const torch::Tensor& x, double tolerance = 1e
   };
   check_compiled(module.ptr(), forward, {x}, tolerance);
   if (x.dim() != 4) return;
-  check_compiled(module.ptr(), forward, {x.contiguous(torch::MemoryFormat::ChannelsLast)}, tolerance,
-                 {.memory_format = torch::MemoryFormat::Contiguous});
+  check_compiled(module.ptr(), forward, {x.contiguous(torch::MemoryFormat::ChannelsLast)},
+                 tolerance, {.memory_format = torch::MemoryFormat::Contiguous});
   // bfloat16 has 8 bits, and a chain of layers rounds each time.
   check_compiled(module.ptr(), forward, {x}, 4e-2, {.dtype = torch::kBFloat16});
 }

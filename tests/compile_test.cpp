@@ -13,9 +13,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 
+#include <unistd.h>
 #include <fstream>
 #include <thread>
-#include <unistd.h>
 
 namespace {
 
@@ -66,10 +66,11 @@ std::vector<Refusal> refusals() {
       {"aten::dropout is random", [](M&, const Tensor& x) { return torch::dropout(x, 0.5, true); }},
       {"aten::batch_norm runs in training mode",
        [](M& m, const Tensor& x) {
-         return torch::batch_norm(x, m.bn->weight, m.bn->bias, m.bn->running_mean, m.bn->running_var,
-                                  true, 0.1, 1e-5, false);
+         return torch::batch_norm(x, m.bn->weight, m.bn->bias, m.bn->running_mean,
+                                  m.bn->running_var, true, 0.1, 1e-5, false);
        }},
-      {"aten::relu_ writes to the forward's input", [](M&, const Tensor& x) { return torch::relu_(const_cast<Tensor&>(x)); }},
+      {"aten::relu_ writes to the forward's input",
+       [](M&, const Tensor& x) { return torch::relu_(const_cast<Tensor&>(x)); }},
       {"aten::add_ writes to count",
        [](M& m, const Tensor& x) {
          m.count.add_(1);
@@ -130,7 +131,8 @@ TEST_CASE("what cannot be recorded faithfully is refused by its name", "[compile
   for (const Refusal& refusal : refusals()) {
     INFO(refusal.words);
     Given net = given(refusal.body);
-    CHECK_THAT(support::error([&] { compile(net, x); }), Catch::Matchers::ContainsSubstring(refusal.words));
+    CHECK_THAT(support::error([&] { compile(net, x); }),
+               Catch::Matchers::ContainsSubstring(refusal.words));
   }
 }
 
@@ -140,8 +142,9 @@ TEST_CASE("with fallback the plain module runs, and explain says why", "[compile
   const Compiled fast = compile(net, x, {.fallback = true});
   const torch::NoGradGuard no_grad;
   CHECK(torch::equal(fast(x), net(x)));
-  CHECK(contains(explain(fast), "engine: the plain module: compile: the forward reads a value that "
-                                "depends on its input, by aten::item"));
+  CHECK(contains(explain(fast),
+                 "engine: the plain module: compile: the forward reads a value that "
+                 "depends on its input, by aten::item"));
 }
 
 TEST_CASE("compile says what it expects", "[compile][errors]") {
@@ -156,7 +159,8 @@ TEST_CASE("compile says what it expects", "[compile][errors]") {
   CHECK(error({.dtype = torch::kDouble}) ==
         "compile: expected dtype to be Float, BFloat16 or, on CUDA, Half, got Double");
   CHECK(error({.dtype = torch::kHalf}) ==
-        "compile: expected a module and inputs of Float, on the CPU for BFloat16 or on CUDA, to compute in Half");
+        "compile: expected a module and inputs of Float, on the CPU for BFloat16 or on CUDA, to "
+        "compute in Half");
   CHECK(error({.memory_format = torch::MemoryFormat::ChannelsLast3d}) ==
         "compile: expected memory_format to be Contiguous or ChannelsLast, got ChannelsLast3d");
   CHECK(error({.max_plans = 0}) == "compile: expected max_plans >= 1, got 0");
@@ -171,8 +175,10 @@ TEST_CASE("compile says what it expects", "[compile][errors]") {
   CHECK(support::error([&] { fast(x); }) ==
         "compile: expected a module in eval mode, got bn in training mode: call eval() first");
   net->eval();
-  CHECK(support::error([&] { fast(Compiled::Tensors{x, x}); }) == "compile: expected one input, got 2");
-  CHECK(support::error([&] { fast(Tensor()); }) == "compile: expected a tensor, got an undefined one");
+  CHECK(support::error([&] { fast(Compiled::Tensors{x, x}); }) ==
+        "compile: expected one input, got 2");
+  CHECK(support::error([&] { fast(Tensor()); }) ==
+        "compile: expected a tensor, got an undefined one");
   CHECK_THAT(support::error([&] { fast(randn({1, 4, 6, 5})); }),
              Catch::Matchers::ContainsSubstring("expected input[1, 4, 6, 5] to have 3 channels"));
   CHECK(fast(x).defined());  // as if nothing had happened
@@ -348,12 +354,14 @@ TEST_CASE("a large result is computed by rows", "[compile]") {
   const torch::NoGradGuard no_grad;
   for (const int64_t stride : {1, 2}) {
     for (const int64_t dilation : {1, 2}) {
-      torch::nn::Conv2d conv(torch::nn::Conv2dOptions(5, 24, 3).stride(stride).padding(2).dilation(dilation));
+      torch::nn::Conv2d conv(
+          torch::nn::Conv2dOptions(5, 24, 3).stride(stride).padding(2).dilation(dilation));
       conv->eval();
       const Tensor x = randn({2, 5, 119 * stride, 131 * stride});
       for (const int threads : {1, 2}) {
         at::set_num_threads(threads);
-        const Compiled fast = compile(conv, randn(x.sizes()), {.memory_format = torch::MemoryFormat::Contiguous});
+        const Compiled fast =
+            compile(conv, randn(x.sizes()), {.memory_format = torch::MemoryFormat::Contiguous});
         CHECK(distance(fast(x), conv(x)) < 1e-5);
 #ifdef CONVKIT_ONEDNN
         CHECK(contains(explain(fast), "by rows"));

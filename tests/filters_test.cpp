@@ -103,7 +103,8 @@ TEST_CASE("BlurPool2d's filter follows to() and clone()", "[filters][clone]") {
   CHECK(pool->filt.scalar_type() == torch::kDouble);
   CHECK(copy->filt.scalar_type() == torch::kFloat);
   // Sums near 0 have a larger relative error.
-  CHECK(torch::allclose(pool(x.to(torch::kDouble)).to(torch::kFloat), copy->forward(x), 1e-5, 1e-6));
+  CHECK(
+      torch::allclose(pool(x.to(torch::kDouble)).to(torch::kFloat), copy->forward(x), 1e-5, 1e-6));
 }
 
 TEST_CASE("BlurPool2d refuses impossible options and inputs", "[filters][errors]") {

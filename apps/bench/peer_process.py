@@ -106,7 +106,7 @@ def make_onnxruntime(request: Request) -> tuple[Callable[[], Call], Call]:
     import onnxruntime
 
     x = load_input(request)
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = {"x": x}  # which the library reads by its address
 
     def make() -> Call:
         options = onnxruntime.SessionOptions()
@@ -127,7 +127,7 @@ def make_openvino(request: Request) -> tuple[Callable[[], Call], Call]:
     import openvino
 
     x = load_input(request)
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = {"x": x}  # which the library reads by its address
 
     def make() -> Call:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": request["threads"], "NUM_STREAMS": 1}

@@ -128,9 +128,10 @@ void add_compare(CLI::App& app, Command& chosen) {
       ->add_option("--tolerance", options->tolerance,
                    "Let numbers differ by so much, relative to the largest of their tensor")
       ->check(CLI::NonNegativeNumber);
-  command->add_flag("--compiled", options->compiled,
-                    "Also compare what compile() makes of it: to 1e-5 of the largest number or, if "
-                    "larger, four times the plain network's distance from float64; or to --tolerance");
+  command->add_flag(
+      "--compiled", options->compiled,
+      "Also compare what compile() makes of it: to 1e-5 of the largest number or, if "
+      "larger, four times the plain network's distance from float64; or to --tolerance");
   command->add_flag("--all", options->all, "Show the rows that are equal, too");
   command->add_flag("--json", options->json, "Print everything as JSON");
   command->callback([=, &chosen] { chosen = [=] { return compare(*options); }; });
