@@ -85,9 +85,14 @@ Fused fused_on_cpu(const Convolution& c, const std::vector<int64_t>& sizes,
   // LibTorch's fused operators cost about 18 us a call, its own convolutions of small images less.
   const int64_t positions = output[0] * output[2] * output[3];
   if (positions * c.weight.numel() < 250'000) return nullptr;
-  const torch::Tensor weight = call_boxed(
-      "mkldnn::_reorder_convolution_weight", "",
-      {c.weight.contiguous(kChannelsLast), c.padding, c.stride, c.dilation, c.groups, sizes});
+  torch::Tensor weight;
+  try {
+    weight = call_boxed(
+        "mkldnn::_reorder_convolution_weight", "",
+        {c.weight.contiguous(kChannelsLast), c.padding, c.stride, c.dilation, c.groups, sizes});
+  } catch (const c10::Error&) {
+    return nullptr;  // bfloat16, on a processor that has no instructions for it
+  }
   const c10::IValue bias = optional(c.bias);
   if (c.added < 0) {
     const c10::IValue algorithm =
