@@ -23,7 +23,7 @@ class Peer:
     @property
     def tolerance(self) -> float:
         """Of the largest number of the output of Python's eager float32."""
-        return 1e-4 if self.exact else 5e-2
+        return 1e-4 if self.exact else 1e-1
 
 
 OURS, OURS_LAST, PLAIN = "convkit compiled", "convkit compiled channels_last", "convkit plain"

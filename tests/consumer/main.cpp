@@ -1,4 +1,4 @@
-// A project that uses convkit: a module of its own, a cast and an error across the library.
+// A project that uses convkit: a module of its own, compiled, a cast and an error across the library.
 #include <convkit/convkit.h>
 
 #include <iostream>
@@ -28,6 +28,8 @@ int main() {
   if (std::dynamic_pointer_cast<convkit::ConvBlockImpl>((*head->body)[0]) == nullptr) return 2;
   // The holder's call here and forward_child in the library mark modules in the same variable.
   if (convkit::detail::Running::innermost != nullptr) return 3;
+  const auto fast = convkit::compile(head, x);
+  if (!torch::allclose(fast(x), head(x), 1e-4, 1e-5)) return 5;
   try {
     convkit::ConvBlock block(convkit::ConvBlockOptions(3, 8).stride(0));
   } catch (const c10::ValueError& error) {
