@@ -6,7 +6,9 @@ namespace convkit::detail {
 
 namespace {
 
-constexpr int64_t kTile = 16;  // as many floats as a cache line has
+// Of a tile: a line of the cache read at once, and four written one after the other.
+constexpr int64_t kColumns = 16;
+constexpr int64_t kRows = 64;
 
 // Four floats, which every 64-bit processor has registers for.
 using Four [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
@@ -31,18 +33,19 @@ void transpose_tile(const float* from, float* to, int64_t rows, int64_t columns,
                     int64_t i, int64_t j) {
   from += i * columns + j;
   to += j * to_pitch + i;
-  const int64_t height = std::min(rows - i, kTile);
-  const int64_t width = std::min(columns - j, kTile);
-  if (height == kTile && width == kTile) {
-    for (int64_t b = 0; b < kTile; b += 4) {
-      for (int64_t a = 0; a < kTile; a += 4) {
-        transpose_four(from + a * columns + b, columns, to + b * to_pitch + a, to_pitch);
-      }
+  const int64_t height = std::min(rows - i, kRows);
+  const int64_t width = std::min(columns - j, kColumns);
+  const int64_t whole_height = height / 4 * 4;
+  const int64_t whole_width = width / 4 * 4;
+  for (int64_t b = 0; b < whole_width; b += 4) {
+    for (int64_t a = 0; a < whole_height; a += 4) {
+      transpose_four(from + a * columns + b, columns, to + b * to_pitch + a, to_pitch);
     }
-    return;
   }
   for (int64_t b = 0; b < width; ++b) {
-    for (int64_t a = 0; a < height; ++a) to[b * to_pitch + a] = from[a * columns + b];
+    for (int64_t a = b < whole_width ? whole_height : 0; a < height; ++a) {
+      to[b * to_pitch + a] = from[a * columns + b];
+    }
   }
 }
 
@@ -57,11 +60,9 @@ void transpose(const float* from, float* to, int64_t rows, int64_t columns, int6
     }
     return;
   }
-  // The inner loop goes along the shorter side, so that both matrices stay in the cache.
-  const bool by_rows = rows >= columns;
-  for (int64_t a = 0; a < std::max(rows, columns); a += kTile) {
-    for (int64_t b = 0; b < std::min(rows, columns); b += kTile) {
-      transpose_tile(from, to, rows, columns, to_pitch, by_rows ? a : b, by_rows ? b : a);
+  for (int64_t j = 0; j < columns; j += kColumns) {
+    for (int64_t i = 0; i < rows; i += kRows) {
+      transpose_tile(from, to, rows, columns, to_pitch, i, j);
     }
   }
 }

@@ -349,7 +349,7 @@ TEST_CASE("results are laid out as asked", "[compile]") {
   }
 }
 
-TEST_CASE("a large result is computed by rows", "[compile]") {
+TEST_CASE("a large result on one thread is computed by rows", "[compile]") {
   at::set_num_threads(1);
   const torch::NoGradGuard no_grad;
   for (const int64_t stride : {1, 2}) {
@@ -364,7 +364,7 @@ TEST_CASE("a large result is computed by rows", "[compile]") {
             compile(conv, randn(x.sizes()), {.memory_format = torch::MemoryFormat::Contiguous});
         CHECK(distance(fast(x), conv(x)) < 1e-5);
 #ifdef CONVKIT_ONEDNN
-        CHECK(contains(explain(fast), "by rows"));
+        CHECK(contains(explain(fast), "by rows") == (threads == 1));
 #endif
       }
       at::set_num_threads(1);

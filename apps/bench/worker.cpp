@@ -109,7 +109,8 @@ class Worker {
     // One thread's time is counted where it runs, so that other processes do not matter.
     clock_ = threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
     variant_ = kVariants.at(request.at("variant"));
-    if (variant_.compiled) {  // large results keep their memory, as those of ONNX Runtime and OpenVINO
+    if (variant_
+            .compiled) {  // large results keep their memory, as those of ONNX Runtime and OpenVINO
       mallopt(M_MMAP_THRESHOLD, 1 << 30);
       mallopt(M_TRIM_THRESHOLD, INT_MAX);
     }
