@@ -225,14 +225,14 @@ class OnednnEngine : public Engine {
     for (const auto& [value, slot] : command.inputs) {
       if (slot.buffer < 0) continue;
       const Buffer& memory = buffer(slot);
-      const auto index = static_cast<std::size_t>(memory.index);
-      torch::Tensor& tensor = workspace.values[static_cast<std::size_t>(value)];
-      if (memory.kind == Buffer::Kind::kInput) {
-        tensor = inputs[index].as_strided(slot.sizes, slot.strides,
-                                          inputs[index].storage_offset() + slot.offset);
-      } else if (memory.kind == Buffer::Kind::kOutput) {
-        tensor = outputs[index].as_strided(slot.sizes, slot.strides, slot.offset);
-      }
+      const bool given = memory.kind == Buffer::Kind::kInput;
+      if (!given && memory.kind != Buffer::Kind::kOutput) continue;
+      const torch::Tensor& whole =
+          (given ? inputs : outputs)[static_cast<std::size_t>(memory.index)];
+      torch::Tensor& now = workspace.values[static_cast<std::size_t>(value)];
+      others.emplace_back(
+          value, std::exchange(now, whole.as_strided(slot.sizes, slot.strides,
+                                                     whole.storage_offset() + slot.offset)));
     }
     run_step(command.step, workspace.values);
     for (auto& [value, tensor] : others) {

@@ -47,10 +47,12 @@ class Compilation;
 /// It has a copy of the weights, and before each call looks whether the module's have changed: their
 /// memory, their version counters (which LibTorch's optimizers leave alone) and four elements of
 /// each. If so, it plans anew. Single elements set by hand may escape it, and modules that replaced
-/// others do: call `refresh()`.
+/// others do, and on CUDA, whose elements are not looked at, what leaves the counters alone: call
+/// `refresh()`. Tensors that the module holds without registering them are constants.
 ///
-/// Several threads may call it at once: a plan has a workspace for each call that runs at a time.
-/// No thread may change the module's weights meanwhile.
+/// Several threads may call it at once: a plan has a workspace for each call that runs at a time,
+/// but for a CUDA graph, whose calls follow one another. While one thread plans for a new shape, the
+/// others wait. No thread may change the module's weights meanwhile.
 class CONVKIT_API Compiled {
  public:
   using Tensors = std::vector<torch::Tensor>;
@@ -82,9 +84,11 @@ class CONVKIT_API Compiled {
 /// oneDNN computes where convkit was built with it, else LibTorch's own fused operators;
 /// modules of another dtype or device run operator by operator, with the same bits as the module.
 ///
-/// Results differ from the module's in the last bits: by less than 1e-5 of the output's largest
-/// element in float32, 1e-2 in bfloat16, for networks with batch norms. The plan's result for a
-/// second, random input is compared with the module's before it is used (to 1e-3 and 1e-1).
+/// Results differ from the module's in the last bits, as with any other order of sums: in float32 by
+/// about 1e-5 of the output's largest element for networks, in bfloat16 by up to several percent. A
+/// plan's result for a second, random input is compared with the module's before it is used (to
+/// 1e-3; for bfloat16 and half to 1e-1): one that oneDNN gets wrong goes to LibTorch's operators,
+/// which explain() tells.
 ///
 /// What cannot be recorded faithfully is refused by its name: a value read from the input (`item`),
 /// random operators, batch norms in training mode, writing to the input or a weight, autocast, work
@@ -92,7 +96,8 @@ class CONVKIT_API Compiled {
 /// the example and the random input take the same way.
 ///
 /// Throws:  c10::Error with what was refused; c10::TypeError for a module that forward_child()
-///          cannot run; c10::ValueError for a dtype that is neither of the two.
+///          cannot run; c10::ValueError for options out of range, and for a dtype that the module's
+///          own or its device does not go with.
 /// Source:  torch.compile
 CONVKIT_API Compiled compile(std::shared_ptr<torch::nn::Module> module,
                              const torch::Tensor& example, const CompileOptions& options = {});
