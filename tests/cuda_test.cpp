@@ -1,6 +1,6 @@
 #include <convkit/convkit.h>
 
-#include "support.h"
+#include "compile_support.h"
 
 #include <torch/cuda.h>
 
@@ -160,4 +160,33 @@ TEST_CASE("to(CUDA, half) keeps num_batches_tracked on the device as int64", "[c
   CHECK(block->conv->weight.scalar_type() == torch::kHalf);
   CHECK(block->bn->num_batches_tracked.is_cuda());
   CHECK(block->bn->num_batches_tracked.item<int64_t>() == 5001);
+}
+
+TEST_CASE("compiled networks compute on CUDA what the plain ones do", "[cuda]") {
+  if (!torch::cuda::is_available()) SKIP("no CUDA device");
+  const torch::NoGradGuard no_grad;
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  torch::manual_seed(0);
+  models::Network net = models::create("resnet18");
+  support::settle(*net);
+  net->to(torch::kCUDA);
+  const auto image = [](int64_t batch) { return torch::randn({batch, 3, 64, 96}, torch::kCUDA); };
+  // Half has 11 bits and bfloat16 8, of which twenty layers lose some.
+  const std::vector<std::pair<torch::Dtype, double>> tolerances = {
+      {torch::kFloat, 1e-4}, {torch::kHalf, 3e-2}, {torch::kBFloat16, 1e-1}};
+  for (const auto& [dtype, tolerance] : tolerances) {
+    const Compiled fast = compile(net, image(2), {.dtype = dtype, .tf32 = false});
+    INFO(explain(fast));
+    CHECK(support::contains(explain(fast), "one CUDA graph of"));
+    for (const int64_t batch : {2, 1, 2}) {
+      const torch::Tensor x = image(batch);
+      const torch::Tensor kept = x.clone();
+      CHECK(support::distance(fast(x), net(x)) <= tolerance);
+      CHECK(torch::equal(x, kept));
+    }
+    net->parameters()[0].mul_(1.5);  // noticed by its version
+    const torch::Tensor x = image(2);
+    CHECK(support::distance(fast(x), net(x)) <= tolerance);
+  }
 }

@@ -46,7 +46,7 @@ def legend(names: Sequence[str], colors: Sequence[str], y: float) -> list[str]:
     return parts
 
 
-def ratios(title: str, subtitle: str, series: Sequence[str], panels: Sequence[Bars]) -> str:
+def ratios(title: str, subtitle: str, series: Sequence[str], colors: Sequence[str], panels: Sequence[Bars]) -> str:
     """Horizontal bars from 1 on a logarithmic scale, with a line there."""
     values = [value for panel in panels for _, group in panel.groups for value in group if value is not None]
     low, high = 0.5, max(4.0, *values) * 1.15
@@ -59,7 +59,7 @@ def ratios(title: str, subtitle: str, series: Sequence[str], panels: Sequence[Ba
     bar = min(16.0, max(9.0, min(((700 - g) / r for g, r in zip(gaps, rows) if r), default=16.0)))
     bottom = top + max((bar * r + g for r, g in zip(rows, gaps)), default=0)
 
-    parts = legend(series, COLORS, 112)
+    parts = legend(series, colors, 112)
     for i, panel in enumerate(panels):
         left = margin + i * (column + margin)
         start, end = left + label, left + column - 44
@@ -70,10 +70,11 @@ def ratios(title: str, subtitle: str, series: Sequence[str], panels: Sequence[Ba
         parts.append(text(left, top - 16, panel.title, 17, more="font-weight='bold'"))
         for tick in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64):
             if low <= tick <= high and tick != 1:
-                parts += [line(x(tick), top, x(tick), bottom), text(x(tick), bottom + 18, f"{tick:g}", 13, FAINT, "middle")]
+                parts += [line(x(tick), top, x(tick), bottom),
+                          text(x(tick), bottom + 18, f"{tick:g}", 13, FAINT, "middle")]
         y = top + gap / 2
         for name, group in panel.groups:
-            shown = [(value, COLORS[j % len(COLORS)]) for j, value in enumerate(group) if value is not None]
+            shown = [(value, color) for value, color in zip(group, colors) if value is not None]
             parts.append(text(start - 10, y + bar * len(shown) / 2 + 5, name, 14, anchor="end"))
             for value, color in shown:
                 a, b = sorted((x(1), x(value)))
@@ -129,7 +130,8 @@ def growth(title: str, subtitle: str, series: Sequence[str], panels: Sequence[Li
         for tick in xs:
             x = at(tick, low_y)[0]
             parts += [line(x, top, x, bottom), text(x, bottom + 20, f"{tick:g}", 13, FAINT, "middle")]
-        parts += [line(left, bottom, right, bottom, FAINT), text((left + right) / 2, bottom + 44, panel.unit, 14, FAINT, "middle"),
+        parts += [line(left, bottom, right, bottom, FAINT),
+                  text((left + right) / 2, bottom + 44, panel.unit, 14, FAINT, "middle"),
                   text(left - 52, (top + bottom) / 2, "ms", 14, FAINT, "middle")]
         first = next((own for own in panel.series if own), [])
         power = 2 if "pixels" in panel.unit else 1
@@ -139,7 +141,8 @@ def growth(title: str, subtitle: str, series: Sequence[str], panels: Sequence[Li
             x1, y1 = x0 * (low_y / y0)**(1 / power), low_y
         parts.append(line(*at(x0, y0), *at(x1, y1), FAINT, 1.2, "stroke-dasharray='2 4'"))
         for color, own in zip(LINE_COLORS, panel.series):
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in own))
+            drawn = [at(*point) for point in own]
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
             parts.append(f"<polyline points='{path}' fill='none' stroke='{color}' stroke-width='2.5'/>")
-            parts += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='4' fill='{color}'/>" for x, y in (at(*point) for point in own)]
+            parts += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='4' fill='{color}'/>" for x, y in drawn]
     return document(width, bottom + 70, title, subtitle, parts)

@@ -27,12 +27,14 @@ def select(results: list[dict[str, Any]], network: str, threads: int, along: str
     found = []
     for result in results:
         name, size = workloads.split(result["workload"])
-        if name == network and result["threads"] == threads and (size == 224 if along == "batch" else result["batch"] == 1):
+        fixed = size == 224 if along == "batch" else result["batch"] == 1
+        if name == network and result["threads"] == threads and fixed:
             found.append((result["batch"] if along == "batch" else size, result))
     return sorted(found, key=lambda pair: pair[0])
 
 
-def rows(found: list[tuple[int, dict[str, Any]]], sides: list[str], what: Callable[[dict[str, Any]], str]) -> list[list[str]]:
+def rows(found: list[tuple[int, dict[str, Any]]], sides: list[str],
+         what: Callable[[dict[str, Any]], str]) -> list[list[str]]:
     return [[name] + [what(result["peers"][name]) if name in result["peers"] else "-" for _, result in found]
             for name in sides]
 

@@ -22,6 +22,7 @@ import install
 import report
 import workloads
 from measure import Bench, Config
+from side import KEEP_MEMORY
 from workloads import OURS, PEERS, PLAIN, RIVALS, WORKLOADS
 
 PACKAGES = ("torch", "torchvision", "onnxruntime", "openvino", "onnx", "onnxscript")
@@ -40,7 +41,9 @@ def machine() -> dict[str, Any]:
 
 def described(found: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    return f"{found['cpu']}, {found['cores']} cores; Python {found['python']}, {versions}"
+    keeping = "all processes keep" if found.get("keep_memory") else "of torch's, only convkit's compiled modules keep"
+    return (f"{found['cpu']}, {found['cores']} cores; Python {found['python']}, {versions}; "
+            f"{keeping} the memory of large tensors")
 
 
 def charts(results: list[dict[str, Any]], where: str) -> dict[str, str]:
@@ -60,7 +63,7 @@ def charts(results: list[dict[str, Any]], where: str) -> dict[str, str]:
             batch, threads = chosen[0]["batch"], chosen[0]["threads"]
             drawn[f"peers.batch{batch}.threads{threads}.svg"] = chart.ratios(
                 "How much longer the others take", f"float32, {setting}; {where}",
-                [peer.name for peer in rivals], panels)
+                [peer.name for peer in rivals], [chart.COLORS[RIVALS.index(peer)] for peer in rivals], panels)
     return drawn
 
 
@@ -79,6 +82,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=numbers, metavar="N,...", help="1,2")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--peers", metavar="NAME,...", help=", ".join(PEERS))
+    parser.add_argument("--keep-memory", action="store_true",
+                        help="all processes keep the memory of large tensors, not only convkit's compiled modules")
     parser.add_argument("--resume", action="store_true", help="go on with the results.json of the folder")
     parser.add_argument("--report", action="store_true", help="only write the report and the charts again")
     parser.add_argument("-o", dest="folder", type=Path, metavar="FOLDER", help="by default peers beside BENCH_WORKER")
@@ -135,7 +140,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "results.json"
     earlier = json.loads(file.read_text()) if file.exists() and (given.resume or given.report) else None
-    found = earlier or {"machine": machine(), "results": []}
+    found = earlier or {"machine": machine() | {"keep_memory": given.keep_memory}, "results": []}
+    if found["machine"].get("keep_memory"):
+        os.environ |= KEEP_MEMORY
     if not given.report:
         configs, peers = plan(given)
         done = {Config(result["workload"], result["batch"], result["threads"]) for result in found["results"]}

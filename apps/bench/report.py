@@ -10,7 +10,7 @@ from workloads import EAGER, OURS, OURS_LAST, PEERS, RIVALS, WORKLOADS, Peer
 
 Result = dict[str, Any]
 
-LEGEND = """Each number is a peer's time over that of convkit's compiled module, by medians, and by minima in brackets: \
+LEGEND = """Each number is a peer's time over that of convkit's compiled module, by medians, by minima in brackets: \
 above 1 convkit is faster. Peers with channels_last (cl) inputs and results are divided by convkit's with the same. \
 Outputs were compared with Python eager's before: float32 within 1e-4 of the largest number, the others within 1e-1. \
 Those with ! do not compute in float32."""
@@ -151,7 +151,8 @@ def targets(results: list[Result]) -> list[Row]:
     one_by_one = [result for result in results if (result["batch"], result["threads"]) == (1, 1)]
     faults = ((-result["peers"][OURS]["faults"], place(result)) for result in results if OURS in result["peers"])
     return [
-        judged("as fast as every float32 peer on every network: worst ratio >= 1", against_rivals(results, "network"), 1),
+        judged("as fast as every float32 peer on every network: worst ratio >= 1",
+               against_rivals(results, "network"), 1),
         judged("on every single block: worst ratio >= 0.95", against_rivals(results, "block"), 0.95),
         judged("Python eager in the geometric mean: ratio >= 2", geometric_mean(results), 2),
         judged("ResNet-18 and U-Net: above 90 % of the fastest convolution", of_ceiling(results), 0.9, "{:.0%}"),
@@ -177,5 +178,6 @@ def write(machine: str, results: list[Result]) -> str:
                   f"## Page faults of a call, {setting}\n", costs(chosen, lambda entry: f"{entry['faults']:.1f}"),
                   f"## Largest difference from Python eager, of its largest number, {setting}\n",
                   costs(chosen, lambda entry: f"{entry.get('difference', 0):.1e}")]
-    parts += [missing(results), "## Targets\n", table(["target", "measured", ""], [list(row) for row in targets(results)])]
+    parts += [missing(results), "## Targets\n",
+              table(["target", "measured", ""], [list(row) for row in targets(results)])]
     return "\n".join(part for part in parts if part)

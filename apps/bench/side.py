@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 
+# glibc's, with which no process gives the memory of large results back, to get it anew, page by page, on its next call.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
+
+
 class Failed(Exception):
     """What a process says it cannot do, in one line."""
 
 
 class Side:
-    def __init__(self, command: Sequence[str | Path], threads: int, log: Path, environment: dict[str, str] | None = None):
+    def __init__(self, command: Sequence[str | Path], threads: int, log: Path,
+                 environment: dict[str, str] | None = None):
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         variables = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}

@@ -109,8 +109,8 @@ class Worker {
     // One thread's time is counted where it runs, so that other processes do not matter.
     clock_ = threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
     variant_ = kVariants.at(request.at("variant"));
-    if (variant_
-            .compiled) {  // large results keep their memory, as those of ONNX Runtime and OpenVINO
+    // Large results keep their memory, as those of ONNX Runtime and OpenVINO.
+    if (variant_.compiled) {
       mallopt(M_MMAP_THRESHOLD, 1 << 30);
       mallopt(M_TRIM_THRESHOLD, INT_MAX);
     }
@@ -125,7 +125,6 @@ class Worker {
   json make(const json& request) {
     const torch::NoGradGuard no_grad;
     load(request);
-    std::string engine;
     const double begin = milliseconds(CLOCK_MONOTONIC);
     if (variant_.compiled) {
       convkit::CompileOptions options;
