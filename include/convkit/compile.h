@@ -87,7 +87,7 @@ class CONVKIT_API Compiled {
 /// Results differ from the module's in the last bits, as with any other order of sums: in float32 by
 /// about 1e-5 of the output's largest element for networks, in bfloat16 by up to several percent. A
 /// plan's result for a second, random input is compared with the module's before it is used (to
-/// 1e-3; for bfloat16 and half to 1e-1): one that oneDNN gets wrong goes to LibTorch's operators,
+/// 1e-3; for bfloat16 and half to 0.25): one that oneDNN gets wrong goes to LibTorch's operators,
 /// which explain() tells.
 ///
 /// What cannot be recorded faithfully is refused by its name: a value read from the input (`item`),
