@@ -129,7 +129,11 @@ class PlainEngine : public Engine {
   PlainEngine(Forward forward, std::string why)
       : forward_(std::move(forward)), why_(std::move(why)) {}
 
-  Tensors run(const Tensors& inputs) override { return forward_(inputs); }
+  Tensors run(const Tensors& inputs) override {
+    Tensors copies;  // it may write them
+    for (const torch::Tensor& input : inputs) copies.push_back(input.clone());
+    return forward_(copies);
+  }
   std::string text() const override { return "engine: the plain module: " + why_ + '\n'; }
 
  private:
@@ -177,9 +181,11 @@ void check_close(const Tensors& results, const Tensors& expected, double toleran
 
 class Compilation {
  public:
-  Compilation(std::shared_ptr<torch::nn::Module> module, Forward forward, CompileOptions options)
-      : module_(std::move(module)), forward_(std::move(forward)), options_(options) {
+  Compilation(std::shared_ptr<torch::nn::Module> module, Forward forward, std::size_t count,
+              CompileOptions options)
+      : module_(std::move(module)), forward_(std::move(forward)), count_(count), options_(options) {
     TORCH_CHECK_TYPE(module_ != nullptr, "compile: expected a module, got none");
+    TORCH_CHECK_TYPE(forward_ != nullptr, "compile: expected a forward, got none");
     TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 || options.dtype == torch::kBFloat16 ||
                           options.dtype == torch::kHalf,
                       "compile: expected dtype to be Float, BFloat16 or, on CUDA, Half, got ",
@@ -199,13 +205,23 @@ class Compilation {
     const Tf32 precision(options_.tf32);
     Tensors inputs;
     inputs.reserve(given.size());
+    TORCH_CHECK_VALUE(given.size() == count_, "compile: expected ", count_,
+                      count_ == 1 ? " input, got " : " inputs, got ", given.size());
     for (const torch::Tensor& input : given) {
       TORCH_CHECK_VALUE(input.defined(), "compile: expected a tensor, got an undefined one");
+      TORCH_CHECK_VALUE(
+          input.layout() == torch::kStrided && !input.is_meta() && !input.is_quantized(),
+          "compile: expected ordinary (strided) tensors, got ", input.toString());
       const bool dense =
           input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
       inputs.push_back(dense ? input : input.contiguous());
     }
-    return engine_for(inputs)->run(inputs);
+    Tensors outputs = engine_for(inputs)->run(inputs);
+    for (torch::Tensor& output : outputs) {  // also one that is an input, or the plain module's
+      const bool image = options_.memory_format && output.dim() == 4;
+      if (image) output = output.contiguous(*options_.memory_format);
+    }
+    return outputs;
   }
 
   void refresh() {
@@ -238,8 +254,10 @@ class Compilation {
 
   std::shared_ptr<Engine> engine_for(const Tensors& inputs) {
     const std::lock_guard lock(mutex_);
+    check_autocast();
     if (!plans_.empty() && have_weights_changed()) plans_.clear();
     if (plans_.empty()) look_at_weights();
+    for (const auto& [name, module] : modules_) check_eval(name, *module);
     for (std::size_t i = 0; i < plans_.size(); ++i) {
       if (!plans_[i].key.fits(inputs)) continue;
       if (i > 0)
@@ -263,7 +281,6 @@ class Compilation {
   }
 
   bool have_weights_changed() const {
-    for (const auto& [name, module] : modules_) check_eval(name, *module);
     return std::any_of(sources_.begin(), sources_.end(),
                        [](const Source& source) { return source.has_changed(); });
   }
@@ -302,12 +319,11 @@ class Compilation {
 
     const std::optional<torch::Device> device = device_of_floats(inputs);
     const bool on_cpu = device && device->is_cpu();
-    TORCH_CHECK_VALUE(
-        options_.dtype == torch::kFloat32 ||
-            (device && (!on_cpu || options_.dtype == torch::kBFloat16)),
-        "compile: expected a module and inputs of Float, on the CPU for BFloat16 or on "
-        "CUDA, to compute in ",
-        c10::toString(options_.dtype));
+    TORCH_CHECK_VALUE(options_.dtype == torch::kFloat32 ||
+                          (device && (!on_cpu || options_.dtype == torch::kBFloat16)),
+                      "compile: expected a module and inputs of Float",
+                      options_.dtype == torch::kHalf ? " on CUDA" : "", ", to compute in ",
+                      c10::toString(options_.dtype));
     // bfloat16 alone takes deep networks of random weights a tenth of the scale away.
     const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 0.25;
     const auto checked = [&](std::unique_ptr<Engine> engine) {
@@ -357,6 +373,7 @@ class Compilation {
 
   std::shared_ptr<torch::nn::Module> module_;
   Forward forward_;
+  std::size_t count_;  ///< of inputs
   CompileOptions options_;
 
   std::mutex mutex_;
@@ -390,7 +407,6 @@ Compiled compile(std::shared_ptr<torch::nn::Module> module, const torch::Tensor&
   TORCH_CHECK_TYPE(module != nullptr, "compile: expected a module, got none");
   torch::nn::Module* const raw = module.get();
   auto forward = [raw](const Compiled::Tensors& inputs) {
-    TORCH_CHECK_VALUE(inputs.size() == 1, "compile: expected one input, got ", inputs.size());
     return Compiled::Tensors{forward_child(*raw, inputs.front())};
   };
   return compile(std::move(module), std::move(forward), {example}, options);
@@ -399,8 +415,8 @@ Compiled compile(std::shared_ptr<torch::nn::Module> module, const torch::Tensor&
 Compiled compile(std::shared_ptr<torch::nn::Module> module,
                  std::function<Compiled::Tensors(const Compiled::Tensors&)> forward,
                  const Compiled::Tensors& examples, const CompileOptions& options) {
-  Compiled result(
-      std::make_shared<detail::Compilation>(std::move(module), std::move(forward), options));
+  Compiled result(std::make_shared<detail::Compilation>(std::move(module), std::move(forward),
+                                                        examples.size(), options));
   result(examples);
   return result;
 }

@@ -5,6 +5,7 @@
 #include <ATen/autocast_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
@@ -75,6 +76,13 @@ bool same_bits(const torch::Tensor& a, const torch::Tensor& b) {
   return std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
 }
 
+bool same_constant(const c10::IValue& a, const c10::IValue& b) {
+  if (a.isNone() || b.isNone()) return a.isNone() && b.isNone();
+  const bool both_nan =
+      a.isDouble() && b.isDouble() && std::isnan(a.toDouble()) && std::isnan(b.toDouble());
+  return both_nan || a == b;
+}
+
 class Recorder : public OperatorObserver {
  public:
   Recorder(const torch::nn::Module& module, const Tensors& inputs) {
@@ -125,7 +133,10 @@ class Recorder : public OperatorObserver {
 
   void begin_call(const c10::OperatorName& name, c10::ArrayRef<const c10::IValue> inputs) {
     auto handle = c10::Dispatcher::singleton().findOp(name);
-    if (!handle) refuse("the forward calls " + name.name + ", which has no schema");
+    if (!handle) {
+      refuse(name.name.empty() ? "the forward computes gradients"
+                               : "the forward calls " + name.name + ", which has no schema");
+    }
     const c10::FunctionSchema& schema = handle->schema();
     call_.emplace(Call{Operation{*handle, {}, {}, {}},
                        std::vector<c10::IValue>(inputs.begin(), inputs.end()), false});
@@ -163,6 +174,10 @@ class Recorder : public OperatorObserver {
       for (const int64_t id : argument.values) call_->tainted |= is_tainted(id);
     }
     check(schema);
+    // In eval mode dropout in place writes nothing.
+    if (schema.name().find("dropout") != std::string::npos && is_dropout_off(schema)) {
+      operation.written.clear();
+    }
     for (const int64_t id : operation.written) check_write(id, schema.name());
   }
 
@@ -450,12 +465,14 @@ void check_eval(const std::string& name, const torch::nn::Module& module) {
               name.empty() ? "one" : name, " in training mode: call eval() first");
 }
 
-Tape record_tape(const torch::nn::Module& module, const Forward& forward, const Tensors& inputs,
-                 Tensors* outputs) {
-  for (const auto& item : module.named_modules()) check_eval(item.key(), *item.value());
+void check_autocast() {
   TORCH_CHECK(
       !at::autocast::is_autocast_enabled(at::kCPU) && !at::autocast::is_autocast_enabled(at::kCUDA),
-      "compile: autocast is enabled: it would not be when the plan runs");
+      "compile: autocast is enabled, which plans take no part in");
+}
+
+Tape record_tape(const torch::nn::Module& module, const Forward& forward, const Tensors& inputs,
+                 Tensors* outputs) {
   const torch::NoGradGuard no_grad;  // InferenceMode has no version counters, which find writes
   Recorder recorder(module, inputs);
   Tensors results;
@@ -478,8 +495,7 @@ void check_same(const Tape& a, const Tape& b) {
     for (std::size_t k = 0; k < x.arguments.size(); ++k) {
       const Argument& p = x.arguments[k];
       const Argument& q = y.arguments[k];
-      TORCH_CHECK(p.kind == q.kind && p.values == q.values &&
-                      (p.constant.isNone() ? q.constant.isNone() : p.constant == q.constant),
+      TORCH_CHECK(p.kind == q.kind && p.values == q.values && same_constant(p.constant, q.constant),
                   differs, "argument ", x.handle.schema().arguments()[k].name(), " of ", x.name(),
                   " is ", p.constant, ", then ", q.constant);
     }
@@ -503,13 +519,19 @@ void call(const Operation& operation, std::vector<torch::Tensor>& values) {
   };
   torch::jit::Stack stack;
   stack.reserve(operation.arguments.size());
-  for (const Argument& argument : operation.arguments) {
+  const auto& schema = operation.handle.schema().arguments();
+  for (std::size_t i = 0; i < operation.arguments.size(); ++i) {
+    const Argument& argument = operation.arguments[i];
     switch (argument.kind) {
       case Argument::Kind::kConstant:
         stack.push_back(argument.constant);
         break;
       case Argument::Kind::kTensor:
-        stack.emplace_back(tensor(argument.values[0]));
+        if (argument.values[0] < 0 && schema[i].type()->kind() == c10::TypeKind::OptionalType) {
+          stack.emplace_back();  // none: some operators ask whether there is one
+        } else {
+          stack.emplace_back(tensor(argument.values[0]));
+        }
         break;
       case Argument::Kind::kTensors: {
         c10::List<torch::Tensor> list;

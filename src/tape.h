@@ -65,6 +65,9 @@ struct Tape {
 /// Throws c10::Error for a module in training mode.
 void check_eval(const std::string& name, const torch::nn::Module& module);
 
+/// Throws c10::Error under autocast.
+void check_autocast();
+
 /// Runs `forward` on `inputs`, without gradients, and records it; its results into `outputs`.
 /// Throws c10::Error, with the operator's name, for what cannot be recorded faithfully.
 Tape record_tape(const torch::nn::Module& module, const Forward& forward, const Tensors& inputs,

@@ -31,10 +31,11 @@ struct CompileOptions {
   /// On CUDA, whether products of float32 may be rounded to TF32; without a word, as LibTorch's own
   /// setting has it. It is LibTorch's one for all threads while a plan is made or runs.
   std::optional<bool> tf32 = std::nullopt;
-  /// To run the plain module where it cannot be compiled faithfully, instead of an error.
+  /// To run the plain module, on a copy of its inputs and in its own dtype, where it cannot be
+  /// compiled faithfully, instead of an error.
   bool fallback = false;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
-  /// is dropped.
+  /// is dropped. oneDNN itself keeps up to 1024 kernels of a process, which take some memory.
   int64_t max_plans = 16;
 };
 
@@ -46,9 +47,9 @@ class Compilation;
 ///
 /// It has a copy of the weights, and before each call looks whether the module's have changed: their
 /// memory, their version counters (which LibTorch's optimizers leave alone) and four elements of
-/// each. If so, it plans anew. Single elements set by hand may escape it, and modules that replaced
-/// others do, and on CUDA, whose elements are not looked at, what leaves the counters alone: call
-/// `refresh()`. Tensors that the module holds without registering them are constants.
+/// each. If so, it plans anew. Call `refresh()` for what escapes it: single elements set by hand,
+/// other modules, options and state of modules; on CUDA, whose elements are not looked at, all that
+/// leaves the counters alone. Tensors that the module holds without registering them are constants.
 ///
 /// Several threads may call it at once: a plan has a workspace for each call that runs at a time,
 /// but for a CUDA graph, whose calls follow one another. While one thread plans for a new shape, the
@@ -60,9 +61,10 @@ class CONVKIT_API Compiled {
   /// The module's output for `input`, which is never written. A new shape or layout is planned on
   /// its first call. Runs without gradients.
   ///
-  /// Throws: c10::Error if the module is in training mode, or as compile() does for a new shape.
+  /// Throws: c10::Error if the module is in training mode or under autocast, or as compile() does
+  ///         for a new shape; what the module's own operators throw.
   torch::Tensor operator()(const torch::Tensor& input) const;
-  /// The same for several inputs and outputs.
+  /// The same for several inputs and outputs. No two outputs share memory.
   Tensors operator()(const Tensors& inputs) const;
 
   /// Plans anew on the next call.
@@ -89,7 +91,7 @@ class CONVKIT_API Compiled {
 /// plan's result for a second, random input is compared with the module's before it is used (to
 /// 1e-3; for bfloat16 and half to 0.25): one that oneDNN gets wrong goes to LibTorch's operators,
 /// which explain() tells. NaN does not always pass: oneDNN's ReLU, clamp and max pooling drop it, as
-/// the processor's maximum does.
+/// the processor's maximum does, and of -infinity max pooling makes the lowest number.
 ///
 /// What cannot be recorded faithfully is refused by its name: a value read from the input (`item`),
 /// random operators, batch norms in training mode, writing to the input or a weight, autocast, work
