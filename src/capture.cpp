@@ -75,4 +75,8 @@ void observe_operators(OperatorObserver& observer, const std::function<void()>& 
   if (problem != nullptr) std::rethrow_exception(problem);
 }
 
+bool is_observed() {
+  return current.observer != nullptr;
+}
+
 }  // namespace convkit::detail

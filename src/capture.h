@@ -30,4 +30,7 @@ class OperatorObserver {
 /// observer that throws is told nothing more, and what it threw is thrown once `f` has ended.
 void observe_operators(OperatorObserver& observer, const std::function<void()>& f);
 
+/// Whether an observer is told of the operators that this thread runs now.
+bool is_observed();
+
 }  // namespace convkit::detail

@@ -1,5 +1,6 @@
 #include <convkit/compile.h>
 
+#include "capture.h"
 #include "engine.h"
 
 #ifdef CONVKIT_ONEDNN
@@ -10,9 +11,11 @@
 #include <ATen/Parallel.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <mutex>
 #include <sstream>
+#include <thread>
 
 namespace convkit {
 
@@ -123,6 +126,12 @@ class Tf32 {
   bool products_ = is_set_ && at::globalContext().allowTF32CuBLAS();
 };
 
+Tensors copies(const Tensors& tensors) {
+  Tensors results;
+  for (const torch::Tensor& tensor : tensors) results.push_back(tensor.clone());
+  return results;
+}
+
 /// The module itself.
 class PlainEngine : public Engine {
  public:
@@ -130,9 +139,7 @@ class PlainEngine : public Engine {
       : forward_(std::move(forward)), why_(std::move(why)) {}
 
   Tensors run(const Tensors& inputs) override {
-    Tensors copies;  // it may write them
-    for (const torch::Tensor& input : inputs) copies.push_back(input.clone());
-    return forward_(copies);
+    return forward_(copies(inputs));  // it may write them
   }
   std::string text() const override { return "engine: the plain module: " + why_ + '\n'; }
 
@@ -216,6 +223,11 @@ class Compilation {
           input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
       inputs.push_back(dense ? input : input.contiguous());
     }
+    if (is_observed()) {  // as a part of another module that is compiled or summarised
+      TORCH_CHECK(planner_ != std::this_thread::get_id(),
+                  "compile: the forward calls the compiled module itself");
+      return options_.fallback ? forward_(copies(inputs)) : forward_(inputs);
+    }
     Tensors outputs = engine_for(inputs)->run(inputs);
     for (torch::Tensor& output : outputs) {  // also one that is an input, or the plain module's
       const bool image = options_.memory_format && output.dim() == 4;
@@ -285,7 +297,14 @@ class Compilation {
                        [](const Source& source) { return source.has_changed(); });
   }
 
-  Planned make(const Tensors& inputs) const {
+  Planned make(const Tensors& inputs) {
+    const struct Planning {
+      std::atomic<std::thread::id>& planner;
+      explicit Planning(std::atomic<std::thread::id>& given) : planner(given) {
+        planner = std::this_thread::get_id();
+      }
+      ~Planning() { planner = std::thread::id(); }
+    } planning(planner_);
     Planned result{Key(inputs), nullptr, {}};
     if (!options_.fallback) {
       plan(inputs, result);
@@ -301,15 +320,10 @@ class Compilation {
   }
 
   void plan(const Tensors& inputs, Planned& result) const {
-    // Recorded on copies: a module that writes to its input is refused when it has done so.
-    const auto copies = [](const Tensors& tensors) {
-      Tensors cloned;
-      for (const torch::Tensor& tensor : tensors) cloned.push_back(tensor.clone());
-      return cloned;
-    };
     const Tensors others = other_values(inputs);
     Tensors expected;
     Tensors outputs;
+    // Recorded on copies: a module that writes to its input is refused when it has done so.
     const Tape tape = record_tape(*module_, forward_, copies(inputs), &outputs);
     check_same(tape, record_tape(*module_, forward_, copies(others), &expected));
     // On CUDA, cuDNN may choose another algorithm the second time.
@@ -376,6 +390,7 @@ class Compilation {
   std::size_t count_;  ///< of inputs
   CompileOptions options_;
 
+  std::atomic<std::thread::id> planner_;  ///< the thread that plans
   std::mutex mutex_;
   std::vector<Planned> plans_;  ///< the one used last comes first
   std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> modules_;

@@ -1,6 +1,5 @@
 #include "engine.h"
 #include "program.h"
-#include "transpose.h"
 
 #include <c10/core/CPUAllocator.h>
 
@@ -177,12 +176,8 @@ class OnednnEngine : public Engine {
         run(workspace, i, *step, inputs, outputs);
       } else {
         const auto& move = std::get<TransposeCommand>(command.what);
-        const auto* from = static_cast<const float*>(data(workspace, move.from));
-        auto* to = static_cast<float*>(data(workspace, move.to));
-        for (int64_t i = 0; i < move.count; ++i) {
-          const int64_t place = i * move.rows * move.columns;
-          transpose(from + place, to + place, move.rows, move.columns, move.to_pitch);
-        }
+        transpose(move.what, static_cast<const float*>(data(workspace, move.from)),
+                  static_cast<float*>(data(workspace, move.to)));
       }
       for (const int64_t id : command.drops) {
         workspace.values[static_cast<std::size_t>(id)] = torch::Tensor();

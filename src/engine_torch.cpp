@@ -145,19 +145,16 @@ Fused fused_on_cuda(const Convolution& c, const std::vector<int64_t>& sizes,
 /// [N, C, H, W] to channels_last or back.
 torch::Tensor in_layout(const torch::Tensor& x, torch::MemoryFormat format) {
   const bool to_last = format == kChannelsLast;
-  const bool own = x.is_cpu() && x.dtype() == torch::kFloat32 && at::get_num_threads() == 1 &&
-                   !x.is_contiguous(format) &&
+  const bool own = x.is_cpu() && x.dtype() == torch::kFloat32 && !x.is_contiguous(format) &&
+                   (at::get_num_threads() == 1 || transposes_on_threads()) &&
                    x.is_contiguous(to_last ? torch::MemoryFormat::Contiguous : kChannelsLast);
   if (!own) return x.contiguous(format);
   const torch::Tensor y = at::empty_like(x, x.options(), format);
   const int64_t channels = x.size(1);
   const int64_t positions = x.size(2) * x.size(3);
-  for (int64_t n = 0; n < x.size(0); ++n) {
-    const int64_t place = n * channels * positions;
-    transpose(x.const_data_ptr<float>() + place, y.mutable_data_ptr<float>() + place,
-              to_last ? channels : positions, to_last ? positions : channels,
-              to_last ? channels : positions);
-  }
+  const int64_t rows = to_last ? channels : positions;
+  transpose({x.size(0), rows, to_last ? positions : channels, rows}, x.const_data_ptr<float>(),
+            y.mutable_data_ptr<float>());
   return y;
 }
 

@@ -266,15 +266,15 @@ bool Lowering::add_transposition(const Slot& from, const Slot& to, const std::st
   }
   const int64_t channels = from.sizes[1];
   const int64_t positions = from.sizes[2] * from.sizes[3];
-  if (threads_ > 1 && channels > 4) return false;  // oneDNN has all of them
+  if (threads_ > 1 && channels > 4 && !transposes_on_threads()) return false;
   const int64_t images = from.sizes[0];
   std::vector<int64_t> rows = row_strides(from.sizes);
   const auto last = channels_last_strides(from.sizes);
-  TransposeCommand command{from, to, images, channels, positions, channels};
+  TransposeCommand command{from, to, {images, channels, positions, channels}};
   if (same_layout(from.sizes, from.strides, last)) {
     if (images == 1 && channels > 1) rows[1] = to.strides[1];  // may be part of a larger image
     if (!same_layout(to.sizes, to.strides, rows)) return false;
-    command = {from, to, images, positions, channels, rows[1]};
+    command.what = {images, positions, channels, rows[1]};
   } else if (!same_layout(from.sizes, from.strides, rows) ||
              !same_layout(to.sizes, to.strides, last)) {
     return false;

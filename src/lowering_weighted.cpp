@@ -245,14 +245,15 @@ bool Lowering::lower_with_depthwise(const Convolution& c) {
 // ---- A large result as [N, C, H, W]: some rows at a time, transposed while they are in the cache.
 
 bool Lowering::lower_by_rows(const Convolution& c) {
-  constexpr int64_t kCache = 256 * 1024;  // bytes, of a core's second cache, which may have 512 KiB
+  // Bytes, of the cores' second caches, which may have 512 KiB each.
+  const int64_t cache = int64_t{256} * 1024 * threads_;
   const auto& sizes = value(c.output).sizes;
   const int64_t row_bytes = sizes[1] * sizes[3] * static_cast<int64_t>(sizeof(float));
   if (memory_format_ != torch::MemoryFormat::Contiguous || !is_output_alone(c.output) ||
-      threads_ > 1 ||  // on several, oneDNN's reorder of a whole image is the faster one
-      c.transposed || c.added >= 0 || dtype_ != torch::kFloat32 ||
+      (threads_ > 1 && !transposes_on_threads()) || c.transposed || c.added >= 0 ||
+      dtype_ != torch::kFloat32 ||
       c.padding[0] > (c.weight.size(2) - 1) * c.dilation[0] ||  // rows of nothing but padding
-      row_bytes * sizes[2] < 4 * kCache || row_bytes > kCache) {
+      row_bytes * sizes[2] < 4 * cache || row_bytes > cache) {
     return false;
   }
   dnnl::post_ops ops;
@@ -261,7 +262,7 @@ bool Lowering::lower_by_rows(const Convolution& c) {
   attr.set_post_ops(ops);
   const Slot x = dense(c.input);
   const Slot y = new_slot(sizes, row_strides(sizes), dtype_);
-  const int64_t most = std::min(sizes[2], kCache / row_bytes);
+  const int64_t most = std::min(sizes[2], cache / row_bytes);
   const std::vector<int64_t> piece{1, sizes[1], most, sizes[3]};
   const Slot rows = new_slot(piece, channels_last_strides(piece), dtype_);
   std::map<std::vector<int64_t>, Prepared> known;

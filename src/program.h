@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine.h"
+#include "transpose.h"
 
 #include <dnnl.hpp>
 
@@ -60,14 +61,11 @@ struct StepCommand {
   std::vector<std::pair<int64_t, Slot>> outputs;
 };
 
-/// Matrices of float32 that follow one another, transposed.
+/// Matrices of float32.
 struct TransposeCommand {
   Slot from;
   Slot to;
-  int64_t count = 1;
-  int64_t rows = 0;  ///< of `from`
-  int64_t columns = 0;
-  int64_t to_pitch = 0;  ///< from one row of `to` to the next
+  Transposition what;
 };
 
 struct Command {

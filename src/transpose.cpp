@@ -9,12 +9,14 @@ namespace {
 // Of a tile: a line of the cache read at once, and four written one after the other.
 constexpr int64_t kColumns = 16;
 constexpr int64_t kRows = 64;
+constexpr int64_t kBand = 512;            // rows or columns, of which a thread takes some
+constexpr int64_t kWorthThreads = 16384;  // elements: a few microseconds
 
 // Four floats, which every 64-bit processor has registers for.
 using Four [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
 
-void transpose_four(const float* from, int64_t columns, float* to, int64_t to_pitch) {
-  const auto row = [&](int64_t i) { return *reinterpret_cast<const Four*>(from + i * columns); };
+void transpose_four(const float* from, int64_t from_pitch, float* to, int64_t to_pitch) {
+  const auto row = [&](int64_t i) { return *reinterpret_cast<const Four*>(from + i * from_pitch); };
   const Four low_01 = __builtin_shufflevector(row(0), row(1), 0, 4, 1, 5);
   const Four high_01 = __builtin_shufflevector(row(0), row(1), 2, 6, 3, 7);
   const Four low_23 = __builtin_shufflevector(row(2), row(3), 0, 4, 1, 5);
@@ -28,43 +30,76 @@ void transpose_four(const float* from, int64_t columns, float* to, int64_t to_pi
   put(3, __builtin_shufflevector(high_01, high_23, 2, 3, 6, 7));
 }
 
-/// The tile at row i and column j.
-void transpose_tile(const float* from, float* to, int64_t rows, int64_t columns, int64_t to_pitch,
-                    int64_t i, int64_t j) {
-  from += i * columns + j;
-  to += j * to_pitch + i;
-  const int64_t height = std::min(rows - i, kRows);
-  const int64_t width = std::min(columns - j, kColumns);
-  const int64_t whole_height = height / 4 * 4;
-  const int64_t whole_width = width / 4 * 4;
+/// Part of a matrix.
+struct Part {
+  int64_t row = 0;
+  int64_t column = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+};
+
+void transpose_tile(const Transposition& what, const Part& part, const float* from, float* to) {
+  from += part.row * what.columns + part.column;
+  to += part.column * what.to_pitch + part.row;
+  const int64_t whole_height = part.height / 4 * 4;
+  const int64_t whole_width = part.width / 4 * 4;
   for (int64_t b = 0; b < whole_width; b += 4) {
     for (int64_t a = 0; a < whole_height; a += 4) {
-      transpose_four(from + a * columns + b, columns, to + b * to_pitch + a, to_pitch);
+      transpose_four(from + a * what.columns + b, what.columns, to + b * what.to_pitch + a,
+                     what.to_pitch);
     }
   }
-  for (int64_t b = 0; b < width; ++b) {
-    for (int64_t a = b < whole_width ? whole_height : 0; a < height; ++a) {
-      to[b * to_pitch + a] = from[a * columns + b];
+  for (int64_t b = 0; b < part.width; ++b) {
+    for (int64_t a = b < whole_width ? whole_height : 0; a < part.height; ++a) {
+      to[b * what.to_pitch + a] = from[a * what.columns + b];
+    }
+  }
+}
+
+void transpose_part(const Transposition& what, const Part& part, const float* from, float* to) {
+  if (what.rows == 3 && what.to_pitch == 3) {  // an image's colours, in half the time
+    for (int64_t j = part.column; j < part.column + part.width; ++j) {
+      to[3 * j] = from[j];
+      to[3 * j + 1] = from[j + what.columns];
+      to[3 * j + 2] = from[j + 2 * what.columns];
+    }
+    return;
+  }
+  for (int64_t j = 0; j < part.width; j += kColumns) {
+    for (int64_t i = 0; i < part.height; i += kRows) {
+      const Part tile{part.row + i, part.column + j, std::min(kRows, part.height - i),
+                      std::min(kColumns, part.width - j)};
+      transpose_tile(what, tile, from, to);
     }
   }
 }
 
 }  // namespace
 
-void transpose(const float* from, float* to, int64_t rows, int64_t columns, int64_t to_pitch) {
-  if (rows == 3 && to_pitch == 3) {  // an image's colours, in half the time
-    for (int64_t j = 0; j < columns; ++j) {
-      to[3 * j] = from[j];
-      to[3 * j + 1] = from[j + columns];
-      to[3 * j + 2] = from[j + 2 * columns];
-    }
-    return;
+void transpose(const Transposition& what, const float* from, float* to) {
+  // Bands along the longer side, so that threads write apart.
+  const bool tall = what.rows > what.columns;
+  const int64_t length = tall ? what.rows : what.columns;
+  const int64_t bands = (length + kBand - 1) / kBand;
+#ifdef _OPENMP
+#pragma omp parallel for if (what.count * what.rows * what.columns >= kWorthThreads)
+#endif
+  for (int64_t k = 0; k < what.count * bands; ++k) {
+    const int64_t begin = k % bands * kBand;
+    const int64_t extent = std::min(kBand, length - begin);
+    const Part part =
+        tall ? Part{begin, 0, extent, what.columns} : Part{0, begin, what.rows, extent};
+    const int64_t image = k / bands * what.rows * what.columns;
+    transpose_part(what, part, from + image, to + image);
   }
-  for (int64_t j = 0; j < columns; j += kColumns) {
-    for (int64_t i = 0; i < rows; i += kRows) {
-      transpose_tile(from, to, rows, columns, to_pitch, i, j);
-    }
-  }
+}
+
+bool transposes_on_threads() {
+#ifdef _OPENMP
+  return true;
+#else
+  return false;
+#endif
 }
 
 }  // namespace convkit::detail

@@ -224,6 +224,24 @@ TEST_CASE("absent tensors, NaN constants and dropout in eval mode are recorded",
   }
 }
 
+TEST_CASE("a compiled module within another one is planned as a part of it", "[compile]") {
+  const torch::NoGradGuard no_grad;
+  const Tensor x = randn({2, 3, 6, 5});
+  Given inner = given([](M& m, const Tensor& t) { return m.bn(m.conv(t)).relu(); });
+  const Compiled part = compile(inner, x);
+  Given outer = given([&](M& m, const Tensor& t) { return m.conv(part(t)) + t; });
+  const Compiled fast = compile(outer, x);
+  CHECK(distance(fast(x), outer->conv(inner(x)) + x) < 1e-5);
+  CHECK(contains(explain(fast), "folded batch_norm: 1\nfused add: 1\nfused relu: 1\n"));
+
+  std::optional<Compiled> itself;
+  Given circle = given([&](M& m, const Tensor& t) { return itself ? (*itself)(t) : m.conv(t); });
+  itself = compile(circle, x);
+  itself->refresh();
+  CHECK(support::error([&] { (*itself)(x); }) ==
+        "compile: the forward calls the compiled module itself");
+}
+
 TEST_CASE("explain names the engine, the steps and the memory", "[compile]") {
   at::set_num_threads(1);
   const Compiled fast = compile(plain_net(), randn({1, 3, 40, 40}));
@@ -384,27 +402,26 @@ TEST_CASE("results are laid out as asked", "[compile]") {
   }
 }
 
-TEST_CASE("a large result on one thread is computed by rows", "[compile]") {
-  at::set_num_threads(1);
+TEST_CASE("a large result is computed by rows", "[compile]") {
   const torch::NoGradGuard no_grad;
-  for (const int64_t stride : {1, 2}) {
-    for (const int64_t dilation : {1, 2}) {
-      torch::nn::Conv2d conv(
-          torch::nn::Conv2dOptions(5, 24, 3).stride(stride).padding(2).dilation(dilation));
-      conv->eval();
-      const Tensor x = randn({2, 5, 119 * stride, 131 * stride});
-      for (const int threads : {1, 2}) {
-        at::set_num_threads(threads);
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    for (const int64_t stride : {1, 2}) {
+      for (const int64_t dilation : {1, 2}) {
+        torch::nn::Conv2d conv(
+            torch::nn::Conv2dOptions(5, 24, 3).stride(stride).padding(2).dilation(dilation));
+        conv->eval();
+        const Tensor x = randn({2, 5, 151 * stride, 163 * stride});
         const Compiled fast =
             compile(conv, randn(x.sizes()), {.memory_format = torch::MemoryFormat::Contiguous});
         CHECK(distance(fast(x), conv(x)) < 1e-5);
-#ifdef CONVKIT_ONEDNN
-        CHECK(contains(explain(fast), "by rows") == (threads == 1));
+#if defined(CONVKIT_ONEDNN) && !defined(__clang__)  // whose OpenMP is not LibTorch's
+        CHECK(contains(explain(fast), "by rows"));
 #endif
       }
-      at::set_num_threads(1);
     }
   }
+  at::set_num_threads(1);
 }
 
 TEST_CASE("eight threads on one compiled module get the bits of one", "[compile]") {

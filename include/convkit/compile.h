@@ -54,6 +54,8 @@ class Compilation;
 /// Several threads may call it at once: a plan has a workspace for each call that runs at a time,
 /// but for a CUDA graph, whose calls follow one another. While one thread plans for a new shape, the
 /// others wait. No thread may change the module's weights meanwhile.
+///
+/// Within another module that is compiled or summarised it runs the plain module, as a part of that.
 class CONVKIT_API Compiled {
  public:
   using Tensors = std::vector<torch::Tensor>;
