@@ -223,12 +223,7 @@ class Compilation {
           input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
       inputs.push_back(dense ? input : input.contiguous());
     }
-    if (is_observed()) {  // as a part of another module that is compiled or summarised
-      TORCH_CHECK(planner_ != std::this_thread::get_id(),
-                  "compile: the forward calls the compiled module itself");
-      return options_.fallback ? forward_(copies(inputs)) : forward_(inputs);
-    }
-    Tensors outputs = engine_for(inputs)->run(inputs);
+    Tensors outputs = is_observed() ? run_plain(inputs) : engine_for(inputs)->run(inputs);
     for (torch::Tensor& output : outputs) {  // also one that is an input, or the plain module's
       const bool image = options_.memory_format && output.dim() == 4;
       if (image) output = output.contiguous(*options_.memory_format);
@@ -263,6 +258,15 @@ class Compilation {
     std::shared_ptr<Engine> engine;
     std::vector<std::string> notes;
   };
+
+  /// As a part of another module, whose operators are being looked at.
+  Tensors run_plain(const Tensors& inputs) const {
+    TORCH_CHECK(planner_ != std::this_thread::get_id(),
+                "compile: the forward calls the compiled module itself");
+    check_autocast();
+    for (const auto& item : module_->named_modules()) check_eval(item.key(), *item.value());
+    return forward_(options_.fallback ? copies(inputs) : inputs);
+  }
 
   std::shared_ptr<Engine> engine_for(const Tensors& inputs) {
     const std::lock_guard lock(mutex_);

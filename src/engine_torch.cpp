@@ -146,7 +146,7 @@ Fused fused_on_cuda(const Convolution& c, const std::vector<int64_t>& sizes,
 torch::Tensor in_layout(const torch::Tensor& x, torch::MemoryFormat format) {
   const bool to_last = format == kChannelsLast;
   const bool own = x.is_cpu() && x.dtype() == torch::kFloat32 && !x.is_contiguous(format) &&
-                   (at::get_num_threads() == 1 || transposes_on_threads()) &&
+                   transposes_on(at::get_num_threads()) &&
                    x.is_contiguous(to_last ? torch::MemoryFormat::Contiguous : kChannelsLast);
   if (!own) return x.contiguous(format);
   const torch::Tensor y = at::empty_like(x, x.options(), format);

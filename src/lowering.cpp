@@ -266,7 +266,7 @@ bool Lowering::add_transposition(const Slot& from, const Slot& to, const std::st
   }
   const int64_t channels = from.sizes[1];
   const int64_t positions = from.sizes[2] * from.sizes[3];
-  if (threads_ > 1 && channels > 4 && !transposes_on_threads()) return false;
+  if (channels > 4 && !transposes_on(threads_)) return false;  // oneDNN's reorder uses them all
   const int64_t images = from.sizes[0];
   std::vector<int64_t> rows = row_strides(from.sizes);
   const auto last = channels_last_strides(from.sizes);

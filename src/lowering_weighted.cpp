@@ -245,13 +245,12 @@ bool Lowering::lower_with_depthwise(const Convolution& c) {
 // ---- A large result as [N, C, H, W]: some rows at a time, transposed while they are in the cache.
 
 bool Lowering::lower_by_rows(const Convolution& c) {
-  // Bytes, of the cores' second caches, which may have 512 KiB each.
+  // Bytes of a piece: for each thread half of its core's second cache, which may have 512 KiB.
   const int64_t cache = int64_t{256} * 1024 * threads_;
   const auto& sizes = value(c.output).sizes;
   const int64_t row_bytes = sizes[1] * sizes[3] * static_cast<int64_t>(sizeof(float));
   if (memory_format_ != torch::MemoryFormat::Contiguous || !is_output_alone(c.output) ||
-      (threads_ > 1 && !transposes_on_threads()) || c.transposed || c.added >= 0 ||
-      dtype_ != torch::kFloat32 ||
+      !transposes_on(threads_) || c.transposed || c.added >= 0 || dtype_ != torch::kFloat32 ||
       c.padding[0] > (c.weight.size(2) - 1) * c.dilation[0] ||  // rows of nothing but padding
       row_bytes * sizes[2] < 4 * cache || row_bytes > cache) {
     return false;

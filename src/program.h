@@ -61,7 +61,7 @@ struct StepCommand {
   std::vector<std::pair<int64_t, Slot>> outputs;
 };
 
-/// Matrices of float32.
+/// Matrices of float32, transposed.
 struct TransposeCommand {
   Slot from;
   Slot to;

@@ -94,11 +94,11 @@ void transpose(const Transposition& what, const float* from, float* to) {
   }
 }
 
-bool transposes_on_threads() {
+bool transposes_on([[maybe_unused]] int threads) {
 #ifdef _OPENMP
   return true;
 #else
-  return false;
+  return threads == 1;
 #endif
 }
 

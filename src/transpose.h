@@ -10,12 +10,12 @@ struct Transposition {
   int64_t count = 1;
   int64_t rows = 0;  ///< of `from`
   int64_t columns = 0;
-  int64_t to_pitch = 0;  ///< from one row of `to` to the next
+  int64_t to_pitch = 0;  ///< from one row of `to` to the next; `rows`, where there are several
 };
 
 void transpose(const Transposition& what, const float* from, float* to);
 
-/// Whether transpose() uses all of OpenMP's threads, which are LibTorch's.
-bool transposes_on_threads();
+/// Whether transpose() uses so many threads: OpenMP's, which are LibTorch's, where it has them.
+bool transposes_on(int threads);
 
 }  // namespace convkit::detail

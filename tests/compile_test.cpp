@@ -4,6 +4,7 @@
 #include <convkit/models.h>
 #include <convkit/separable.h>
 #include <convkit/state_dict.h>
+#include <convkit/summary.h>
 
 #include "compile_support.h"
 
@@ -233,6 +234,22 @@ TEST_CASE("a compiled module within another one is planned as a part of it", "[c
   const Compiled fast = compile(outer, x);
   CHECK(distance(fast(x), outer->conv(inner(x)) + x) < 1e-5);
   CHECK(contains(explain(fast), "folded batch_norm: 1\nfused add: 1\nfused relu: 1\n"));
+
+  // Its options hold there too, and what it refuses.
+  Given writes =
+      given([](M&, const Tensor& t) { return torch::relu_(const_cast<Tensor&>(t)) * 2; });
+  const Compiled copied =
+      compile(writes, x, {.memory_format = torch::MemoryFormat::ChannelsLast, .fallback = true});
+  Given reads = given([&](M& m, const Tensor& t) {
+    const Tensor y = copied(t);
+    TORCH_CHECK(y.is_contiguous(torch::MemoryFormat::ChannelsLast));
+    return m.conv(y) + t;
+  });
+  CHECK(distance(compile(reads, x)(x), reads->conv(x.relu() * 2) + x) < 1e-5);
+  CHECK(summarize(*outer, x).macs == 2 * summarize(*inner, x).macs);
+  inner->train();
+  CHECK(support::error([&] { compile(outer, x); }) ==
+        "compile: expected a module in eval mode, got one in training mode: call eval() first");
 
   std::optional<Compiled> itself;
   Given circle = given([&](M& m, const Tensor& t) { return itself ? (*itself)(t) : m.conv(t); });

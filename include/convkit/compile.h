@@ -55,7 +55,8 @@ class Compilation;
 /// but for a CUDA graph, whose calls follow one another. While one thread plans for a new shape, the
 /// others wait. No thread may change the module's weights meanwhile.
 ///
-/// Within another module that is compiled or summarised it runs the plain module, as a part of that.
+/// Within another module that is compiled, summarised or recorded it runs the plain module, in that
+/// one's own dtype, as a part of it.
 class CONVKIT_API Compiled {
  public:
   using Tensors = std::vector<torch::Tensor>;
@@ -64,7 +65,7 @@ class CONVKIT_API Compiled {
   /// its first call. Runs without gradients.
   ///
   /// Throws: c10::Error if the module is in training mode or under autocast, or as compile() does
-  ///         for a new shape; what the module's own operators throw.
+  ///         for a new shape, or if its own forward calls it; what the module's own operators throw.
   torch::Tensor operator()(const torch::Tensor& input) const;
   /// The same for several inputs and outputs. No two outputs share memory.
   Tensors operator()(const Tensors& inputs) const;
