@@ -26,14 +26,5 @@ endif()
 
 if(convkit_onednn)
   message(STATUS "convkit: oneDNN ${dnnl_VERSION} at ${dnnl_DIR}")
-  target_sources(convkit PRIVATE
-    src/lowering.cpp
-    src/lowering_weighted.cpp
-    src/lowering_layers.cpp
-    src/engine_onednn.cpp)
   target_link_libraries(convkit PRIVATE DNNL::dnnl)
-  # LibTorch ships the headers, but not the library, of a oneDNN of its own: this one's come first.
-  target_include_directories(convkit SYSTEM BEFORE PRIVATE
-                             $<TARGET_PROPERTY:DNNL::dnnl,INTERFACE_INCLUDE_DIRECTORIES>)
-  target_compile_definitions(convkit PRIVATE CONVKIT_ONEDNN)
 endif()

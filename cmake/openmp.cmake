@@ -4,7 +4,5 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   find_package(OpenMP COMPONENTS CXX QUIET)
 endif()
 if(OpenMP_CXX_FOUND)
-  set_source_files_properties(src/transpose.cpp PROPERTIES
-    SKIP_UNITY_BUILD_INCLUSION ON COMPILE_OPTIONS "${OpenMP_CXX_FLAGS}")
   target_link_libraries(convkit PRIVATE gomp)  # by name, for the installed package to be moved
 endif()

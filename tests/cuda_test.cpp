@@ -1,6 +1,6 @@
 #include <convkit/convkit.h>
 
-#include "compile_support.h"
+#include "compile/compile_support.h"
 
 #include <torch/cuda.h>
 

@@ -51,10 +51,10 @@ foreach(header IN LISTS headers)
 endforeach()
 
 # 3. So are the networks that have a name.
-file(STRINGS ${source}/src/models.cpp builders REGEX "builder\\(\"[a-z_0-9]+\"")
+file(STRINGS ${source}/src/models/models.cpp builders REGEX "builder\\(\"[a-z_0-9]+\"")
 list(LENGTH builders count)
 if(count LESS 28)
-  message(FATAL_ERROR "src/models.cpp: found ${count} builders")
+  message(FATAL_ERROR "src/models/models.cpp: found ${count} builders")
 endif()
 foreach(builder IN LISTS builders)
   string(REGEX REPLACE ".*builder.\"([a-z_0-9]+)\".*" "\\1" builder "${builder}")

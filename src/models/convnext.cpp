@@ -2,8 +2,8 @@
 #include <convkit/models/convnext.h>
 #include <convkit/norm.h>
 
-#include "../check.h"
-#include "start.h"
+#include "core/check.h"
+#include "models/start.h"
 
 #include <torch/nn/init.h>
 #include <torch/nn/modules/normalization.h>

@@ -2,10 +2,11 @@
 #include <convkit/init.h>
 #include <convkit/models/efficientnet.h>
 
-#include "../check.h"
-#include "start.h"
+#include "core/check.h"
+#include "models/start.h"
 
 #include <torch/nn/init.h>
+#include <torch/nn/modules/dropout.h>
 
 #include <array>
 #include <cmath>

@@ -2,11 +2,12 @@
 #include <convkit/init.h>
 #include <convkit/models/mobilenetv2.h>
 
-#include "../check.h"
-#include "../norm.h"
-#include "start.h"
+#include "core/check.h"
+#include "layers/norm.h"
+#include "models/start.h"
 
 #include <torch/nn/init.h>
+#include <torch/nn/modules/dropout.h>
 
 #include <algorithm>
 

@@ -3,10 +3,11 @@
 #include <convkit/init.h>
 #include <convkit/models/mobilenetv3.h>
 
-#include "../check.h"
-#include "start.h"
+#include "core/check.h"
+#include "models/start.h"
 
 #include <torch/nn/init.h>
+#include <torch/nn/modules/dropout.h>
 
 #include <array>
 #include <span>

@@ -1,8 +1,8 @@
 #include <convkit/models/resnet.h>
 
-#include "../check.h"
-#include "../norm.h"
-#include "start.h"
+#include "core/check.h"
+#include "layers/norm.h"
+#include "models/start.h"
 
 #include <torch/nn/init.h>
 

@@ -1,8 +1,8 @@
 #include <convkit/blocks.h>
 #include <convkit/models/classifier.h>
 
-#include "../check.h"
-#include "start.h"
+#include "core/check.h"
+#include "models/start.h"
 
 #include <torch/nn/init.h>
 

@@ -1,6 +1,6 @@
 #include <convkit/models/unet.h>
 
-#include "../check.h"
+#include "core/check.h"
 
 #include <torch/nn/init.h>
 

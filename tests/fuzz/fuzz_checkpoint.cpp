@@ -1,5 +1,5 @@
 // Any bytes are a checkpoint or a c10::Error.
-#include "formats.h"
+#include "files/formats.h"
 
 #include <c10/util/Exception.h>
 

@@ -1,4 +1,4 @@
-"""Files for tests/checkpoint_test.cpp: checkpoints.py FOLDER
+"""Files for tests/files/checkpoint_test.cpp: checkpoints.py FOLDER
 
 FOLDER gets .safetensors files, whole ones and broken ones, and manifest.json, which says of each what
 Python's own reader makes of it: its tensors (dtype, shape and bytes) or an error.

@@ -1,4 +1,4 @@
-"""What Python's state_dict() names and load_state_dict() says, for tests/state_dict_test.cpp."""
+"""What Python's state_dict() names and load_state_dict() says, for tests/weights/state_dict_test.cpp."""
 
 import torch
 from torch import nn

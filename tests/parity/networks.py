@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 SEED = 20
 
-# By the names of tests/networks_test.cpp, networks with options of their own.
+# By the names of tests/models/networks_test.cpp, networks with options of their own.
 VARIANTS = {
     "resnet50_dilated": lambda: torchvision.models.resnet50(
         num_classes=7, replace_stride_with_dilation=[False, True, True], zero_init_residual=True),

@@ -1,4 +1,4 @@
-"""Files for tests/torch_file_test.cpp: torch_files.py FOLDER
+"""Files for tests/files/torch_file_test.cpp: torch_files.py FOLDER
 
 FOLDER gets files of torch.save, whole ones and broken ones, and manifest.json, which says of each what
 torch.load(weights_only=True) makes of it, or what we expect where that refuses: tensors (dtype, shape,

@@ -1,0 +1,346 @@
+// What modules take and give, as their calls and operators show it.
+#include <convkit/compare.h>
+
+#include "compare/recording.h"
+#include "core/strides.h"
+#include "watch/operators.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/nn/modules.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <typeindex>
+
+namespace convkit {
+
+namespace {
+
+using detail::CallObserver;
+using Module = torch::nn::Module;
+namespace nn = torch::nn;
+
+/// Whether the operator is the forward of the module: of torch::nn's modules with weights, which
+/// their own holders call without a word to us. LinearImpl's may need a second one for the bias.
+bool is_forward_of(const Module& module, const std::string& name) {
+  static const std::multimap<std::string, std::type_index> table = {
+      {"conv1d", typeid(nn::Conv1dImpl)},
+      {"conv2d", typeid(nn::Conv2dImpl)},
+      {"conv3d", typeid(nn::Conv3dImpl)},
+      {"conv_transpose1d", typeid(nn::ConvTranspose1dImpl)},
+      {"conv_transpose2d", typeid(nn::ConvTranspose2dImpl)},
+      {"conv_transpose3d", typeid(nn::ConvTranspose3dImpl)},
+      {"addmm", typeid(nn::LinearImpl)},
+      {"matmul", typeid(nn::LinearImpl)},
+      {"add_", typeid(nn::LinearImpl)},
+      {"batch_norm", typeid(nn::BatchNorm1dImpl)},
+      {"batch_norm", typeid(nn::BatchNorm2dImpl)},
+      {"batch_norm", typeid(nn::BatchNorm3dImpl)},
+      {"instance_norm", typeid(nn::InstanceNorm1dImpl)},
+      {"instance_norm", typeid(nn::InstanceNorm2dImpl)},
+      {"instance_norm", typeid(nn::InstanceNorm3dImpl)},
+      {"group_norm", typeid(nn::GroupNormImpl)},
+      {"layer_norm", typeid(nn::LayerNormImpl)},
+      {"prelu", typeid(nn::PReLUImpl)},
+      {"embedding", typeid(nn::EmbeddingImpl)},
+  };
+  const auto [first, last] = table.equal_range(name);
+  return std::any_of(first, last,
+                     [&](const auto& entry) { return entry.second == typeid(module); });
+}
+
+template <typename Conv>
+bool has_padding_mode(const Module& module) {
+  const auto* const conv = module.as<Conv>();
+  return conv != nullptr &&
+         !std::holds_alternative<torch::enumtype::kZeros>(conv->options.padding_mode());
+}
+
+/// Whether a convolution pads by an operator before its own.
+bool pads_before(const Module& module) {
+  return has_padding_mode<nn::Conv1dImpl>(module) || has_padding_mode<nn::Conv2dImpl>(module) ||
+         has_padding_mode<nn::Conv3dImpl>(module);
+}
+
+/// Whether an operator's arguments are the convolution's own options: another module may use its
+/// weights at another dilation.
+template <typename Conv>
+bool has_options(const Module& module, c10::ArrayRef<const c10::IValue> inputs) {
+  const auto* const conv = module.as<Conv>();
+  if (conv == nullptr) return true;
+  return inputs[3].toIntVector() == torch::IntArrayRef(conv->options.stride()).vec() &&
+         inputs[5].toIntVector() == torch::IntArrayRef(conv->options.dilation()).vec();
+}
+
+/// Whether a matrix product's weight is transposed, as LinearImpl has it.
+bool is_transposed(const torch::Tensor& argument, const torch::Tensor& weight) {
+  return argument.dim() == 2 && argument.size(0) == weight.size(1) &&
+         argument.size(1) == weight.size(0) && argument.stride(0) == weight.stride(1) &&
+         argument.stride(1) == weight.stride(0);
+}
+
+/// Whether the module itself would call its operator so.
+bool is_called_so(const Module& module, const std::string& name,
+                  c10::ArrayRef<const c10::IValue> inputs) {
+  if (const auto* const linear = module.as<nn::LinearImpl>()) {
+    const std::size_t place = name == "addmm" ? 2 : 1;
+    return name == "add_" || is_transposed(inputs[place].toTensor(), linear->weight);
+  }
+  return has_options<nn::Conv1dImpl>(module, inputs) &&
+         has_options<nn::Conv2dImpl>(module, inputs) && has_options<nn::Conv3dImpl>(module, inputs);
+}
+
+bool adds_bias(const Module& module) {
+  const auto* const linear = module.as<nn::LinearImpl>();
+  return linear != nullptr && linear->bias.defined();
+}
+
+bool is_running(const Module& module) {
+  for (const auto* running = detail::Running::innermost; running != nullptr;
+       running = running->outer) {
+    if (&running->module == &module) return true;
+  }
+  return false;
+}
+
+/// Keeps what the modules of one module take and give.
+class Recorder : public CallObserver, public detail::OperatorObserver {
+ public:
+  explicit Recorder(Module& module) : paths_(detail::module_paths(module)) {
+    for (const auto& [part, path] : paths_) {
+      for (const auto& tensors : {part->named_parameters(false), part->named_buffers(false)}) {
+        for (const auto& entry : tensors) {
+          if (const auto key = key_of(entry.value())) owners_[*key].insert(part);
+        }
+      }
+    }
+    outer_ = std::exchange(current, this);
+  }
+  ~Recorder() override { current = outer_; }
+
+  // Calls of modules.
+  void before(const Module& module, const Tensors& inputs) override {
+    if (paths_.contains(&module)) open_.begin(begun(module, copied(inputs)));
+  }
+  void after(const Module& module, const Tensors& outputs) override {
+    if (!paths_.contains(&module)) return;  // not one of the module's own
+    if (auto call = open_.end()) end(std::move(*call), copied(outputs));
+  }
+
+  // Operators: the calls of leaves that nobody else tells of.
+  void before(const c10::OperatorName& operator_name, c10::ArrayRef<const c10::IValue> inputs,
+              int64_t depth) override {
+    if (depth > 0) return;
+    const std::string& full = operator_name.name;
+    const std::string name = full.starts_with("aten::") ? full.substr(6) : full;
+    const Step last = std::exchange(step_, Step());
+    if (name == "_pad_enum") step_.padded = inputs[0].toTensor();
+    const auto [leaf, x] = leaf_of(name, inputs);
+    if (leaf == nullptr) return;
+    if (name == "add_") {
+      // The bias of a matrix product that was the operator before.
+      if (last.leaf != leaf || !last.output.is_same(x)) return;
+      step_.call = last.call;
+    } else {
+      const bool padded = pads_before(*leaf);
+      if (padded && !(last.padded.defined() && last.output.is_same(x))) return;
+      const torch::Tensor input = padded ? last.padded : x;
+      step_.call = begun(*leaf, {{"0", detail::copy_with_strides(input)}});
+    }
+    step_.leaf = leaf;
+    step_.ends = name != "matmul" || !adds_bias(*leaf);
+  }
+  void after(c10::ArrayRef<c10::IValue> outputs, int64_t depth) override {
+    if (depth > 0) return;
+    if (outputs.size() != 1 || !outputs[0].isTensor()) {
+      step_ = Step();
+      return;
+    }
+    const torch::Tensor& output = outputs[0].toTensor();
+    if (step_.leaf != nullptr && step_.ends) {
+      end(std::move(step_.call), {{"", detail::copy_with_strides(output)}});
+      step_ = Step();
+    } else if (step_.leaf != nullptr || step_.padded.defined()) {
+      step_.output = output;
+    }
+  }
+
+  std::vector<Recording::Call> calls;
+
+ private:
+  /// A tensor's memory and where it begins in it: a parameter's and its transpose's are the same.
+  using Key = std::pair<const void*, int64_t>;
+
+  /// The last operator.
+  struct Step {
+    const Module* leaf = nullptr;  ///< whose it is
+    Recording::Call call;
+    bool ends = false;     ///< the call ends with it
+    torch::Tensor padded;  ///< what it pads
+    torch::Tensor output;
+  };
+
+  static std::optional<Key> key_of(const torch::Tensor& tensor) {
+    if (!tensor.defined() || !tensor.has_storage()) return std::nullopt;
+    return Key{tensor.storage().unsafeGetStorageImpl(), tensor.storage_offset()};
+  }
+
+  static Tensors copied(const Tensors& tensors) {
+    Tensors copies;
+    for (const auto& [name, tensor] : tensors) {
+      copies.emplace_back(name, detail::copy_with_strides(tensor));
+    }
+    return copies;
+  }
+
+  Recording::Call begun(const Module& module, Tensors inputs) {
+    const std::string& path = paths_.at(&module);
+    return {path, counts_[path]++, std::move(inputs), {}};
+  }
+
+  void end(Recording::Call call, Tensors outputs) {
+    call.outputs = std::move(outputs);
+    calls.push_back(std::move(call));
+  }
+
+  /// The one module whose forward the operator is, by the weights among its arguments, and its one
+  /// other argument; no module where there is a doubt.
+  std::pair<const Module*, torch::Tensor> leaf_of(const std::string& name,
+                                                  c10::ArrayRef<const c10::IValue> inputs) const {
+    std::optional<std::set<const Module*>> leaves;
+    torch::Tensor x;
+    for (const c10::IValue& value : inputs) {
+      if (!value.isTensor() || !value.toTensor().defined()) continue;
+      const torch::Tensor& tensor = value.toTensor();
+      const auto key = key_of(tensor);
+      const auto found = key ? owners_.find(*key) : owners_.end();
+      if (found == owners_.end()) {
+        if (x.defined()) return {};
+        x = tensor;
+      } else if (!leaves) {
+        leaves = found->second;
+      } else {
+        std::erase_if(*leaves, [&](const Module* leaf) { return !found->second.contains(leaf); });
+      }
+    }
+    if (!x.defined() || !leaves) return {};
+    std::erase_if(*leaves, [&](const Module* leaf) {
+      return !is_forward_of(*leaf, name) || !is_called_so(*leaf, name, inputs);
+    });
+    if (leaves->size() != 1 || is_running(**leaves->begin())) return {};
+    return {*leaves->begin(), x};
+  }
+
+  std::map<const Module*, std::string> paths_;
+  std::map<Key, std::set<const Module*>> owners_;
+  CallObserver* outer_ = nullptr;
+  std::map<std::string, int64_t> counts_;
+  detail::OpenCalls<Recording::Call> open_;
+  Step step_;
+};
+
+}  // namespace
+
+namespace detail {
+
+std::map<const Module*, std::string> module_paths(const Module& module) {
+  std::map<const Module*, std::string> paths = {{&module, ""}};
+  for (const auto& entry : module.named_modules("", /*include_self=*/false)) {
+    paths.emplace(entry.value().get(), entry.key());
+  }
+  return paths;
+}
+
+std::vector<Recording::Call> record_calls(Module& module, const torch::Tensor& input) {
+  Recorder recorder(module);
+  observe_operators(recorder, [&] { forward_child(module, input); });
+  return std::move(recorder.calls);
+}
+
+int64_t hash(const torch::Tensor& tensor) {
+  const torch::Tensor dense = tensor.detach().cpu().contiguous();
+  const auto* const bytes = static_cast<const uint8_t*>(dense.const_data_ptr());
+  uint64_t sum = 0;
+  for (std::size_t i = 0; i < dense.nbytes(); ++i) sum += bytes[i] * (2 * uint64_t{i} + 1);
+  return static_cast<int64_t>(sum);
+}
+
+EvalMode::EvalMode(Module& module) {
+  for (const auto& part : module.named_modules("", /*include_self=*/false)) {
+    modes_.emplace_back(part.value().get(), part.value()->is_training());
+  }
+  modes_.emplace_back(&module, module.is_training());
+  module.eval();
+}
+
+EvalMode::~EvalMode() {
+  // From the outermost inwards: train() of a module sets its children's too.
+  modes_.back().first->train(modes_.back().second);
+  modes_.pop_back();
+  for (const auto& [module, training] : modes_) module->train(training);
+}
+
+KeepBuffers::KeepBuffers(const Module& module) {
+  for (const torch::Tensor& buffer : module.buffers()) {
+    if (buffer.defined()) copies_.emplace_back(buffer, buffer.clone());
+  }
+}
+
+KeepBuffers::~KeepBuffers() {
+  const torch::NoGradGuard no_grad;
+  for (auto& [buffer, copy] : copies_) {
+    try {
+      const bool alike = buffer.sizes() == copy.sizes() && buffer.dtype() == copy.dtype() &&
+                         buffer.device() == copy.device();
+      if (!alike) {
+        buffer.set_data(copy);
+      } else if (!torch::equal(buffer, copy)) {
+        buffer.copy_(copy);
+      }
+    } catch (const std::exception&) {
+      // One that cannot be written to stays as it is: no reason to end the program.
+    }
+  }
+}
+
+int64_t running_depth() {
+  int64_t depth = 0;
+  for (const Running* running = Running::innermost; running != nullptr; running = running->outer) {
+    ++depth;
+  }
+  return depth;
+}
+
+}  // namespace detail
+
+Recording record(Module& module, const torch::Tensor& input) {
+  const torch::NoGradGuard no_grad;
+  const detail::EvalMode eval(module);
+  const detail::KeepBuffers buffers(module);
+  const detail::KeepRandomState random;
+  Recording recording;
+  for (const auto& entry : state_dict(module)) {
+    recording.state_dict.insert(entry.key(), entry.value().clone());
+  }
+  recording.calls = detail::record_calls(module, input.clone());
+  recording.torch = TORCH_VERSION;
+  recording.cpu = at::get_cpu_capability();
+  recording.threads = at::get_num_threads();
+  if (!input.is_contiguous() && input.is_contiguous(torch::MemoryFormat::ChannelsLast)) {
+    recording.memory_format = "channels_last";
+  }
+  std::set<std::string> called;
+  for (const Recording::Call& call : recording.calls) called.insert(call.path);
+  recording.classes.emplace("", detail::python_name(module.name()));
+  for (const auto& entry : module.named_modules("", /*include_self=*/false)) {
+    recording.classes.emplace(entry.key(), detail::python_name(entry.value()->name()));
+    if (!called.contains(entry.key())) recording.never_called.push_back(entry.key());
+  }
+  return recording;
+}
+
+}  // namespace convkit

@@ -1,0 +1,220 @@
+#include <convkit/checkpoint.h>
+#include <convkit/compare.h>
+
+#include "compare/recording.h"
+#include "core/strides.h"
+#include "files/file.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <type_traits>
+
+namespace convkit {
+
+namespace {
+
+using nlohmann::json;
+
+/// "path#call/name" -> {"path#call", "name"}; paths have no '#', names may have a '/'.
+std::pair<std::string, std::string> split_call(const std::string& key) {
+  const std::size_t hash = key.find('#');
+  const std::size_t slash = hash == std::string::npos ? hash : key.find('/', hash);
+  if (slash == std::string::npos) return {key, ""};
+  return {key.substr(0, slash), key.substr(slash + 1)};
+}
+
+std::string key_of(const Recording::Call& call) {
+  return call.path + "#" + std::to_string(call.index);
+}
+
+Recording::Call parsed_call(const std::string& key) {
+  const std::size_t hash = key.rfind('#');
+  const std::string digits = hash == std::string::npos ? "" : key.substr(hash + 1);
+  TORCH_CHECK_VALUE(!digits.empty() && digits.size() <= 9 &&
+                        digits.find_first_not_of("0123456789") == std::string::npos,
+                    "expected calls like \"path#0\", got ", detail::shown(key));
+  Recording::Call call;
+  call.path = key.substr(0, hash);
+  call.index = std::stoll(digits);
+  return call;
+}
+
+/// The tensor with other strides.
+torch::Tensor strided(const std::string& key, const torch::Tensor& tensor,
+                      const std::vector<int64_t>& strides) {
+  bool sound = static_cast<int64_t>(strides.size()) == tensor.dim() && tensor.numel() > 0;
+  // One token of each image of a transformer is a small tensor with large strides.
+  const int64_t bound = std::max<int64_t>(64 * tensor.numel(), int64_t{1} << 26);
+  int64_t extent = 1;
+  for (std::size_t i = 0; sound && i < strides.size(); ++i) {
+    sound = strides[i] >= 1 && strides[i] <= bound;
+    if (sound) extent += strides[i] * (tensor.sizes()[i] - 1);
+    sound = sound && extent <= bound;
+  }
+  TORCH_CHECK_VALUE(sound, "expected strides of ", detail::shown(key), " for the sizes ",
+                    tensor.sizes(), ", got ", torch::IntArrayRef(strides));
+  TORCH_CHECK_VALUE(!detail::may_overlap(tensor.sizes(), strides), "expected strides of ",
+                    detail::shown(key), " that give each of the sizes ", tensor.sizes(),
+                    " memory of its own, got ", torch::IntArrayRef(strides));
+  return at::empty_strided(tensor.sizes(), strides, tensor.options()).copy_(tensor);
+}
+
+/// What record.py and save_recording() say of a recording, in its metadata.
+json description_of(const Checkpoint& file) {
+  const auto found = file.metadata.find("recording");
+  TORCH_CHECK_VALUE(found != file.metadata.end(), "expected the metadata of a recording");
+  json given = json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  TORCH_CHECK_VALUE(given.is_object(), "expected a JSON object for its metadata, got ",
+                    detail::shown(found->second));
+  return given;
+}
+
+/// One value of the description; `what` says what it has to be.
+template <typename Value>
+Value read(const json& given, const char* name, const char* what) {
+  const auto found = given.find(name);
+  TORCH_CHECK_VALUE(found != given.end(), "expected ", what, " for ", name, ", got nothing");
+  try {
+    if (!std::is_same_v<Value, int64_t> || found->is_number_integer()) return found->get<Value>();
+  } catch (const json::exception&) {  // says it in terms of the library
+  }
+  constexpr std::size_t kLongest = 80;
+  std::string text = found->dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
+  TORCH_CHECK_VALUE(false, "expected ", what, " for ", name, ", got ", text);
+}
+
+Recording parsed(Checkpoint& file) {
+  const json given = description_of(file);
+  const auto version = read<int64_t>(given, "version", "a whole number");
+  TORCH_CHECK_VALUE(version == 1, "expected version 1 of the format, got ", version);
+  Recording recording;
+  recording.torch = read<std::string>(given, "torch", "a text");
+  recording.cpu = read<std::string>(given, "cpu", "a text");
+  recording.memory_format = read<std::string>(given, "memory_format", "a text");
+  TORCH_CHECK_VALUE(
+      recording.memory_format == "contiguous" || recording.memory_format == "channels_last",
+      "expected memory_format contiguous or channels_last, got ",
+      detail::shown(recording.memory_format));
+  recording.threads = read<int64_t>(given, "threads", "a whole number");
+  recording.seed = read<int64_t>(given, "seed", "a whole number");
+  TORCH_CHECK_VALUE(recording.threads >= 1 && recording.threads <= 1024,
+                    "expected 1 <= threads <= 1024, got ", recording.threads);
+  recording.classes =
+      read<std::map<std::string, std::string>>(given, "classes", "an object of texts");
+  recording.never_called = read<std::vector<std::string>>(given, "never_called", "a list of texts");
+  recording.fresh =
+      read<std::map<std::string, int64_t>>(given, "fresh", "an object of whole numbers");
+
+  const auto strides = read<std::map<std::string, std::vector<int64_t>>>(
+      given, "strides", "an object of lists of whole numbers");
+  std::map<std::string, std::size_t> positions;
+  for (const auto& key : read<std::vector<std::string>>(given, "calls", "a list of texts")) {
+    TORCH_CHECK_VALUE(positions.emplace(key, recording.calls.size()).second,
+                      "expected each call once, got ", detail::shown(key), " twice");
+    recording.calls.push_back(parsed_call(key));
+  }
+  Recording::Training training;
+  const std::map<std::string, Recording::Tensors*> lists = {
+      {"output", &training.outputs},
+      {"gradient", &training.gradients},
+      {"input_gradient", &training.input_gradients}};
+  for (const auto& entry : file.state) {
+    const std::string& key = entry.key();
+    const auto rest = [&](std::string_view prefix) { return key.substr(prefix.size()); };
+    if (key.starts_with("state_dict/")) {
+      recording.state_dict.insert(rest("state_dict/"), entry.value());
+    } else if (key.starts_with("input/") || key.starts_with("output/")) {
+      const bool input = key.starts_with("input/");
+      const auto [call, name] = split_call(rest(input ? "input/" : "output/"));
+      const auto position = positions.find(call);
+      TORCH_CHECK_VALUE(position != positions.end(), "expected tensors of the calls it lists, got ",
+                        detail::shown(key));
+      Recording::Call& of = recording.calls[position->second];
+      const auto layout = strides.find(key);
+      (input ? of.inputs : of.outputs)
+          .emplace_back(name, layout == strides.end()
+                                  ? entry.value()
+                                  : strided(key, entry.value(), layout->second));
+    } else if (key.starts_with("train/parameter_gradient/")) {
+      training.parameter_gradients.insert(rest("train/parameter_gradient/"), entry.value());
+    } else if (key.starts_with("train/buffer/")) {
+      training.buffers.insert(rest("train/buffer/"), entry.value());
+    } else {
+      const std::size_t slash = key.rfind('/');
+      const auto list = key.starts_with("train/") && slash > 6
+                            ? lists.find(key.substr(6, slash - 6))
+                            : lists.end();
+      TORCH_CHECK_VALUE(list != lists.end(), "expected no tensor of the name ", detail::shown(key));
+      list->second->emplace_back(rest(key.substr(0, slash + 1)), entry.value());
+    }
+  }
+  const bool trained = !training.gradients.empty() || !training.input_gradients.empty() ||
+                       !training.parameter_gradients.is_empty() || !training.buffers.is_empty();
+  TORCH_CHECK_VALUE(!trained || !training.outputs.empty(),
+                    "expected the outputs of the training step, whose gradients it has");
+  if (!training.outputs.empty()) recording.training = std::move(training);
+  return recording;
+}
+
+}  // namespace
+
+Recording load_recording(const std::string& path) {
+  Checkpoint file = load_checkpoint(path, {.everything = true});
+  try {
+    return parsed(file);
+  } catch (const c10::Error& error) {
+    TORCH_CHECK_VALUE(false, "load_recording: ", detail::shown_path(path),
+                      " is no recording of record.py: ", error.what_without_backtrace());
+  }
+}
+
+void save_recording(const std::string& path, const Recording& recording) {
+  StateDict tensors;
+  const auto insert = [&](const std::string& prefix, const auto& named) {
+    for (const auto& [name, tensor] : named) {
+      tensors.insert(name.empty() ? prefix : prefix + "/" + name, tensor);
+    }
+  };
+  for (const auto& entry : recording.state_dict) {
+    tensors.insert("state_dict/" + entry.key(), entry.value());
+  }
+  json calls = json::array();
+  json strides = json::object();
+  for (const Recording::Call& call : recording.calls) {
+    calls.push_back(key_of(call));
+    for (const auto& [name, tensor] : call.inputs) {
+      if (!tensor.is_contiguous()) {
+        strides["input/" + key_of(call) + "/" + name] = tensor.strides().vec();
+      }
+    }
+    insert("input/" + key_of(call), call.inputs);
+    insert("output/" + key_of(call), call.outputs);
+  }
+  if (const auto& training = recording.training) {
+    insert("train/output", training->outputs);
+    insert("train/gradient", training->gradients);
+    insert("train/input_gradient", training->input_gradients);
+    for (const auto& entry : training->parameter_gradients) {
+      tensors.insert("train/parameter_gradient/" + entry.key(), entry.value());
+    }
+    for (const auto& entry : training->buffers) {
+      tensors.insert("train/buffer/" + entry.key(), entry.value());
+    }
+  }
+  const json description = {{"version", 1},
+                            {"torch", recording.torch},
+                            {"cpu", recording.cpu},
+                            {"memory_format", recording.memory_format},
+                            {"threads", recording.threads},
+                            {"seed", recording.seed},
+                            {"classes", recording.classes},
+                            {"calls", calls},
+                            {"strides", strides},
+                            {"never_called", recording.never_called},
+                            {"fresh", recording.fresh}};
+  save_checkpoint(path, tensors,
+                  {.metadata = {{"recording", description.dump()}}, .copy_shared = true});
+}
+
+}  // namespace convkit

@@ -1,0 +1,14 @@
+// In the place of this room, where convkit is built without oneDNN.
+#include "compile/engines/engine.h"
+
+namespace convkit::detail {
+
+bool has_onednn() {
+  return false;
+}
+
+std::unique_ptr<Engine> make_onednn_engine(const Plan&, const Tensors&, const EngineOptions&) {
+  TORCH_CHECK(false, "compile: convkit was built without oneDNN");
+}
+
+}  // namespace convkit::detail

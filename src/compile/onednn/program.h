@@ -1,0 +1,102 @@
+#pragma once
+
+#include "compile/engines/engine.h"
+#include "compile/engines/transpose.h"
+
+#include <dnnl.hpp>
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// A plan in oneDNN's terms: which primitive reads and writes which piece of which memory.
+namespace convkit::detail {
+
+/// Memory of the program.
+struct Buffer {
+  enum class Kind {
+    kArena,   ///< part of the workspace, at `offset`
+    kInput,   ///< that of input `index`
+    kOutput,  ///< that of output `index`, new at each call
+    kTensor,  ///< that of value `index`, which an operator of LibTorch makes
+  };
+  Kind kind = Kind::kArena;
+  int64_t bytes = 0;
+  int64_t index = -1;
+  int64_t offset = 0;
+  std::size_t first = 0;  ///< command that uses it
+  std::size_t last = 0;
+  bool used = false;
+};
+
+/// A tensor's place.
+struct Slot {
+  int64_t buffer = -1;
+  int64_t offset = 0;  ///< in elements, from the buffer's begin
+  std::vector<int64_t> sizes;
+  std::vector<int64_t> strides;
+  torch::Dtype dtype = torch::kFloat32;
+};
+
+/// One argument of a primitive: memory of the program, or a constant.
+struct Operand {
+  int name = 0;  ///< DNNL_ARG_SRC and so on
+  dnnl::memory::desc desc;
+  int64_t buffer = -1;
+  int64_t offset = 0;  ///< in bytes
+  dnnl::memory constant;
+};
+
+struct PrimitiveCommand {
+  dnnl::primitive primitive;
+  std::vector<Operand> operands;
+};
+
+/// A step by LibTorch's operators.
+struct StepCommand {
+  Step step;
+  std::vector<std::pair<int64_t, Slot>> inputs;  ///< values, and where they are
+  /// Values that it makes, and what those who use them expect.
+  std::vector<std::pair<int64_t, Slot>> outputs;
+};
+
+/// Matrices of float32, transposed.
+struct TransposeCommand {
+  Slot from;
+  Slot to;
+  Transposition what;
+};
+
+struct Command {
+  std::variant<PrimitiveCommand, StepCommand, TransposeCommand> what;
+  std::vector<int64_t> drops;  ///< values of LibTorch's that nothing uses any more
+  std::string text;  ///< a line of explain(); nothing where the line before stands for it too
+};
+
+struct Program {
+  std::vector<Buffer> buffers;
+  std::vector<Command> commands;
+  std::vector<torch::Tensor> constants;  ///< by value, for LibTorch's operators
+  struct Output {
+    int64_t value = -1;
+    Slot slot;
+    torch::Dtype dtype = torch::kFloat32;
+  };
+  std::vector<Output> outputs;
+  std::size_t arena_bytes = 0;
+  std::size_t separate_bytes = 0;  ///< what it would be, if no buffer shared its memory
+  std::size_t scratchpad_bytes = 0;
+  std::size_t weight_bytes = 0;
+};
+
+dnnl::engine& cpu_engine();
+
+/// Throws dnnl::error, c10::Error.
+Program make_program(const Plan& plan, const Tensors& example, const EngineOptions& options);
+
+int64_t bytes_of(const Slot& slot);
+dnnl::memory::data_type type_of(torch::Dtype dtype);
+dnnl::memory::desc desc_of(const Slot& slot);
+
+}  // namespace convkit::detail

@@ -1,0 +1,160 @@
+#include "files/file.h"
+
+#include <c10/util/Exception.h>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <system_error>
+
+namespace convkit::detail {
+namespace {
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+/// Closes on every way out.
+struct Descriptor {
+  explicit Descriptor(int value) : value(value) {}
+  ~Descriptor() {
+    if (value >= 0) ::close(value);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  const int value;
+};
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
+  const std::string name = shown_path(path);
+  TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos,
+              "load_checkpoint: expected the name of a file, got \"", name, "\"");
+  // Without waiting for a writer, where the file is a pipe.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  TORCH_CHECK(file.value >= 0, "load_checkpoint: cannot open ", name, ": ", reason(errno));
+  struct stat status{};
+  TORCH_CHECK(::fstat(file.value, &status) == 0, "load_checkpoint: cannot read ", name, ": ",
+              reason(errno));
+  TORCH_CHECK(S_ISREG(status.st_mode), "load_checkpoint: expected a file, but ", name, " is ",
+              S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe");
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (size == 0) return std::make_shared<const MappedFile>(name, nullptr, 0, [] {});
+  // Without reserving memory for the pages that nobody writes to.
+  void* data =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.value, 0);
+  TORCH_CHECK(data != MAP_FAILED, "load_checkpoint: cannot map ", name, " of ", size,
+              " bytes: ", reason(errno), " (many files at once? each is a mapping)");
+  return std::make_shared<const MappedFile>(name, static_cast<char*>(data), size,
+                                            [data, size] { ::munmap(data, size); });
+}
+
+NewFile::NewFile(const std::string& path) : path_(path) {
+  const std::string name = shown_path(path);
+  TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos,
+              "save_checkpoint: expected the name of a file, got \"", name, "\"");
+  std::error_code error;
+  for (int links = 0; std::filesystem::is_symlink(path_, error); ++links) {
+    TORCH_CHECK(links < 40, "save_checkpoint: cannot write ", name, ": ", reason(ELOOP));
+    const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+    path_ = folder / std::filesystem::read_symlink(path_, error);
+  }
+  struct stat status{};
+  const bool there = ::stat(path_.c_str(), &status) == 0;
+  TORCH_CHECK(!there || S_ISREG(status.st_mode), "save_checkpoint: expected a file's name, but ",
+              name, " is ", S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe");
+  TORCH_CHECK(!there || ::faccessat(AT_FDCWD, path_.c_str(), W_OK, AT_EACCESS) == 0,
+              "save_checkpoint: cannot write ", name, ": ", reason(errno));
+  std::random_device random;
+  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+  do {
+    partial_ = folder / (".convkit-" + std::to_string(random()) + ".partial");
+    // Nobody else may read what takes the place of a file that nobody else may read.
+    descriptor_ =
+        ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, there ? 0600 : 0666);
+  } while (descriptor_ < 0 && errno == EEXIST);
+  TORCH_CHECK(descriptor_ >= 0, "save_checkpoint: cannot write ", name,
+              ": no new file in its folder: ", reason(errno));
+  if (there && ::fchmod(descriptor_, status.st_mode & 07777) != 0) {
+    const int reason_number = errno;
+    ::close(descriptor_);
+    ::unlink(partial_.c_str());
+    TORCH_CHECK(false, "save_checkpoint: cannot write ", name,
+                " with its mode: ", reason(reason_number));
+  }
+}
+
+NewFile::~NewFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!partial_.empty()) ::unlink(partial_.c_str());
+}
+
+void NewFile::write(const void* data, uint64_t size) {
+  const char* next = static_cast<const char*>(data);
+  while (size > 0) {
+    const ssize_t written = ::write(descriptor_, next, std::min<uint64_t>(size, 64 << 20));
+    if (written < 0 && errno == EINTR) continue;
+    if (written == 0) errno = ENOSPC;
+    if (written <= 0) fail("write");
+    next += written;
+    size -= static_cast<uint64_t>(written);
+    size_ += static_cast<uint64_t>(written);
+  }
+  // The disk begins with these while the next are copied, instead of at the flush.
+  constexpr uint64_t kWorthStarting = 8 << 20;
+  if (size_ - started_ >= kWorthStarting) {
+    ::sync_file_range(descriptor_, static_cast<off_t>(started_),
+                      static_cast<off_t>(size_ - started_), SYNC_FILE_RANGE_WRITE);
+    started_ = size_;
+  }
+}
+
+void NewFile::commit() {
+  if (::fsync(descriptor_) != 0) fail("flush");
+  const int closed = ::close(descriptor_);
+  descriptor_ = -1;
+  if (closed != 0) fail("close");
+  if (::rename(partial_.c_str(), path_.c_str()) != 0) fail("rename");
+  partial_.clear();
+  // The new name itself; a file system that cannot flush a folder has no more to give.
+  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+  const Descriptor opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC));
+  if (opened.value >= 0) ::fsync(opened.value);
+}
+
+void NewFile::fail(const char* what) const {
+  const int error = errno;
+  TORCH_CHECK(false, "save_checkpoint: cannot ", what, " ", shown_path(path_), ": ", reason(error));
+}
+
+std::string shown(std::string_view text) {
+  constexpr std::size_t kLongest = 80;
+  const bool cut = text.size() > kLongest;
+  return nlohmann::json(text.substr(0, kLongest))
+             .dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace) +
+         (cut ? "..." : "");
+}
+
+std::string shown_path(const std::string& path) {
+  const bool plain =
+      std::all_of(path.begin(), path.end(), [](unsigned char c) { return c >= ' ' && c != 0x7f; });
+  return plain ? path : shown(path);
+}
+
+std::string json_text(const char* what, const std::string& text) {
+  try {
+    return nlohmann::json(text).dump();
+  } catch (const nlohmann::json::type_error&) {
+    TORCH_CHECK_VALUE(false, "save_checkpoint: expected ", what, " in UTF-8, got ", shown(text));
+  }
+}
+
+}  // namespace convkit::detail

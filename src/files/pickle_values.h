@@ -1,0 +1,89 @@
+#pragma once
+
+#include "files/pickle_machine.h"
+
+#include <c10/util/Exception.h>
+
+namespace convkit::detail {
+
+/// Makes the values of a pickle, and knows what calling torch's own functions gives.
+class PickleBuilder {
+ protected:
+  // What every pickle has many of.
+  static constexpr Id kNothing = 0;
+  static constexpr Id kFalse = 1;
+  static constexpr Id kTrue = 2;
+
+  // A value costs 16 bytes and more, and an opcode of one byte makes one.
+  static constexpr std::size_t kMostValues = std::size_t{1} << 26;
+
+  PickleBuilder(const std::string& where, std::string_view bytes) : where_(where), bytes_(bytes) {
+    for (const Kind kind : {Kind::kNone, Kind::kBool, Kind::kBool}) make(kind);
+    pickle_.values[kTrue].integer = 1;
+  }
+
+  template <typename... Got>
+  [[noreturn]] void fail(const Got&... got) const {
+    TORCH_CHECK(false, "load_checkpoint: ", where_, ": expected a pickle of protocol 2 to 5, got ",
+                got..., " at byte ", at_);
+  }
+
+  Id make(Kind kind, uint32_t index = 0) {
+    if (pickle_.values.size() >= kMostValues) fail("more than ", kMostValues, " values");
+    PickleValue value;
+    value.kind = kind;
+    value.index = index;
+    pickle_.values.push_back(value);
+    return static_cast<Id>(pickle_.values.size() - 1);
+  }
+  template <typename T>
+  Id make(Kind kind, std::vector<T>& table, T entry) {
+    table.push_back(std::move(entry));
+    return make(kind, static_cast<uint32_t>(table.size() - 1));
+  }
+  Id text(std::string_view value, Kind kind = Kind::kText) {
+    return make(kind, pickle_.texts, value);
+  }
+  Id integer(int64_t value) {
+    const Id id = make(Kind::kInt);
+    pickle_.values[id].integer = value;
+    return id;
+  }
+  Id list(std::vector<Id> items) { return make(Kind::kList, pickle_.lists, std::move(items)); }
+  Id dict() { return make(Kind::kDict, pickle_.dicts, {}); }
+  Id object(Id callable, Id arguments) {
+    return make(Kind::kObject, pickle_.objects, {callable, arguments, kNothing, kNothing});
+  }
+  Id global(std::string_view module, std::string_view name) {
+    return make(Kind::kGlobal, pickle_.globals, {module, name});
+  }
+
+  void append(Id target, const std::vector<Id>& items);
+  void set(Id target, const std::vector<Id>& items);
+
+  /// What a call of `callable` gives: a tensor, a container, or an object that does nothing.
+  Id call(Id callable, Id arguments_id);
+
+  /// ('storage', type, key, location, size), and in files from before torch 1.6 a sixth, a view:
+  /// (key, offset, size). ('module', class, ...) is the class.
+  Id persistent(Id id);
+
+  const std::string& where_;
+  const std::string_view bytes_;
+  std::size_t at_ = 0;
+  Pickle pickle_;
+
+ private:
+  /// A slot of a container takes a byte of the pickle; those of an OrderedDict's pairs count twice.
+  void count_slots(std::size_t count);
+  /// The container itself, or that of an object of a derived class, made for its first item.
+  Id container(Id target, Kind kind);
+  Id refuse(const char* kind) { return make(Kind::kRefused, pickle_.refused, kind); }
+  Id ordered_dict(const std::vector<Id>& arguments);
+  /// torch._utils' functions for tensors; None for others.
+  Id rebuilt(std::string_view name, const std::vector<Id>& arguments);
+
+  std::size_t slots_ = 0;
+};
+
+}  // namespace convkit::detail
