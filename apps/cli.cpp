@@ -1,5 +1,7 @@
 #include "cli.h"
 
+#include "core/text.h"
+
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -9,7 +11,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 namespace cli {
@@ -72,8 +73,7 @@ std::string printable(const std::string& text) {
                   [&](const char* c) { return text.find(c) != std::string::npos; });
   const bool blank = text.empty() || text.front() == ' ' || text.back() == ' ';
   if (!blank && !unicode_control && std::none_of(text.begin(), text.end(), is_control)) return text;
-  return nlohmann::json(text).dump(-1, ' ', /*ensure_ascii=*/true,
-                                   nlohmann::json::error_handler_t::replace);
+  return convkit::detail::quoted_ascii(text);
 }
 
 }  // namespace cli
