@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh BUILD TORCH JSON: BUILD is a built static convkit, TORCH LibTorch's prefix, JSON the CMake
-# folder of nlohmann-json. Installs it, builds the consumers of this folder against the static and a shared
-# library, and as a part of their project.
+# folder of nlohmann-json. Builds the consumers of this folder against what BUILD installs, with the library
+# as a part of their project, which makes it a shared one, and against what that project installs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
@@ -12,24 +12,29 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $1"; exit 1; }
 
-quietly() { "$@" > "$work/log" 2>&1 || { cat "$work/log"; fail "$*"; }; }
+quietly() {  # log, command
+  "${@:2}" > "$work/$1" 2>&1 || { cat "$work/$1"; fail "${*:2}"; }
+}
 
 consume() {  # name, project, prefixes, more arguments
-  quietly cmake -S "$here/$2" -B "$work/$1" -G Ninja -D CMAKE_BUILD_TYPE=Release \
+  quietly "$1.log" cmake -S "$here/$2" -B "$work/$1" -G Ninja -D CMAKE_BUILD_TYPE=Release \
     -D CMAKE_PREFIX_PATH="$3" "${@:4}"
-  quietly cmake --build "$work/$1"
+  quietly "$1.log" cmake --build "$work/$1"
   [ "$("$work/$1/consumer")" = "ConvBlock: expected stride >= 1, got 0" ] || fail "$1 fails"
   echo "$1: links, runs, catches the library's error"
 }
 
-quietly cmake --install "$build" --prefix "$work/static"
-consume "static library" find_package "$work/static;$torch"
+quietly install.log cmake --install "$build" --prefix "$work/static"
+consume "static library" find_package "$work/static;$torch" &
+static=$!
 
-quietly cmake -S "$here/../.." -B "$work/shared-build" -G Ninja -D CMAKE_BUILD_TYPE=Release \
-  -D BUILD_SHARED_LIBS=ON -D CONVKIT_BUILD_APPS=OFF -D BUILD_TESTING=OFF \
-  -D CMAKE_PREFIX_PATH="$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl"
-quietly cmake --build "$work/shared-build"
-quietly cmake --install "$work/shared-build" --prefix "$work/shared"
+# The layers and models are compiled as in BUILD, whose objects are taken.
+consume "part of a project, shared" add_subdirectory "$torch" -D BUILD_SHARED_LIBS=ON \
+  -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl" \
+  -D CONVKIT_BORROWED_FROM="$build" -D CONVKIT_BORROWED="convkit_layers;convkit_models"
+wait "$static" || fail "the static library"
+
+quietly install.log cmake --install "$work/part of a project, shared" --prefix "$work/shared"
 consume "shared library" find_package "$work/shared;$torch"
 
 # Nothing but convkit's own names is exported, and LibTorch is found without the program's help.
@@ -53,5 +58,3 @@ tr -s ' \n' ' ' < "$work/refused.log" > "$work/message"
 grep -qE 'built with LibTorch [0-9.]+, but this project.s is 2\.99\.1' "$work/message" ||
   { cat "$work/refused.log"; fail "no word of the versions"; }
 echo "another LibTorch: refused, with both versions"
-
-consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl"
