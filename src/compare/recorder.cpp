@@ -3,7 +3,9 @@
 
 #include "compare/recording.h"
 #include "core/strides.h"
+#include "watch/calls.h"
 #include "watch/operators.h"
+#include "watch/scopes.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
@@ -99,14 +101,6 @@ bool adds_bias(const Module& module) {
   return linear != nullptr && linear->bias.defined();
 }
 
-bool is_running(const Module& module) {
-  for (const auto* running = detail::Running::innermost; running != nullptr;
-       running = running->outer) {
-    if (&running->module == &module) return true;
-  }
-  return false;
-}
-
 /// Keeps what the modules of one module take and give.
 class Recorder : public CallObserver, public detail::OperatorObserver {
  public:
@@ -118,9 +112,7 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
         }
       }
     }
-    outer_ = std::exchange(current, this);
   }
-  ~Recorder() override { current = outer_; }
 
   // Calls of modules.
   void before(const Module& module, const Tensors& inputs) override {
@@ -231,13 +223,12 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
     std::erase_if(*leaves, [&](const Module* leaf) {
       return !is_forward_of(*leaf, name) || !is_called_so(*leaf, name, inputs);
     });
-    if (leaves->size() != 1 || is_running(**leaves->begin())) return {};
+    if (leaves->size() != 1 || detail::is_running(**leaves->begin())) return {};
     return {*leaves->begin(), x};
   }
 
   std::map<const Module*, std::string> paths_;
   std::map<Key, std::set<const Module*>> owners_;
-  CallObserver* outer_ = nullptr;
   std::map<std::string, int64_t> counts_;
   detail::OpenCalls<Recording::Call> open_;
   Step step_;
@@ -247,17 +238,10 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
 
 namespace detail {
 
-std::map<const Module*, std::string> module_paths(const Module& module) {
-  std::map<const Module*, std::string> paths = {{&module, ""}};
-  for (const auto& entry : module.named_modules("", /*include_self=*/false)) {
-    paths.emplace(entry.value().get(), entry.key());
-  }
-  return paths;
-}
-
 std::vector<Recording::Call> record_calls(Module& module, const torch::Tensor& input) {
   Recorder recorder(module);
-  observe_operators(recorder, [&] { forward_child(module, input); });
+  observe_calls(recorder,
+                [&] { observe_operators(recorder, [&] { forward_child(module, input); }); });
   return std::move(recorder.calls);
 }
 
@@ -267,52 +251,6 @@ int64_t hash(const torch::Tensor& tensor) {
   uint64_t sum = 0;
   for (std::size_t i = 0; i < dense.nbytes(); ++i) sum += bytes[i] * (2 * uint64_t{i} + 1);
   return static_cast<int64_t>(sum);
-}
-
-EvalMode::EvalMode(Module& module) {
-  for (const auto& part : module.named_modules("", /*include_self=*/false)) {
-    modes_.emplace_back(part.value().get(), part.value()->is_training());
-  }
-  modes_.emplace_back(&module, module.is_training());
-  module.eval();
-}
-
-EvalMode::~EvalMode() {
-  // From the outermost inwards: train() of a module sets its children's too.
-  modes_.back().first->train(modes_.back().second);
-  modes_.pop_back();
-  for (const auto& [module, training] : modes_) module->train(training);
-}
-
-KeepBuffers::KeepBuffers(const Module& module) {
-  for (const torch::Tensor& buffer : module.buffers()) {
-    if (buffer.defined()) copies_.emplace_back(buffer, buffer.clone());
-  }
-}
-
-KeepBuffers::~KeepBuffers() {
-  const torch::NoGradGuard no_grad;
-  for (auto& [buffer, copy] : copies_) {
-    try {
-      const bool alike = buffer.sizes() == copy.sizes() && buffer.dtype() == copy.dtype() &&
-                         buffer.device() == copy.device();
-      if (!alike) {
-        buffer.set_data(copy);
-      } else if (!torch::equal(buffer, copy)) {
-        buffer.copy_(copy);
-      }
-    } catch (const std::exception&) {
-      // One that cannot be written to stays as it is: no reason to end the program.
-    }
-  }
-}
-
-int64_t running_depth() {
-  int64_t depth = 0;
-  for (const Running* running = Running::innermost; running != nullptr; running = running->outer) {
-    ++depth;
-  }
-  return depth;
 }
 
 }  // namespace detail

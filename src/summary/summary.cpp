@@ -1,8 +1,9 @@
 #include <convkit/summary.h>
 
-#include "compare/recording.h"
 #include "summary/receptive_field.h"
+#include "watch/calls.h"
 #include "watch/operators.h"
+#include "watch/scopes.h"
 
 #include <algorithm>
 #include <map>
@@ -132,9 +133,7 @@ class Collector : public detail::OperatorObserver, public CallObserver {
   explicit Collector(const Module& root) : root_(root) {
     add(root);
     for (const auto& part : root.modules(/*include_self=*/false)) add(*part);
-    outer_ = std::exchange(current, this);
   }
-  ~Collector() override { current = outer_; }
 
   // Calls of modules.
   void before(const Module& module, const Tensors& inputs) override {
@@ -303,7 +302,6 @@ class Collector : public detail::OperatorObserver, public CallObserver {
   }
 
   const Module& root_;
-  CallObserver* outer_ = nullptr;
   std::map<const Module*, Seen> modules_;
   std::map<const void*, const Module*> owners_;
   detail::OpenCalls<std::vector<Sizes>> open_;
@@ -362,7 +360,7 @@ Summary summarized(Module& module, const std::function<void()>& forward) {
   const detail::KeepBuffers buffers(module);
   const detail::KeepRandomState random;
   Collector collector(module);
-  detail::observe_operators(collector, forward);
+  detail::observe_calls(collector, [&] { detail::observe_operators(collector, forward); });
 
   Summary summary;
   std::set<const Module*> done;

@@ -21,9 +21,22 @@ bool is_activation(std::string_view plain) {
 
 bool tells_shape_alone(std::string_view plain) {
   static const std::set<std::string_view> names = {
-      "is_floating_point", "is_signed", "is_same_size",   "result_type", "can_cast",  "numel",
-      "dim",               "stride",    "size",           "is_set_to",   "is_pinned", "storage_offset",
-      "sym_size",          "sym_numel", "sym_stride", "cudnn_is_acceptable",
+      "is_floating_point",
+      "is_signed",
+      "is_same_size",
+      "result_type",
+      "can_cast",
+      "numel",
+      "dim",
+      "stride",
+      "size",
+      "is_set_to",
+      "is_pinned",
+      "storage_offset",
+      "sym_size",
+      "sym_numel",
+      "sym_stride",
+      "cudnn_is_acceptable",
   };
   return names.contains(plain);
 }
