@@ -1,27 +1,14 @@
 #include "summary/receptive_field.h"
 
+#include "watch/operator_names.h"
+
 #include <algorithm>
-#include <set>
 
 namespace convkit::detail {
 
 namespace {
 
 using Field = ReceptiveFields::Field;
-
-/// Element by element, of tensors of one size; and what keeps each element in its place.
-bool is_pointwise(const std::string& name) {
-  static const std::set<std::string> names = {
-      "add",        "sub",        "mul",     "div",         "relu",      "relu6",
-      "hardtanh",   "clamp",      "elu",     "selu",        "celu",      "silu",
-      "gelu",       "mish",       "sigmoid", "tanh",        "softplus",  "hardswish",
-      "leaky_relu", "prelu",      "dropout", "batch_norm",  "clone",     "feature_dropout",
-      "cat",        "contiguous", "detach",  "hardsigmoid", "threshold", "to",
-  };
-  std::string plain = name.starts_with("aten::") ? name.substr(6) : name;
-  if (plain.ends_with('_')) plain.pop_back();
-  return names.contains(plain);
-}
 
 /// Element `axis` of a list that may hold one number for both axes, or none.
 int64_t at(const c10::IValue& list, std::size_t axis, int64_t otherwise) {
@@ -126,18 +113,18 @@ void ReceptiveFields::finish(const std::string& name, const Operation& operation
   Field field;
   bool known = true;
   const c10::IValue one(std::vector<int64_t>{1});
-  if (name == "aten::convolution" && inputs.size() >= 8 && !inputs[6].toBool() &&
+  const Reach reach = reach_of(name);
+  if (reach == Reach::kConvolution && inputs.size() >= 8 && !inputs[6].toBool() &&
       inputs[1].toTensor().dim() == 4) {
     const c10::IValue kernel(inputs[1].toTensor().sizes().slice(2).vec());
     field = window(seen, kernel, inputs[3], inputs[4], inputs[5]);
-  } else if (name == "aten::max_pool2d" && inputs.size() >= 5) {
+  } else if (reach == Reach::kMaxPool && inputs.size() >= 5) {
     field = window(seen, inputs[1], inputs[2], inputs[3], inputs[4]);
-  } else if (name == "aten::avg_pool2d" && inputs.size() >= 4) {
+  } else if (reach == Reach::kAvgPool && inputs.size() >= 4) {
     field = window(seen, inputs[1], inputs[2], inputs[3], one);
-  } else if (name == "aten::constant_pad_nd" || name == "aten::reflection_pad2d" ||
-             name == "aten::replication_pad2d") {
+  } else if (reach == Reach::kPad) {
     field = padded(seen, inputs[1].toIntVector());
-  } else if (is_pointwise(name) && operation.same_place && outputs.size() == 1 &&
+  } else if (reach == Reach::kSamePlace && operation.same_place && outputs.size() == 1 &&
              outputs[0].dim() == 4 && outputs[0].sizes().slice(2) == operation.sizes) {
     field = seen;
   } else {

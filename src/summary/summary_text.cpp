@@ -74,21 +74,22 @@ std::vector<SummaryRow> down_to(const std::vector<SummaryRow>& rows, int64_t dep
   return shown;
 }
 
-/// Whether a later row is on the same level of the same parent.
-bool has_next(const std::vector<SummaryRow>& rows, std::size_t index, int64_t depth) {
-  for (std::size_t i = index + 1; i < rows.size() && rows[i].depth >= depth; ++i) {
-    if (rows[i].depth == depth) return true;
+/// The lines of the tree to the left of each row.
+std::vector<std::string> branches_of(const std::vector<SummaryRow>& rows) {
+  std::vector<std::string> branches(rows.size());
+  std::vector<bool> more;  // by depth: whether a later row is on that level of the same parent
+  for (std::size_t i = rows.size(); i-- > 0;) {
+    const auto own = static_cast<std::size_t>(rows[i].depth);
+    more.resize(own + 1, false);
+    for (std::size_t depth = 1; depth <= own; ++depth) {
+      branches[i] += depth < own ? (more[depth] ? "│ " : "  ") : (more[depth] ? "├─" : "└─");
+    }
+    more[own] = true;
   }
-  return false;
+  return branches;
 }
 
-Line line_of(const std::vector<SummaryRow>& rows, std::size_t index) {
-  const SummaryRow& row = rows[index];
-  std::string tree;
-  for (int64_t depth = 1; depth <= row.depth; ++depth) {
-    const bool more = has_next(rows, index, depth);
-    tree += depth < row.depth ? (more ? "│ " : "  ") : (more ? "├─" : "└─");
-  }
+Line line_of(const SummaryRow& row, std::string tree) {
   const std::string name = row.path.substr(row.path.rfind('.') + 1);
   if (!name.empty()) tree.append(name).append(" ");
   tree.append(row.type);
@@ -108,8 +109,9 @@ std::string Summary::text(int64_t depth) const {
       {"module", "input", "output", "parameters", "MACs", "receptive field"}};
   bool inferred = false;
   const std::vector<SummaryRow> shown = down_to(rows, depth);
+  const std::vector<std::string> branches = branches_of(shown);
   for (std::size_t i = 0; i < shown.size(); ++i) {
-    lines.push_back(line_of(shown, i));
+    lines.push_back(line_of(shown[i], branches[i]));
     inferred = inferred || shown[i].inferred;
   }
   std::array<std::size_t, 6> widths{};

@@ -1,22 +1,20 @@
-// What modules take and give, as their calls and operators show it.
-#include <convkit/compare.h>
+#include "compare/call_recorder.h"
 
-#include "compare/recording.h"
 #include "core/strides.h"
 #include "watch/calls.h"
+#include "watch/operator_names.h"
 #include "watch/operators.h"
 #include "watch/scopes.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <torch/nn/modules.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 #include <torch/version.h>
 
-#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
-#include <typeindex>
 
 namespace convkit {
 
@@ -26,33 +24,11 @@ using detail::CallObserver;
 using Module = torch::nn::Module;
 namespace nn = torch::nn;
 
-/// Whether the operator is the forward of the module: of torch::nn's modules with weights, which
-/// their own holders call without a word to us. LinearImpl's may need a second one for the bias.
+/// Whether the operator of this full name is the forward of the module: of torch::nn's modules with
+/// weights, whose own holders do not tell of their calls. LinearImpl adds its bias by a second one.
 bool is_forward_of(const Module& module, const std::string& name) {
-  static const std::multimap<std::string, std::type_index> table = {
-      {"conv1d", typeid(nn::Conv1dImpl)},
-      {"conv2d", typeid(nn::Conv2dImpl)},
-      {"conv3d", typeid(nn::Conv3dImpl)},
-      {"conv_transpose1d", typeid(nn::ConvTranspose1dImpl)},
-      {"conv_transpose2d", typeid(nn::ConvTranspose2dImpl)},
-      {"conv_transpose3d", typeid(nn::ConvTranspose3dImpl)},
-      {"addmm", typeid(nn::LinearImpl)},
-      {"matmul", typeid(nn::LinearImpl)},
-      {"add_", typeid(nn::LinearImpl)},
-      {"batch_norm", typeid(nn::BatchNorm1dImpl)},
-      {"batch_norm", typeid(nn::BatchNorm2dImpl)},
-      {"batch_norm", typeid(nn::BatchNorm3dImpl)},
-      {"instance_norm", typeid(nn::InstanceNorm1dImpl)},
-      {"instance_norm", typeid(nn::InstanceNorm2dImpl)},
-      {"instance_norm", typeid(nn::InstanceNorm3dImpl)},
-      {"group_norm", typeid(nn::GroupNormImpl)},
-      {"layer_norm", typeid(nn::LayerNormImpl)},
-      {"prelu", typeid(nn::PReLUImpl)},
-      {"embedding", typeid(nn::EmbeddingImpl)},
-  };
-  const auto [first, last] = table.equal_range(name);
-  return std::any_of(first, last,
-                     [&](const auto& entry) { return entry.second == typeid(module); });
+  return module.name().starts_with("torch::nn::") &&
+         detail::is_given_weights_by(detail::python_name(module.name()), name);
 }
 
 template <typename Conv>
@@ -90,7 +66,7 @@ bool is_called_so(const Module& module, const std::string& name,
                   c10::ArrayRef<const c10::IValue> inputs) {
   if (const auto* const linear = module.as<nn::LinearImpl>()) {
     const std::size_t place = name == "addmm" ? 2 : 1;
-    return name == "add_" || is_transposed(inputs[place].toTensor(), linear->weight);
+    return name == "add" || is_transposed(inputs[place].toTensor(), linear->weight);
   }
   return has_options<nn::Conv1dImpl>(module, inputs) &&
          has_options<nn::Conv2dImpl>(module, inputs) && has_options<nn::Conv3dImpl>(module, inputs);
@@ -102,9 +78,9 @@ bool adds_bias(const Module& module) {
 }
 
 /// Keeps what the modules of one module take and give.
-class Recorder : public CallObserver, public detail::OperatorObserver {
+class CallRecorder : public CallObserver, public detail::OperatorObserver {
  public:
-  explicit Recorder(Module& module) : paths_(detail::module_paths(module)) {
+  explicit CallRecorder(Module& module) : paths_(detail::module_paths(module)) {
     for (const auto& [part, path] : paths_) {
       for (const auto& tensors : {part->named_parameters(false), part->named_buffers(false)}) {
         for (const auto& entry : tensors) {
@@ -127,13 +103,12 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
   void before(const c10::OperatorName& operator_name, c10::ArrayRef<const c10::IValue> inputs,
               int64_t depth) override {
     if (depth > 0) return;
-    const std::string& full = operator_name.name;
-    const std::string name = full.starts_with("aten::") ? full.substr(6) : full;
+    const std::string name = detail::plain_name(operator_name.name);
     const Step last = std::exchange(step_, Step());
     if (name == "_pad_enum") step_.padded = inputs[0].toTensor();
-    const auto [leaf, x] = leaf_of(name, inputs);
+    const auto [leaf, x] = leaf_of(operator_name.name, inputs);
     if (leaf == nullptr) return;
-    if (name == "add_") {
+    if (name == "add") {
       // The bias of a matrix product that was the operator before.
       if (last.leaf != leaf || !last.output.is_same(x)) return;
       step_.call = last.call;
@@ -221,7 +196,7 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
     }
     if (!x.defined() || !leaves) return {};
     std::erase_if(*leaves, [&](const Module* leaf) {
-      return !is_forward_of(*leaf, name) || !is_called_so(*leaf, name, inputs);
+      return !is_forward_of(*leaf, name) || !is_called_so(*leaf, detail::plain_name(name), inputs);
     });
     if (leaves->size() != 1 || detail::is_running(**leaves->begin())) return {};
     return {*leaves->begin(), x};
@@ -239,18 +214,10 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
 namespace detail {
 
 std::vector<Recording::Call> record_calls(Module& module, const torch::Tensor& input) {
-  Recorder recorder(module);
+  CallRecorder recorder(module);
   observe_calls(recorder,
                 [&] { observe_operators(recorder, [&] { forward_child(module, input); }); });
   return std::move(recorder.calls);
-}
-
-int64_t hash(const torch::Tensor& tensor) {
-  const torch::Tensor dense = tensor.detach().cpu().contiguous();
-  const auto* const bytes = static_cast<const uint8_t*>(dense.const_data_ptr());
-  uint64_t sum = 0;
-  for (std::size_t i = 0; i < dense.nbytes(); ++i) sum += bytes[i] * (2 * uint64_t{i} + 1);
-  return static_cast<int64_t>(sum);
 }
 
 }  // namespace detail
