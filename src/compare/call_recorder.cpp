@@ -25,7 +25,8 @@ using Module = torch::nn::Module;
 namespace nn = torch::nn;
 
 /// Whether the operator of this full name is the forward of the module: of torch::nn's modules with
-/// weights, whose own holders do not tell of their calls. LinearImpl adds its bias by a second one.
+/// weights, whose own holders do not tell of their calls. LinearImpl may add its bias by a second
+/// operator.
 bool is_forward_of(const Module& module, const std::string& name) {
   return module.name().starts_with("torch::nn::") &&
          detail::is_given_weights_by(detail::python_name(module.name()), name);
@@ -44,8 +45,8 @@ bool pads_before(const Module& module) {
          has_padding_mode<nn::Conv3dImpl>(module);
 }
 
-/// Whether an operator's arguments are the convolution's own options: another module may use its
-/// weights at another dilation.
+/// Whether an operator's arguments are the convolution's own options: another module may use the
+/// same weights at another dilation.
 template <typename Conv>
 bool has_options(const Module& module, c10::ArrayRef<const c10::IValue> inputs) {
   const auto* const conv = module.as<Conv>();
@@ -61,7 +62,7 @@ bool is_transposed(const torch::Tensor& argument, const torch::Tensor& weight) {
          argument.stride(1) == weight.stride(0);
 }
 
-/// Whether the module itself would call its operator so.
+/// Whether the module itself would call its operator with these arguments.
 bool is_called_so(const Module& module, const std::string& name,
                   c10::ArrayRef<const c10::IValue> inputs) {
   if (const auto* const linear = module.as<nn::LinearImpl>()) {
@@ -90,16 +91,16 @@ class CallRecorder : public CallObserver, public detail::OperatorObserver {
     }
   }
 
-  // Calls of modules.
+  // Holders tell of the calls of their modules.
   void before(const Module& module, const Tensors& inputs) override {
     if (paths_.contains(&module)) open_.begin(begun(module, copied(inputs)));
   }
   void after(const Module& module, const Tensors& outputs) override {
-    if (!paths_.contains(&module)) return;  // not one of the module's own
+    if (!paths_.contains(&module)) return;  // another network runs inside
     if (auto call = open_.end()) end(std::move(*call), copied(outputs));
   }
 
-  // Operators: the calls of leaves that nobody else tells of.
+  // Operators show the calls of leaves that nobody tells of.
   void before(const c10::OperatorName& operator_name, c10::ArrayRef<const c10::IValue> inputs,
               int64_t depth) override {
     if (depth > 0) return;
@@ -109,7 +110,7 @@ class CallRecorder : public CallObserver, public detail::OperatorObserver {
     const auto [leaf, x] = leaf_of(operator_name.name, inputs);
     if (leaf == nullptr) return;
     if (name == "add") {
-      // The bias of a matrix product that was the operator before.
+      // The operator before has to be the matrix product that the bias belongs to.
       if (last.leaf != leaf || !last.output.is_same(x)) return;
       step_.call = last.call;
     } else {
@@ -139,15 +140,16 @@ class CallRecorder : public CallObserver, public detail::OperatorObserver {
   std::vector<Recording::Call> calls;
 
  private:
-  /// A tensor's memory and where it begins in it: a parameter's and its transpose's are the same.
+  /// The memory of a tensor, and where the tensor begins in it: a parameter and its transpose have
+  /// the same key.
   using Key = std::pair<const void*, int64_t>;
 
-  /// The last operator.
+  /// The operator that ran last.
   struct Step {
-    const Module* leaf = nullptr;  ///< whose it is
+    const Module* leaf = nullptr;  ///< the module whose forward it belongs to
     Recording::Call call;
-    bool ends = false;     ///< the call ends with it
-    torch::Tensor padded;  ///< what it pads
+    bool ends = false;     ///< it is the last one of the call
+    torch::Tensor padded;  ///< its input, if it pads
     torch::Tensor output;
   };
 
@@ -174,8 +176,8 @@ class CallRecorder : public CallObserver, public detail::OperatorObserver {
     calls.push_back(std::move(call));
   }
 
-  /// The one module whose forward the operator is, by the weights among its arguments, and its one
-  /// other argument; no module where there is a doubt.
+  /// Finds the one module whose forward the operator is, by the weights among its arguments, and
+  /// gives it with the one other argument. It gives no module where there is a doubt.
   std::pair<const Module*, torch::Tensor> leaf_of(const std::string& name,
                                                   c10::ArrayRef<const c10::IValue> inputs) const {
     std::optional<std::set<const Module*>> leaves;

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-/// Records the calls of modules: record() and compare() do.
+/// Records the calls of modules, for record() and compare().
 namespace convkit::detail {
 
 /// Runs the module as it is, and gives the calls of all modules in it that can be seen: those that

@@ -18,7 +18,7 @@ namespace {
 
 using Row = ComparisonRow;
 
-/// What differs where all values are equal.
+/// Says what differs in bits at `where`, although all values are equal.
 std::string bits_that_differ(const torch::Tensor& expected, const std::vector<int64_t>& where) {
   torch::Tensor element = expected.detach();
   for (const int64_t i : where) element = element[i];
@@ -27,21 +27,21 @@ std::string bits_that_differ(const torch::Tensor& expected, const std::vector<in
                   torch::IntArrayRef(where));
 }
 
-/// A row without numbers.
+/// Makes a row different for a reason that is no number.
 void fail(Row& row, const std::string& reason) {
   row.status = Row::kDifferent;
   row.reason = reason;
   row.difference.explanation = reason;
 }
 
-/// The row of `ours` against what Python gave.
+/// Compares `ours` with what Python gave, and fills the row.
 void judge(Row& row, const torch::Tensor& ours, const torch::Tensor& expected, double tolerance) {
   row.difference = difference(ours, expected);
   const Difference& found = row.difference;
   const bool close = found.equal || (found.explanation.empty() &&
                                      found.relative_to_scale <= tolerance && tolerance > 0);
   row.status = close ? Row::kEqual : Row::kDifferent;
-  // Equal values that are all the same prove nothing; other values are another matter.
+  // Expected values that are all the same prove nothing if ours are equal; if not, they do.
   if (close && !found.alive) row.status = Row::kDead;
   row.reason = found.explanation;
   if (!found.equal && found.explanation.empty() && found.max_absolute == 0) {
@@ -61,6 +61,7 @@ void guarded(Row& row, F f) {
   }
 }
 
+/// Compares one module with one recording.
 class Comparer {
  public:
   Comparer(torch::nn::Module& module, const Recording& recording, double tolerance)
@@ -120,7 +121,7 @@ class Comparer {
     }
   }
 
-  /// Whether the recorded weights fit the module; if not, that is all that the result says.
+  /// Whether the recorded weights fit the module; if they do not, the result says nothing else.
   bool weights_fit() {
     const StateDict own = state_dict(module_);
     for (const auto& entry : own) {
@@ -202,7 +203,8 @@ class Comparer {
     find_wiring(*call);
   }
 
-  /// Where the data first goes another way than in Python, of the calls that can be seen.
+  /// Looks for the first call, of those that can be seen, whose input is not the recorded one:
+  /// there the data goes another way than in Python.
   void find_wiring(const Recording::Call& root) {
     std::vector<Recording::Call> ours;
     try {
@@ -243,7 +245,7 @@ class Comparer {
     module_.eval();
   }
 
-  /// Takes the step, and compares what it gives and leaves.
+  /// Takes the training step, and compares its gradients and buffers.
   void train(const Recording::Training& step, const torch::Tensor& input) {
     module_.train();
     module_.zero_grad();
@@ -308,7 +310,7 @@ class Comparer {
     result_.equal = layers && trains && trained && result_.end_to_end.status == Row::kEqual;
   }
 
-  /// Whether there are modules in it, all of whose rows are equal.
+  /// Whether the module has parts, and all rows of these are equal.
   bool has_equal_children(const std::string& path) const {
     std::size_t inside = 0;
     for (const Row& row : result_.layers) {

@@ -1,4 +1,4 @@
-// The numbers by which two tensors differ.
+// Counts by how much two tensors differ.
 #include <convkit/compare.h>
 
 #include <algorithm>
@@ -8,13 +8,13 @@ namespace convkit {
 
 namespace {
 
-/// The numbers of a tensor, on the CPU: both parts of complex ones, in a last dimension.
+/// Brings the numbers of a tensor to the CPU; complex ones become two, in a last dimension.
 torch::Tensor numbers(const torch::Tensor& tensor) {
   const torch::Tensor dense = tensor.detach().cpu().contiguous().resolve_conj().resolve_neg();
   return dense.is_complex() ? at::view_as_real(dense) : dense;
 }
 
-/// The bits of contiguous numbers, as integers of their size.
+/// Views contiguous numbers as integers of the same size.
 torch::Tensor bits_of(const torch::Tensor& tensor) {
   torch::Dtype integers = torch::kInt;
   if (tensor.element_size() == 8) integers = torch::kLong;
@@ -23,7 +23,7 @@ torch::Tensor bits_of(const torch::Tensor& tensor) {
   return tensor.view(integers);
 }
 
-/// The numbers of a type in their order, as integers: neighbours differ by 1.
+/// Maps floating point numbers to integers, in their order: neighbours differ by 1.
 torch::Tensor ordered_bits(const torch::Tensor& tensor) {
   const torch::Tensor bits = bits_of(tensor).to(torch::kLong);
   const int64_t lowest = tensor.element_size() == 8   ? std::numeric_limits<int64_t>::min()
@@ -32,7 +32,8 @@ torch::Tensor ordered_bits(const torch::Tensor& tensor) {
   return at::where(bits < 0, lowest - bits.clamp_max(0), bits);
 }
 
-/// How many numbers of the type lie between, at most; as many as int64 can count.
+/// Counts how many numbers of the type lie between two elements, at most; it stops at the largest
+/// int64.
 int64_t max_ulps(const torch::Tensor& a, const torch::Tensor& b) {
   const torch::Tensor x = ordered_bits(a);
   const torch::Tensor y = ordered_bits(b);
@@ -41,11 +42,11 @@ int64_t max_ulps(const torch::Tensor& a, const torch::Tensor& b) {
   return (at::minimum(at::maximum(x, y), farthest) - low).max().item<int64_t>();
 }
 
-/// |a - b| as doubles: not 0 for integers that differ, however large they are.
+/// Computes |a - b| as doubles. It is not 0 for integers that differ, however large they are.
 torch::Tensor distance(const torch::Tensor& a, const torch::Tensor& b) {
   const torch::Tensor rounded = a.to(torch::kDouble) - b.to(torch::kDouble);
   if (a.is_floating_point()) return rounded.abs();
-  // Those of one sign are subtracted as they are; those of two lose nothing that matters.
+  // Integers of one sign are subtracted exactly; between two signs, rounding makes no zero.
   const torch::Tensor x = a.to(torch::kLong);
   const torch::Tensor y = b.to(torch::kLong);
   const torch::Tensor one_sign = (x < 0) == (y < 0);
@@ -56,7 +57,7 @@ torch::Tensor distance(const torch::Tensor& a, const torch::Tensor& b) {
 bool same_bits(const torch::Tensor& a, const torch::Tensor& b) {
   if (torch::equal(a, b))
     return a.is_floating_point() ? torch::equal(a.signbit(), b.signbit()) : true;
-  // NaN is not equal to itself, its bits are.
+  // NaN is not equal to itself, but its bits are.
   return a.numel() > 0 && torch::equal(bits_of(a), bits_of(b));
 }
 
@@ -73,7 +74,7 @@ std::vector<int64_t> index_of(int64_t position, torch::IntArrayRef sizes) {
 
 Difference difference(const torch::Tensor& ours, const torch::Tensor& expected) {
   Difference result;
-  // Of numbers that are all the same, or not finite, nothing can be learnt.
+  // Numbers that are all the same, or not finite, prove nothing.
   const torch::Tensor b = numbers(expected);
   const int64_t parts = expected.is_complex() ? 2 : 1;
   const torch::Tensor rows = b.reshape({-1, parts});
@@ -99,7 +100,7 @@ Difference difference(const torch::Tensor& ours, const torch::Tensor& expected) 
   const torch::Tensor size = b.to(torch::kDouble).abs().nan_to_num(0, 0, 0);
   int64_t position = absolute.argmax().item<int64_t>();
   result.max_absolute = absolute.flatten()[position].item<double>();
-  // Where all values are equal, there is the first whose bits are not.
+  // If all values are equal, `where` is the first element whose bits differ.
   if (result.max_absolute == 0) {
     position = bits_of(a).ne(bits_of(b)).to(torch::kInt).argmax().item<int64_t>();
   }

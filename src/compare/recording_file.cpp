@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-/// "path#call/name" -> {"path#call", "name"}; paths have no '#', names may have a '/'.
+/// Splits "path#call/name" into "path#call" and "name"; a path has no '#', a name may have a '/'.
 std::pair<std::string, std::string> split_call(const std::string& key) {
   const std::size_t hash = key.find('#');
   const std::size_t slash = hash == std::string::npos ? hash : key.find('/', hash);
@@ -40,11 +40,11 @@ Recording::Call parsed_call(const std::string& key) {
   return call;
 }
 
-/// The tensor with other strides.
+/// Gives a copy of the tensor with these strides, which come from a file.
 torch::Tensor strided(const std::string& key, const torch::Tensor& tensor,
                       const std::vector<int64_t>& strides) {
   bool sound = static_cast<int64_t>(strides.size()) == tensor.dim() && tensor.numel() > 0;
-  // One token of each image of a transformer is a small tensor with large strides.
+  // A transformer that takes one token of each image makes small tensors with large strides.
   const int64_t bound = std::max<int64_t>(64 * tensor.numel(), int64_t{1} << 26);
   int64_t extent = 1;
   for (std::size_t i = 0; sound && i < strides.size(); ++i) {
@@ -60,7 +60,7 @@ torch::Tensor strided(const std::string& key, const torch::Tensor& tensor,
   return at::empty_strided(tensor.sizes(), strides, tensor.options()).copy_(tensor);
 }
 
-/// What record.py and save_recording() say of a recording, in its metadata.
+/// Parses the metadata in which record.py and save_recording() describe a recording.
 json description_of(const Checkpoint& file) {
   const auto found = file.metadata.find("recording");
   TORCH_CHECK_VALUE(found != file.metadata.end(), "expected the metadata of a recording");
@@ -70,14 +70,14 @@ json description_of(const Checkpoint& file) {
   return given;
 }
 
-/// One value of the description; `what` says what it has to be.
+/// Reads one value of the description; `what` says in errors what it has to be.
 template <typename Value>
 Value read(const json& given, const char* name, const char* what) {
   const auto found = given.find(name);
   TORCH_CHECK_VALUE(found != given.end(), "expected ", what, " for ", name, ", got nothing");
   try {
     if (!std::is_same_v<Value, int64_t> || found->is_number_integer()) return found->get<Value>();
-  } catch (const json::exception&) {  // says it in terms of the library
+  } catch (const json::exception&) {  // says it in the words of nlohmann-json
   }
   constexpr std::size_t kLongest = 80;
   std::string text = found->dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
@@ -85,7 +85,7 @@ Value read(const json& given, const char* name, const char* what) {
   TORCH_CHECK_VALUE(false, "expected ", what, " for ", name, ", got ", text);
 }
 
-/// A recording with what its description says, and the calls in it without their tensors.
+/// Makes a recording of what its description says, still without calls and tensors.
 Recording described(const json& given) {
   const auto version = read<int64_t>(given, "version", "a whole number");
   TORCH_CHECK_VALUE(version == 1, "expected version 1 of the format, got ", version);
@@ -109,7 +109,8 @@ Recording described(const json& given) {
   return recording;
 }
 
-/// Gives the tensors of a file to the recording that they belong to, by their keys.
+/// Makes the calls that a description lists, and gives the tensors of a file their places in the
+/// recording, by their keys.
 class TensorPlaces {
  public:
   TensorPlaces(Recording& recording, const json& given)
@@ -148,7 +149,7 @@ class TensorPlaces {
     }
   }
 
-  /// To be called once, after the last tensor.
+  /// The caller calls it once, after the last tensor.
   void finish() {
     const bool trained = !training_.gradients.empty() || !training_.input_gradients.empty() ||
                          !training_.parameter_gradients.is_empty() || !training_.buffers.is_empty();
@@ -158,7 +159,7 @@ class TensorPlaces {
   }
 
  private:
-  /// The call that a tensor belongs to, and the tensor's name in it.
+  /// Finds the call that a tensor belongs to, and the tensor's name in it.
   std::pair<Recording::Call*, std::string> call_of(const std::string& key,
                                                    const std::string& rest) {
     const auto [call, name] = split_call(rest);

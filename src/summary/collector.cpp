@@ -16,7 +16,7 @@ namespace {
 using Module = torch::nn::Module;
 using Sizes = std::vector<int64_t>;
 
-/// The tensors among values, and in lists among them.
+/// Gives the tensors among values, those in lists included.
 template <typename Values>
 std::vector<torch::Tensor> tensors_of(const Values& values) {
   std::vector<torch::Tensor> tensors;
@@ -31,7 +31,7 @@ std::vector<torch::Tensor> tensors_of(const Values& values) {
   return tensors;
 }
 
-/// Is told of calls and operators, and brings them together.
+/// Is told of the calls of modules and of operators, and finds out which belong together.
 class Collector : public OperatorObserver, public CallObserver {
  public:
   explicit Collector(const Module& root) : root_(root) {
@@ -39,7 +39,7 @@ class Collector : public OperatorObserver, public CallObserver {
     for (const auto& part : root.modules(/*include_self=*/false)) add(*part);
   }
 
-  // Calls of modules.
+  // Holders tell of the calls of their modules.
   void before(const Module& module, const Tensors& inputs) override {
     const auto found = modules_.find(&module);
     if (found == modules_.end()) return;
@@ -62,7 +62,7 @@ class Collector : public OperatorObserver, public CallObserver {
     if (auto inputs = open_.end()) add_call(found->second, std::move(*inputs), tensors);
   }
 
-  // Operators.
+  // LibTorch tells of its operators.
   void before(const c10::OperatorName& operator_name, c10::ArrayRef<const c10::IValue> inputs,
               int64_t depth) override {
     frames_.resize(depth);
@@ -133,7 +133,7 @@ class Collector : public OperatorObserver, public CallObserver {
     return nullptr;
   }
 
-  /// The innermost module of the network that runs.
+  /// Gives the innermost module of the network that runs.
   const Module* scope() const {
     for (const Running* running = Running::innermost; running != nullptr;
          running = running->outer) {
@@ -142,12 +142,13 @@ class Collector : public OperatorObserver, public CallObserver {
     return &root_;
   }
 
-  /// The module whose call an operator is, where no holder of ours has told of it.
+  /// Finds the module whose call an operator is, where no holder of ours tells of it.
   void find_module(Frame& frame, const std::vector<torch::Tensor>& tensors) {
     const Module* const inside = scope();
     const Module* module = frame.owner;
     if (module != nullptr && module != inside) {
-      // A weight alone is turned about, not applied; the bias of a matrix product comes after it.
+      // An operator on weights alone rearranges them, and does not apply them. LinearImpl adds its
+      // bias after the matrix product, which is the call.
       const bool applied = std::any_of(tensors.begin(), tensors.end(), [&](const auto& tensor) {
         return tensor.has_storage() && !owners_.contains(tensor.storage().unsafeGetStorageImpl());
       });
@@ -169,7 +170,7 @@ class Collector : public OperatorObserver, public CallObserver {
     }
   }
 
-  /// A call that has ended: one that throws is none.
+  /// Counts a call that has ended; one that throws does not count.
   void add_call(ModuleRecord& seen, std::vector<Sizes> inputs,
                 const std::vector<torch::Tensor>& outputs) const {
     if (seen.calls++ == 0) seen.inputs = std::move(inputs);

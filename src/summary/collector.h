@@ -33,7 +33,7 @@ struct ForwardRecord {
   int64_t input_bytes = 0;
 };
 
-/// Runs `forward`, which runs the module as it is.
+/// Runs `forward`, and gives what is known of it. The module runs as it is: in its own mode.
 ForwardRecord watched(const torch::nn::Module& module, const std::function<void()>& forward);
 
 }  // namespace convkit::detail

@@ -10,7 +10,7 @@ namespace {
 
 using Field = ReceptiveFields::Field;
 
-/// Element `axis` of a list that may hold one number for both axes, or none.
+/// Gives element `axis` of a list that may hold one number for both axes, or none.
 int64_t at(const c10::IValue& list, std::size_t axis, int64_t otherwise) {
   const std::vector<int64_t> values = list.toIntVector();
   if (values.empty()) return otherwise;
@@ -31,7 +31,7 @@ Field window(const Field& field, const c10::IValue& kernel, const c10::IValue& s
   return result;
 }
 
-/// What both see together, if their windows are at equal distances.
+/// Gives what two maps see together, if their windows are at equal distances.
 Field together(const Field& a, const Field& b) {
   if (!a || !b) return std::nullopt;
   Field result = a;
@@ -85,7 +85,7 @@ ReceptiveFields::Operation ReceptiveFields::start(c10::ArrayRef<const c10::IValu
   if (entries_.empty()) return result;
   result.inputs.assign(inputs.begin(), inputs.end());
   result.same_place = true;
-  // Tensors without an entry are constants: weights, and what is made of them alone.
+  // Tensors without an entry are constants: weights, and what is computed of weights alone.
   const auto look = [&](const torch::Tensor& tensor) {
     const Entry* const entry = tensor.defined() ? find(tensor) : nullptr;
     if (entry == nullptr) return;
@@ -131,7 +131,7 @@ void ReceptiveFields::finish(const std::string& name, const Operation& operation
     known = false;
   }
   for (const torch::Tensor& output : outputs) {
-    // What an operator is made of may have said it already.
+    // An operator inside this one may have said it already.
     const Entry* const entry = find(output);
     if (known || entry == nullptr || entry->serial <= operation.serial) set(output, field);
   }

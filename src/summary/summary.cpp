@@ -16,8 +16,8 @@ namespace {
 
 using Module = torch::nn::Module;
 
-/// Makes the rows of a summary: each knows its own numbers first, and then also those of what is in
-/// it. A tensor that stands at several places counts at each of them, and once in what holds them.
+/// Makes the rows of a summary: first each with the numbers of its module alone, then with those of
+/// its parts added. A tensor that stands at several places counts once in each module that has it.
 class RowMaker {
  public:
   RowMaker(const detail::ForwardRecord& record, Summary& summary)
@@ -77,7 +77,8 @@ class RowMaker {
     }
   }
 
-  /// Adds a tensor's elements to a row, and takes them from the innermost row that has them twice.
+  /// Adds the elements of a tensor to a row. If an earlier row has the tensor too, it subtracts
+  /// them from the innermost module that holds both rows, which would have them twice.
   void count(const torch::Tensor& tensor, std::size_t place, Places& places,
              int64_t SummaryRow::* number) {
     rows_[place].*number += tensor.numel();

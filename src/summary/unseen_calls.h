@@ -11,18 +11,18 @@
 /// Finds the modules whose calls nobody tells of.
 namespace convkit::detail {
 
-/// Says which module without weights called an operator, by its type and its place in the order.
-/// What it has found out of a module's parts it keeps: a part whose calls are told of, or that has
-/// run, stays one.
+/// Says which module without weights called an operator, by its type and its place in the order. It
+/// keeps what it finds out about the parts of a module: if the calls of a part are told of, or if
+/// it has run, that stays true.
 class UnseenCalls {
  public:
-  /// `modules` is what is known of all modules; it may change, but outlives this.
+  /// `modules` is what is known of all modules. It may change, and has to live longer than this.
   explicit UnseenCalls(std::map<const torch::nn::Module*, ModuleRecord>& modules)
       : modules_(modules) {}
 
-  /// Of the modules in `inside`, the next one of the type that calls the operator of this plain
-  /// name; else the first one again. It also looks into parts whose calls nobody tells of: an
-  /// encoder that is asked for its features.
+  /// Gives the next module in `inside`, in order, of a type that calls the operator of this plain
+  /// name; if all have run, the first one again; null if there is none. It also looks into parts
+  /// whose calls nobody tells of, such as an encoder that is asked for its features.
   const torch::nn::Module* find(const torch::nn::Module& inside, const std::string& name);
 
  private:

@@ -10,16 +10,17 @@
 #include <utility>
 #include <vector>
 
-/// Which module runs: convkit's holders, Sequential and forward_child() tell of each call.
+/// Says which module runs: convkit's holders, Sequential and forward_child() tell of each call.
 namespace convkit::detail {
 
-/// Runs `f`, and tells the observer, and no other one, of the calls on this thread meanwhile.
+/// Runs `f`. Meanwhile the observer, and no other one, is told of the calls on this thread.
 void observe_calls(CallObserver& observer, const std::function<void()>& f);
 
-/// Each module in `module`, itself under "", once.
+/// Gives the path of each module in `module`; its own is "". A module that stands at two places has
+/// the first one.
 std::map<const torch::nn::Module*, std::string> module_paths(const torch::nn::Module& module);
 
-/// How many modules run on this thread, each called by the one before.
+/// Counts the modules that run on this thread, each called by the one before.
 int64_t running_depth();
 
 /// Whether the module runs on this thread.

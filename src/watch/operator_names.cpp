@@ -68,7 +68,7 @@ constexpr OperatorRow kOperators[] = {
     {.name = "layer_norm", .weighted = {"LayerNorm"}},
     {.name = "softmax", .modules = {"Softmax", "Softmax2d"}},
     {.name = "log_softmax", .modules = {"LogSoftmax"}},
-    // convolutions, and what all of them are made of
+    // convolutions, and the operator that all of them call
     {.name = "conv1d", .weighted = {"Conv1d"}},
     {.name = "conv2d", .weighted = {"Conv2d"}},
     {.name = "conv3d", .weighted = {"Conv3d"}},
@@ -83,7 +83,7 @@ constexpr OperatorRow kOperators[] = {
     {.name = "baddbmm", .macs = MacRule::kAddedProduct},
     {.name = "matmul", .weighted = {"Linear"}},
     {.name = "embedding", .weighted = {"Embedding"}},
-    // what scaled_dot_product_attention is made of, where that is not matrix products
+    // the kernels of scaled_dot_product_attention that are no matrix products
     {.name = "_scaled_dot_product_flash_attention_for_cpu", .macs = MacRule::kAttention},
     {.name = "_scaled_dot_product_flash_attention", .macs = MacRule::kAttention},
     {.name = "_scaled_dot_product_efficient_attention", .macs = MacRule::kAttention},
@@ -122,7 +122,11 @@ constexpr OperatorRow kOperators[] = {
 };
 // clang-format on
 
-/// The operator's row, an empty one where the table has none.
+static_assert(std::ranges::all_of(kOperators, [](const OperatorRow& row) {
+  return std::ranges::count(kOperators, row.name, &OperatorRow::name) == 1;
+}));
+
+/// Gives the row of an operator; an empty one if the table has none.
 const OperatorRow& row_of(std::string_view plain) {
   static const auto rows = [] {
     std::unordered_map<std::string_view, const OperatorRow*> map;

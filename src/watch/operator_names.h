@@ -7,18 +7,18 @@
 /// "aten::relu_", its plain name is "relu".
 namespace convkit::detail {
 
-/// The name without its namespace, and without the mark of an operator in place.
+/// Gives a name without its namespace, and without the mark of an operator in place.
 std::string plain_name(std::string_view name);
 
 /// Whether the name ends with the mark of an operator in place.
 bool is_in_place(std::string_view name);
 
-/// Whether an operator of this plain name is an activation: a function of each element alone, without a
-/// second tensor.
+/// Whether an operator of this plain name is an activation: a function of each element alone,
+/// without a second tensor.
 bool is_activation(std::string_view plain);
 
-/// Whether what an operator of this plain name returns depends on the shape and type of its arguments
-/// alone, not on their values.
+/// Whether what an operator of this plain name returns depends on the shape and type of its
+/// arguments alone, not on their values.
 bool tells_shape_alone(std::string_view plain);
 
 /// Whether torch::nn's module of this type, which has no weights, calls an operator of this plain
@@ -29,7 +29,7 @@ bool is_called_by(std::string_view type, std::string_view plain);
 /// "Conv2d" to "aten::conv2d".
 bool is_given_weights_by(std::string_view type, std::string_view name);
 
-/// Where an operator looks for an element of its result, which receptive fields depend on.
+/// Where an operator looks for an element of its result. Receptive fields depend on it.
 enum class Reach : int {
   kUnknown,
   kSamePlace,  ///< at the same place of all its maps
@@ -39,10 +39,10 @@ enum class Reach : int {
   kPad,
 };
 
-/// The reach of the operator of this full name; none is known outside of LibTorch's own.
+/// Gives the reach of the operator of this full name; only that of LibTorch's own is known.
 Reach reach_of(std::string_view name);
 
-/// The formula of an operator's multiply-accumulates.
+/// The formula by which the multiply-accumulates of an operator are counted.
 enum class MacRule : int {
   kNone,
   kConvolution,
@@ -51,7 +51,8 @@ enum class MacRule : int {
   kAttention,     ///< a kernel that computes both products of an attention
 };
 
-/// The formula for the operator of this full name: as in FlopCounterMode, one in place has none.
+/// Gives the formula for the operator of this full name. As in FlopCounterMode, an operator in
+/// place has none.
 MacRule mac_rule_of(std::string_view name);
 
 }  // namespace convkit::detail

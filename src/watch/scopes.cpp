@@ -40,7 +40,7 @@ KeepBuffers::~KeepBuffers() {
         buffer.copy_(copy);
       }
     } catch (const std::exception&) {
-      // One that cannot be written to stays as it is: no reason to end the program.
+      // A buffer that cannot be written to stays as it is: that is no reason to end the program.
     }
   }
 }

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-/// What a forward that is only watched must not change.
+/// Puts back what a forward must not change that is only watched.
 namespace convkit::detail {
 
 /// Sets a module to eval mode, and each part of it back to its own mode at the end of the scope.
