@@ -1,4 +1,4 @@
-# What record.py records of Python, and what the tests and `convkit compare` say of it.
+# record.py records modules of Python; the tests and `convkit compare` compare ours with them.
 
 set(recordings ${parity}/recordings)
 set(record ${python} ${PROJECT_SOURCE_DIR}/apps/convkit/record.py)
@@ -20,10 +20,10 @@ endforeach()
 set_tests_properties(compare PROPERTIES FIXTURES_REQUIRED compare
   ENVIRONMENT "OMP_NUM_THREADS=1;CONVKIT_PARITY=${parity}")
 
-# What it says of mistakes.
+# This test holds what record.py says of mistakes.
 add_test(NAME record COMMAND ${python} ${scripts}/record_test.py)
 
-# The app that compares a module of its own.
+# This app compares a module of its own.
 set(file ${recordings}/tiny_net.safetensors)
 add_test(NAME compare.tiny_net.file
          COMMAND ${record} ${PROJECT_SOURCE_DIR}/apps/tiny_net.py:TinyNet --input 2,3,32,32 --train -o ${file})
@@ -34,7 +34,7 @@ if(TARGET tiny_net)
                        ENVIRONMENT OMP_NUM_THREADS=1)
 endif()
 
-# The entries for one network: recorded, compared, and the file removed.
+# Adds the entries for one network: one records it, one compares it, one removes the file.
 function(convkit_comparison name label)
   set(made ${name})
   set(kwargs {})
