@@ -170,6 +170,8 @@ class CONVKIT_API FeaturePyramidNetworkImpl : public Cloneable<FeaturePyramidNet
 
   void reset() override;
   Maps forward(const Maps& x);
+  /// "inner_blocks.0.weight" of before torchvision 0.13 is "inner_blocks.0.0.weight".
+  [[nodiscard]] std::string current_key(const std::string& key) const override;
 
   std::vector<int64_t> in_channels_list;
   int64_t out_channels;

@@ -12,6 +12,7 @@
 namespace convkit {
 
 TensorModule::~TensorModule() = default;
+StateKeys::~StateKeys() = default;
 
 namespace detail {
 
@@ -174,6 +175,25 @@ int64_t parameter_count(const torch::nn::Module& module) {
   return count;
 }
 
+namespace {
+
+/// A module's children themselves. LibTorch gives copies of all of them only, so that a loop over a
+/// Sequential would cost the square of its size. They are private, but the arguments of an explicit
+/// instantiation may name what is private.
+const torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>& children_of(
+    const torch::nn::Module& module);
+
+template <auto kMember>
+struct PrivateMember {
+  friend const torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>& children_of(
+      const torch::nn::Module& module) {
+    return module.*kMember;
+  }
+};
+template struct PrivateMember<&torch::nn::Module::children_>;
+
+}  // namespace
+
 SequentialImpl::SequentialImpl(std::initializer_list<SequentialChild> children) {
   for (const SequentialChild& child : children) push_back(child);
 }
@@ -186,18 +206,20 @@ std::shared_ptr<torch::nn::Module> SequentialImpl::clone(
   copy->train(is_training());  // before it has children, whose own modes may differ
   // A child that stands here twice, sharing its weights, is one module in the copy as well.
   std::unordered_map<const torch::nn::Module*, std::shared_ptr<torch::nn::Module>> copies;
-  for (const auto& child : named_children()) {
+  for (const auto& child : children_of(*this)) {
     auto& child_copy = copies[child.value().get()];
-    if (child_copy == nullptr) child_copy = child.value()->clone(device);
-    copy->push_back({child.key(), child_copy});
+    if (child_copy == nullptr) {
+      child_copy = child.value()->clone(device);
+      detail::copy_requires_grad(*child.value(), *child_copy);
+    }
+    copy->register_module(child.key(), child_copy);
   }
-  detail::copy_requires_grad(*this, *copy);
   return copy;
 }
 
 torch::Tensor SequentialImpl::forward(const torch::Tensor& x) {
   torch::Tensor y = x;
-  // The registry itself, so that replace_module() has its effect.
+  // A copy: a child that is replaced meanwhile, by replace_module(), lives until it is done.
   for (const auto& child : children()) y = forward_child(*child, y);
   return y;
 }
@@ -220,10 +242,14 @@ void SequentialImpl::push_back(SequentialChild child) {
   register_module(name, std::move(child.module));
 }
 
+std::size_t SequentialImpl::size() const {
+  return children_of(*this).size();
+}
+
 std::shared_ptr<torch::nn::Module> SequentialImpl::operator[](std::size_t index) const {
   TORCH_CHECK_INDEX(index < size(), "Sequential: expected an index below its size ", size(),
                     ", got ", index);
-  return children()[index];
+  return children_of(*this)[index].value();
 }
 
 }  // namespace convkit

@@ -8,6 +8,7 @@
 
 #include <ATen/ops/cat.h>
 #include <torch/nn/init.h>
+#include <torch/nn/modules/dropout.h>
 
 namespace convkit {
 
@@ -324,6 +325,19 @@ FeaturePyramidNetworkImpl::Maps FeaturePyramidNetworkImpl::forward(const Maps& x
   Maps y;
   for (std::size_t i = 0; i < x.size(); ++i) y.insert(x[i].key(), results[i]);
   return y;
+}
+
+std::string FeaturePyramidNetworkImpl::current_key(const std::string& key) const {
+  const bool tensor = key.ends_with(".weight") || key.ends_with(".bias");
+  for (const std::string blocks : {"inner_blocks.", "layer_blocks."}) {
+    if (!tensor || !key.starts_with(blocks)) continue;
+    const std::size_t dot = key.rfind('.');
+    const std::string index = key.substr(blocks.size(), dot - blocks.size());
+    for (std::size_t i = 0; i < in_channels_list.size(); ++i) {
+      if (index == std::to_string(i)) return blocks + index + ".0" + key.substr(dot);
+    }
+  }
+  return key;
 }
 
 }  // namespace convkit
