@@ -8,7 +8,7 @@
 
 namespace convkit {
 
-/// The tensors of a file, and what else it says.
+/// What load_checkpoint() finds in a file: the tensors, and what else it says.
 struct Checkpoint {
   StateDict state;  ///< in the file's order
   /// The `__metadata__` of a .safetensors file; of torch.save's files the texts and the numbers of
@@ -19,12 +19,14 @@ struct Checkpoint {
 
 /// What load_checkpoint() takes of a file.
 struct LoadCheckpointOptions {
-  /// The member of a nested checkpoint, by its path: "ema.model". By default it is the one that
-  /// holds tensors under a usual name (state_dict, model, model_state_dict, params, params_ema,
-  /// net, weights), and the whole file where none does and it is a state_dict itself.
+  /// The member of a nested checkpoint to take all tensors of, by its path: "ema.model". By default
+  /// it is the one that holds tensors under a usual name (state_dict, model, model_state_dict,
+  /// params, params_ema, net, weights), and the whole file where none does and it is a state_dict
+  /// itself.
   std::string at = {};
-  /// All tensors of a nested checkpoint, under their paths. A list's members, and those under a key
-  /// that is neither text nor whole number, count as their positions.
+  /// Takes all tensors of a nested checkpoint, under their paths. A list's members, and those under
+  /// a key that is neither text nor whole number, count as their positions. It changes nothing
+  /// beside `at`, which takes all tensors of its member, and for .safetensors, which do not nest.
   bool everything = false;
 };
 

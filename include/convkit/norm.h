@@ -98,7 +98,7 @@ struct Norm {
 /// The module of a normalisation over so many channels; null for kNone.
 ///
 /// Throws:  c10::ValueError for channels or groups below 1, channels not divisible by groups, or eps
-///          below 0, which torch's own norms accept and give NaN for.
+///          below 0, for which torch's GroupNorm and InstanceNorm2d give NaN.
 /// Source:  torch.nn, torchvision; with their defaults
 CONVKIT_API std::shared_ptr<torch::nn::Module> make_norm(const Norm& norm, int64_t channels);
 

@@ -17,7 +17,8 @@ void check_positive(const char* module, const char* option, const torch::Expandi
 /// Throws c10::ValueError unless 0 <= value <= 1.
 void check_probability(const char* module, const char* option, double value);
 
-/// Throws c10::ValueError unless eps >= 0. Torch's own norms take any and give NaN.
+/// Throws c10::ValueError unless eps >= 0. Of torch's own norms BatchNorm2d refuses another one in
+/// forward, and the others give NaN.
 void check_eps(const char* module, double eps);
 
 /// Returns the options themselves, once every one of them is known to be sound.

@@ -1,9 +1,10 @@
 #include "files/pickle_tree.h"
 
-#include "files/formats.h"
+#include "files/named_tensors.h"
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -13,7 +14,8 @@ namespace {
 
 constexpr Id kNoKey = std::numeric_limits<Id>::max();
 
-struct Child {
+/// A member of a container of a pickle.
+struct Member {
   Id key;  // kNoKey where it is numbered
   std::size_t position;
   Id value;
@@ -29,6 +31,7 @@ std::string number_text(double value) {
   return nlohmann::json(value).dump();  // as many digits as it takes
 }
 
+/// The values of a pickle as a tree of members, as Python would show it.
 class PickleTree {
  public:
   PickleTree(const std::string& path, const Pickle& pickle) : path_(path), pickle_(pickle) {
@@ -85,10 +88,10 @@ class PickleTree {
     const Id root = pickle_.root;
     if (!options.at.empty()) return member(root, options.at);
     if (options.everything || !pickle_.is(root, Kind::kDict)) return root;
-    std::vector<Child> usual;
-    std::vector<Child> others;
+    std::vector<Member> usual;
+    std::vector<Member> others;
     bool own_tensor = false;
-    for (const Child& child : children(root)) {
+    for (const Member& child : children(root)) {
       own_tensor |= pickle_.is(child.value, Kind::kTensor);
       if (pickle_.is(child.value, Kind::kTensor) || !has_tensor(child.value)) continue;
       const bool known = std::find(std::begin(kUsualNames), std::end(kUsualNames),
@@ -97,9 +100,9 @@ class PickleTree {
     }
     if (usual.size() == 1) return usual[0].value;
     if (usual.empty() && (others.empty() || own_tensor)) return root;
-    const std::vector<Child>& candidates = usual.empty() ? others : usual;
+    const std::vector<Member>& candidates = usual.empty() ? others : usual;
     std::string names;
-    for (const Child& child : candidates) {
+    for (const Member& child : candidates) {
       names += (names.empty() ? "" : ", ") + shown(key_text(child));
       if (names.size() > 500) {
         names += ", ...";
@@ -180,7 +183,7 @@ class PickleTree {
       const std::function<bool(Id)>& wanted = [](Id) { return true; }) {
     struct Frame {
       Id container;
-      std::vector<Child> children;
+      std::vector<Member> children;
       std::size_t next;
       std::size_t name_size;  // of the container's own name
     };
@@ -205,7 +208,7 @@ class PickleTree {
         frames.pop_back();
         continue;
       }
-      const Child child = frame.children[frame.next++];
+      const Member child = frame.children[frame.next++];
       const std::string key = key_text(child);
       if (frames.size() > 1) name += '.';
       name += key;
@@ -226,8 +229,8 @@ class PickleTree {
   /// The members of a container. A pickled torch.nn.Module has those of a state_dict: its
   /// parameters, its persistent buffers, then its children. An object has those of its state and,
   /// where its class is derived from dict or list, its items; else the tensors among its arguments.
-  std::vector<Child> children(Id id) {
-    std::vector<Child> result;
+  std::vector<Member> children(Id id) {
+    std::vector<Member> result;
     if (!pickle_.is(id, Kind::kObject)) {
       add_items(id, {}, result);
       return result;
@@ -254,9 +257,9 @@ class PickleTree {
     add_items(object.state, {}, result);
     add_items(object.items, {}, result);
     if (result.empty() && pickle_.is(object.arguments, Kind::kList)) {
-      std::vector<Child> arguments;
+      std::vector<Member> arguments;
       add_items(object.arguments, {}, arguments);
-      for (const Child& argument : arguments) {
+      for (const Member& argument : arguments) {
         if (pickle_.is(argument.value, Kind::kTensor)) result.push_back(argument);
       }
     }
@@ -265,7 +268,7 @@ class PickleTree {
 
   /// The items of a list or dict. A dict's key that is neither text nor whole number counts as its
   /// position; of two equal keys the last value stands.
-  void add_items(Id id, const std::set<std::string_view>& left_out, std::vector<Child>& result) {
+  void add_items(Id id, const std::set<std::string_view>& left_out, std::vector<Member>& result) {
     std::size_t position = 0;
     if (pickle_.is(id, Kind::kList)) {
       work(pickle_.list(id).size());
@@ -277,7 +280,7 @@ class PickleTree {
     for (const auto& [key, value] : pickle_.dict(id)) {
       const Kind kind = pickle_[key].kind;
       const bool named = kind == Kind::kText || kind == Kind::kInt;
-      const Child child{named ? key : kNoKey, position++, value};
+      const Member child{named ? key : kNoKey, position++, value};
       if (kind == Kind::kText && left_out.contains(pickle_.text(key))) continue;
       if (named) {
         const std::string name = key_text(child);
@@ -292,7 +295,7 @@ class PickleTree {
     }
   }
 
-  std::string key_text(const Child& child) const {
+  std::string key_text(const Member& child) const {
     if (child.key == kNoKey) return std::to_string(child.position);
     return pickle_.is(child.key, Kind::kText) ? std::string(pickle_.text(child.key))
                                               : std::to_string(pickle_[child.key].integer);
@@ -318,7 +321,7 @@ class PickleTree {
     while (!rest.empty()) {
       std::size_t longest = 0;
       Id next = 0;
-      for (const Child& child : is_container(id) ? children(id) : std::vector<Child>()) {
+      for (const Member& child : is_container(id) ? children(id) : std::vector<Member>()) {
         const std::string key = key_text(child);
         const bool fits = rest == key || (rest.starts_with(key) && rest[key.size()] == '.');
         if (!fits || key.size() < longest) continue;
@@ -342,7 +345,7 @@ class PickleTree {
 
   std::string keys(Id id) {
     std::string names;
-    for (const Child& child : children(id)) {
+    for (const Member& child : children(id)) {
       if (names.size() > 300) return names + ", ...";
       names += (names.empty() ? "" : ", ") + shown(key_text(child));
     }

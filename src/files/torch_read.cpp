@@ -1,5 +1,7 @@
 // Reads what torch.save wrote.
-#include "files/formats.h"
+#include "files/torch_read.h"
+
+#include "files/named_tensors.h"
 #include "files/pickle_machine.h"
 #include "files/pickle_tree.h"
 #include "files/zip_read.h"
@@ -7,7 +9,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -17,13 +21,13 @@ namespace {
 
 using c10::ScalarType;
 
-/// The type of torch.FloatStorage and its kin, of torch.cuda's too.
+/// The type of the numbers in torch.FloatStorage and its kin, torch.cuda's among them.
 std::optional<ScalarType> storage_type(const PickleGlobal& global) {
-  struct Known {
+  struct StorageClass {
     std::string_view name;
     ScalarType type;
   };
-  constexpr Known kKnown[] = {
+  constexpr StorageClass kKnown[] = {
       {"FloatStorage", ScalarType::Float},
       {"DoubleStorage", ScalarType::Double},
       {"HalfStorage", ScalarType::Half},
@@ -40,14 +44,14 @@ std::optional<ScalarType> storage_type(const PickleGlobal& global) {
   };
   const bool torch =
       global.module == "torch" || global.module == "torch.cuda" || global.module == "torch.storage";
-  for (const Known& known : kKnown) {
+  for (const StorageClass& known : kKnown) {
     if (torch && known.name == global.name) return known.type;
   }
   return std::nullopt;
 }
 
-/// The type of Python's torch.float32 and its kin.
-std::optional<ScalarType> dtype_of(const PickleGlobal& global) {
+/// The type that Python calls torch.float32, or one of its kin.
+std::optional<ScalarType> scalar_type_of(const PickleGlobal& global) {
   for (int i = 0; i < static_cast<int>(ScalarType::NumOptions); ++i) {
     const auto type = static_cast<ScalarType>(i);
     if (type == ScalarType::Undefined || c10::isQIntType(type)) continue;
@@ -137,14 +141,14 @@ class TensorMaker {
                 expected, ", got ", got);
   }
 
-  /// That of its storage, where the tensor names none; nothing for what is no dtype.
+  /// The tensor's dtype, or its storage's where the tensor names none; nothing for what is no dtype.
   std::optional<ScalarType> dtype_of_tensor(const PickleTensor& tensor) const {
     if (tensor.dtype == 0) {
       const PickleStorage& storage = pickle_.storages[pickle_[tensor.storage].index];
       return storage_type(pickle_.globals[pickle_[storage.type].index]);
     }
     if (!pickle_.is(tensor.dtype, Kind::kGlobal)) return std::nullopt;
-    return dtype_of(pickle_.globals[pickle_[tensor.dtype].index]);
+    return scalar_type_of(pickle_.globals[pickle_[tensor.dtype].index]);
   }
 
   std::string global(Id id) const {
@@ -173,7 +177,7 @@ class TensorMaker {
     return pickle_.is(value, Kind::kBool) && pickle_[value].integer != 0;
   }
 
-  /// Mapped, or copied where it does not begin at a multiple of the element size.
+  /// The storage's bytes, mapped, or copied where they do not begin at a multiple of the element size.
   torch::Tensor storage_of(const PickleStorage& storage, uint64_t size, ScalarType type,
                            const std::string& name) {
     const auto found = storages_.find(storage.key);
