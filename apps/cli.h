@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-/// What all apps share: the command line, errors, numbers as people read them.
+/// All apps share these: the command line, errors, numbers as people read them.
 namespace cli {
 
 /// Parses the command line, runs `body`, and returns the exit code: `body`'s, 0 after --help, or 2

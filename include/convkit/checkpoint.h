@@ -17,7 +17,7 @@ struct Checkpoint {
   std::map<std::string, std::string> metadata;
 };
 
-/// What load_checkpoint() takes of a file.
+/// These options say what load_checkpoint() takes of a file.
 struct LoadCheckpointOptions {
   /// The member of a nested checkpoint to take all tensors of, by its path: "ema.model". By default
   /// it is the one that holds tensors under a usual name (state_dict, model, model_state_dict,
@@ -61,11 +61,11 @@ struct LoadCheckpointOptions {
 CONVKIT_API Checkpoint load_checkpoint(const std::string& path,
                                        const LoadCheckpointOptions& options = {});
 
-/// What save_checkpoint() writes beside the tensors.
+/// These options say what save_checkpoint() writes beside the tensors.
 struct SaveCheckpointOptions {
-  std::map<std::string, std::string> metadata = {};  ///< of a .safetensors file; a .pt has none
+  std::map<std::string, std::string> metadata = {};  ///< only .safetensors files have any
   /// Writes tensors that share memory into a .safetensors file, each whole, instead of refusing
-  /// them. A .pt file keeps the sharing.
+  /// them. It has no effect on a .pt file, which keeps the sharing.
   bool copy_shared = false;
 };
 
@@ -73,10 +73,11 @@ struct SaveCheckpointOptions {
 ///
 ///     save_checkpoint("weights.safetensors", state_dict(*net), {.metadata = {{"format", "pt"}}});
 ///
-/// .safetensors: byte for byte Python's: sorted by dtype, then by name; the metadata sorted by key.
-/// Tensors that are not contiguous or not on the CPU are copied first, one by one.
+/// A .safetensors file is Python's byte for byte: sorted by dtype, then by name; the metadata
+/// sorted by key. Tensors that are not contiguous or not on the CPU are copied first, one by one.
 ///
-/// .pt, .pth: an OrderedDict for torch.load(weights_only=True); strides and sharing are kept.
+/// A .pt or .pth file is an OrderedDict for torch.load(weights_only=True); it keeps strides and
+/// sharing.
 ///
 /// The file is written beside `path`, flushed to the disk and renamed: whatever happens, `path` is
 /// the old file or the new one, whole. A process that is killed leaves a file named

@@ -43,8 +43,8 @@ class CONVKIT_API TensorModule {
   virtual torch::Tensor forward(const torch::Tensor& x) = 0;
 };
 
-/// What a module says of its keys in a state_dict. Cloneable and Block derive from it, and a module
-/// that is neither may do so too.
+/// The base by which a module tells about its keys in a state_dict. Cloneable and Block derive from
+/// it, and a module that is neither may do so too.
 class CONVKIT_API StateKeys {
  public:
   StateKeys() = default;
@@ -52,13 +52,13 @@ class CONVKIT_API StateKeys {
   StateKeys& operator=(const StateKeys&) = default;
   virtual ~StateKeys();
 
-  /// The buffers that belong to no state_dict, as Python's register_buffer(persistent=False) has it.
+  /// The buffers that belong to no state_dict, as after Python's register_buffer(persistent=False).
   [[nodiscard]] const std::set<std::string>& non_persistent_buffers() const {
     return non_persistent_buffers_;
   }
 
-  /// What a key of an older version of the module is called today; an empty name where the module
-  /// has no use for such a tensor any more, and the key itself where nothing changed. Keys begin
+  /// Gives the current name of a key that an older version of the module may have had: an empty one
+  /// if the module needs no such tensor any more, and the key itself if nothing changed. Keys begin
   /// below the module and go on into its children: "weight", "conv.bias". load_state_dict() asks
   /// for every key, and keeps an old name where the current one is there as well.
   ///
@@ -280,7 +280,7 @@ class CONVKIT_API SequentialChild {
   SequentialChild(std::string child_name, std::shared_ptr<Impl> pointer)
       : name(std::move(child_name)), module(std::move(pointer)) {}
 
-  std::optional<std::string> name;  ///< Without one, its index in the Sequential.
+  std::optional<std::string> name;  ///< by default its index in the Sequential
   std::shared_ptr<torch::nn::Module> module;
 };
 

@@ -61,8 +61,8 @@ CONVKIT_MODULE(FrozenBatchNorm2d);
 ///
 /// Shape:   x [N, dim, H, W] -> y [N, dim, H, W]; with channels_last x is [N, H, W, dim]
 /// Keys:    weight, bias, zero at first
-/// Throws:  c10::ValueError for dim below 1, eps below 0, and for an input of another shape, type or
-///          device.
+/// Throws:  c10::ValueError for dim below 1, eps below 0, and for an input of another shape, type
+///          or device.
 /// Source:  timm.layers.GlobalResponseNorm; https://arxiv.org/abs/2301.00808
 class CONVKIT_API GlobalResponseNormImpl : public Block<GlobalResponseNormImpl> {
  public:
@@ -97,8 +97,8 @@ struct Norm {
 
 /// The module of a normalisation over so many channels; null for kNone.
 ///
-/// Throws:  c10::ValueError for channels or groups below 1, channels not divisible by groups, or eps
-///          below 0, for which torch's GroupNorm and InstanceNorm2d give NaN.
+/// Throws:  c10::ValueError for channels or groups below 1, channels not divisible by groups, or
+///          eps below 0, for which torch's GroupNorm and InstanceNorm2d give NaN.
 /// Source:  torch.nn, torchvision; with their defaults
 CONVKIT_API std::shared_ptr<torch::nn::Module> make_norm(const Norm& norm, int64_t channels);
 

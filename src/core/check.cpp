@@ -10,7 +10,7 @@
 namespace convkit::detail {
 namespace {
 
-// Larger values overflow inside the kernels; no real layer comes near.
+// Larger values overflow inside the kernels, and no real layer comes near.
 constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
 
 void check_range(const char* module, const char* option, int64_t minimum, int64_t value) {

@@ -96,7 +96,8 @@ torch::Tensor forward_as(torch::nn::Module& module, const torch::Tensor& x) {
   return static_cast<Impl&>(module).forward(x);
 }
 
-/// LibTorch's own adds the bias in a second step for more than two dimensions, and rounds twice.
+/// LibTorch's own forward adds the bias in a second step for more than two dimensions, and rounds
+/// twice.
 template <>
 torch::Tensor forward_as<torch::nn::LinearImpl>(torch::nn::Module& module, const torch::Tensor& x) {
   const auto& linear = static_cast<torch::nn::LinearImpl&>(module);
@@ -108,7 +109,8 @@ std::unordered_map<std::type_index, Forward> forward_table() {
   return {{typeid(Impls), &forward_as<Impls>}...};
 }
 
-/// LibTorch's `forward` is not virtual, so each of its tensor-to-tensor modules is named here.
+/// Finds what runs a module of LibTorch, whose `forward` is not virtual: each of its modules that
+/// maps one tensor to one is named here. Null for any other.
 Forward find_forward(const torch::nn::Module& module) {
   namespace nn = torch::nn;
   static const auto table = forward_table<
@@ -219,7 +221,7 @@ std::shared_ptr<torch::nn::Module> SequentialImpl::clone(
 
 torch::Tensor SequentialImpl::forward(const torch::Tensor& x) {
   torch::Tensor y = x;
-  // A copy: a child that is replaced meanwhile, by replace_module(), lives until it is done.
+  // children() is a copy: a child that its own forward replaces lives until it is done.
   for (const auto& child : children()) y = forward_child(*child, y);
   return y;
 }

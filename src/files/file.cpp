@@ -39,7 +39,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const std::string name = shown_path(path);
   TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos,
               "load_checkpoint: expected the name of a file, got \"", name, "\"");
-  // Without waiting for a writer, where the file is a pipe.
+  // O_NONBLOCK: a pipe is refused below, without waiting for its writer.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   TORCH_CHECK(file.value >= 0, "load_checkpoint: cannot open ", name, ": ", reason(errno));
   struct stat status{};
@@ -49,7 +49,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
               S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe");
   const auto size = static_cast<uint64_t>(status.st_size);
   if (size == 0) return std::make_shared<const MappedFile>(name, nullptr, 0, [] {});
-  // Without reserving memory for the pages that nobody writes to.
+  // MAP_NORESERVE: no memory is reserved for the pages that nobody writes to.
   void* data =
       ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.value, 0);
   TORCH_CHECK(data != MAP_FAILED, "load_checkpoint: cannot map ", name, " of ", size,
@@ -126,7 +126,7 @@ void NewFile::write(const void* data, uint64_t size) {
     size -= static_cast<uint64_t>(written);
     size_ += static_cast<uint64_t>(written);
   }
-  // The disk begins with these while the next are copied, instead of at the flush.
+  // The disk begins with these bytes while the next are copied, instead of at the flush.
   constexpr uint64_t kWorthStarting = 8 << 20;
   if (size_ - started_ >= kWorthStarting && !partial_.empty()) {
     ::sync_file_range(descriptor_, static_cast<off_t>(started_),
@@ -144,7 +144,7 @@ void NewFile::commit() {
   if (device) return;
   if (::rename(partial_.c_str(), path_.c_str()) != 0) fail("rename");
   partial_.clear();
-  // The new name itself; a file system that cannot flush a folder has no more to give.
+  // This flushes the new name itself; a file system that cannot flush a folder has no more to give.
   const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
   const Descriptor opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC));
   if (opened.value >= 0) ::fsync(opened.value);

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-// As convkit/module.h has it, whose headers of LibTorch this one does without: apps include it.
+// convkit/module.h defines it too, but includes LibTorch, which costs an app 10 s to compile.
 #ifndef CONVKIT_API
 #define CONVKIT_API __attribute__((visibility("default")))
 #endif
@@ -47,8 +47,8 @@ class CONVKIT_API NewFile {
   /// Whether `path` may be a device or a pipe, which is then written to as it is.
   enum class Devices { kRefused, kWritten };
 
-  /// Throws c10::Error, whose text begins with the `caller`, where `path` cannot be written. What is
-  /// there has to be writable, and gives its mode to the new file; symbolic links are followed.
+  /// Throws c10::Error, whose text begins with the `caller`, where `path` cannot be written. What
+  /// is there has to be writable, and gives its mode to the new file; symbolic links are followed.
   explicit NewFile(const std::string& path,
                    std::string caller = "save_checkpoint: ", Devices devices = Devices::kRefused);
   ~NewFile();

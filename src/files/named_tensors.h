@@ -8,13 +8,13 @@
 #include <utility>
 #include <vector>
 
-/// What the readers of all formats make tensors and a state_dict by.
+/// The readers of all formats make tensors and a state_dict by these.
 namespace convkit::detail {
 
 using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 
-/// Puts tensors into a state_dict. Throws c10::Error for a name that comes twice, and for names that
-/// were chosen to make its look-ups slow.
+/// Puts tensors into a state_dict. Throws c10::Error for a name that comes twice, and for names
+/// that were chosen to make its look-ups slow.
 StateDict state_dict_of(const std::string& path, NamedTensors tensors);
 
 /// Allocates a tensor for bytes that have to be copied. Throws c10::Error where memory is short.

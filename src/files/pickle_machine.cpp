@@ -57,7 +57,7 @@ class PickleMachine : PickleBuilder {
     stack_.push_back(id);
     return id;
   }
-  /// What lies above the last mark.
+  /// Takes what lies above the last mark.
   std::vector<Id> pop_marked() {
     if (marks_.empty()) fail("no mark");
     const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
@@ -164,7 +164,7 @@ class PickleMachine : PickleBuilder {
     push(global(pickle_.text(module), pickle_.text(name)));
   }
 
-  // The opcodes as Python's pickletools describes them.
+  // The opcodes as Python's pickletools describes them: longer than other functions, but a table.
   void step(unsigned char opcode) {
     switch (opcode) {
       case 0x80:

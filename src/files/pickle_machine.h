@@ -6,8 +6,9 @@
 #include <utility>
 #include <vector>
 
-/// What a pickle of protocol 2 to 5 builds, without building it: no class of the file is looked up,
-/// and nothing in it is run. Values are numbers into tables, so that cycles and depth do no harm.
+/// Reads what a pickle of protocol 2 to 5 would build, without building it: no class of the file is
+/// looked up, and nothing in it is run. Values are numbers into tables, so that cycles and depth do
+/// no harm.
 namespace convkit::detail {
 
 using Id = uint32_t;
@@ -20,10 +21,10 @@ enum class Kind : uint8_t {
   kFloat,
   kText,
   kBytes,
-  kList,    // also tuples and sets
-  kDict,    // also OrderedDicts
+  kList,    // a list, tuple or set
+  kDict,    // a dict or OrderedDict
   kGlobal,  // the name of a class or function
-  kObject,  // what a global was called with, inert
+  kObject,  // a call of a global, which is noted and not made
   kStorage,
   kTensor,
   kRefused,  // a kind of tensor that is none of ours

@@ -115,7 +115,7 @@ class PickleTree {
                 names, ": choose by {.at = ", shown(key_text(candidates[0])), "}");
   }
 
-  /// What a file holds that has no tensor.
+  /// Describes what a file without tensors holds.
   std::string description(Id id) {
     switch (pickle_[id].kind) {
       case Kind::kNone:

@@ -59,7 +59,7 @@ Id PickleBuilder::call(Id callable, Id arguments_id) {
   if (function.module == "collections" && function.name == "Counter" && count == 1) {
     return arguments[0];
   }
-  // What LibTorch's own archives wrap lists and dicts in.
+  // LibTorch's own archives wrap lists and dicts in these.
   if (function.module == "torch.jit._pickle" && count > 0 &&
       (function.name == "restore_type_tag" || function.name == "build_intlist" ||
        function.name == "build_tensorlist" || function.name == "build_doublelist" ||

@@ -9,7 +9,7 @@ namespace convkit::detail {
 /// Makes the values of a pickle, and knows what calling torch's own functions gives.
 class PickleBuilder {
  protected:
-  // What every pickle has many of.
+  // Every pickle has these values many times.
   static constexpr Id kNothing = 0;
   static constexpr Id kFalse = 1;
   static constexpr Id kTrue = 2;
@@ -61,11 +61,12 @@ class PickleBuilder {
   void append(Id target, const std::vector<Id>& items);
   void set(Id target, const std::vector<Id>& items);
 
-  /// What a call of `callable` gives: a tensor, a container, or an object that does nothing.
+  /// Gives what a call of `callable` would: a tensor, a container, or an object that does nothing.
   Id call(Id callable, Id arguments_id);
 
-  /// ('storage', type, key, location, size), and in files from before torch 1.6 a sixth, a view:
-  /// (key, offset, size). ('module', class, ...) is the class.
+  /// Gives what a persistent id stands for. ('storage', type, key, location, size) is a storage,
+  /// and in files from before torch 1.6 may have a sixth member, a view: (key, offset, size).
+  /// ('module', class, ...) is the class.
   Id persistent(Id id);
 
   const std::string& where_;
@@ -74,13 +75,15 @@ class PickleBuilder {
   Pickle pickle_;
 
  private:
-  /// A slot of a container takes a byte of the pickle; those of an OrderedDict's pairs count twice.
+  /// Bounds the slots of all containers: each takes a byte of the pickle, and those of an
+  /// OrderedDict's pairs count twice.
   void count_slots(std::size_t count);
-  /// The container itself, or that of an object of a derived class, made for its first item.
+  /// Gives the container itself, or that of an object of a derived class, which its first item
+  /// makes.
   Id container(Id target, Kind kind);
   Id refuse(const char* kind) { return make(Kind::kRefused, pickle_.refused, kind); }
   Id ordered_dict(const std::vector<Id>& arguments);
-  /// torch._utils' functions for tensors; None for others.
+  /// Gives the tensor that one of torch._utils' functions would make; None for other functions.
   Id rebuilt(std::string_view name, const std::vector<Id>& arguments);
 
   std::size_t slots_ = 0;

@@ -22,10 +22,10 @@ using c10::ScalarType;
 using nlohmann::json;
 
 constexpr std::size_t kDeepest = 127;
-// More dimensions than LibTorch's own iterators take.
+// LibTorch's own iterators take no more dimensions.
 constexpr std::size_t kMostDimensions = 64;
 
-/// What the header says of a tensor.
+/// One tensor as the header describes it.
 struct HeaderEntry {
   std::string name;
   std::optional<std::string> dtype;
@@ -110,7 +110,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   }
 
  private:
-  /// One sentence: what the header has to have, and has.
+  /// Throws a sentence that says what the header has to have, and what it has.
   template <typename... Got>
   [[noreturn]] void fail(const char* expected, const Got&... got) const {
     TORCH_CHECK(false, "load_checkpoint: ", path_, ": expected ", expected,
@@ -127,7 +127,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
     fail(expected, what, " for ", shown(entries.back().name));
   }
 
-  /// A field that is not safetensors' own, whose value may be anything.
+  /// Whether the field is not safetensors' own: its value may be anything.
   bool unknown_field() const {
     return depth_ == 2 && !in_metadata_ && key_ != "dtype" && key_ != "shape" &&
            key_ != "data_offsets";

@@ -69,7 +69,7 @@ class TensorMaker {
 
   TensorMaker(std::shared_ptr<const MappedFile> file, const Pickle& pickle, FindBytes find_bytes)
       : file_(std::move(file)), pickle_(pickle), find_bytes_(std::move(find_bytes)) {
-    // A storage is copied as a whole, or not at all: for the strictest of its tensors.
+    // A storage is copied as a whole or not at all, so the strictest of its tensors decides.
     for (const PickleTensor& tensor : pickle.tensors) {
       const PickleStorage& storage = pickle.storages[pickle[tensor.storage].index];
       std::size_t& alignment = alignments_[storage.key];
@@ -141,7 +141,8 @@ class TensorMaker {
                 expected, ", got ", got);
   }
 
-  /// The tensor's dtype, or its storage's where the tensor names none; nothing for what is no dtype.
+  /// The tensor's dtype, or its storage's where the tensor names none; nothing for what is no
+  /// dtype.
   std::optional<ScalarType> dtype_of_tensor(const PickleTensor& tensor) const {
     if (tensor.dtype == 0) {
       const PickleStorage& storage = pickle_.storages[pickle_[tensor.storage].index];
@@ -177,7 +178,8 @@ class TensorMaker {
     return pickle_.is(value, Kind::kBool) && pickle_[value].integer != 0;
   }
 
-  /// The storage's bytes, mapped, or copied where they do not begin at a multiple of the element size.
+  /// The storage's bytes, mapped, or copied where they do not begin at a multiple of the element
+  /// size.
   torch::Tensor storage_of(const PickleStorage& storage, uint64_t size, ScalarType type,
                            const std::string& name) {
     const auto found = storages_.find(storage.key);
@@ -304,7 +306,7 @@ Checkpoint read_torch_legacy(const std::shared_ptr<const MappedFile>& file,
   TORCH_CHECK(keys.is(keys.root, Kind::kList), "load_checkpoint: ", path,
               ": expected a list of storages after the object, got something else");
 
-  // For each key its number of elements, then they themselves.
+  // Each key's number of elements follows, then the elements themselves.
   std::map<std::string_view, uint64_t> elements;
   for (const PickleStorage& storage : pickle.storages) {
     elements.emplace(storage.key, element_size(pickle, storage));

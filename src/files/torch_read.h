@@ -8,8 +8,8 @@
 
 namespace convkit::detail {
 
-/// Reads torch.save's zip file: a pickle, and a record for each storage. TorchScript's and LibTorch's
-/// own archives are the same.
+/// Reads torch.save's zip file: a pickle, and a record for each storage. TorchScript's and
+/// LibTorch's own archives are the same.
 Checkpoint read_torch_zip(const std::shared_ptr<const MappedFile>& file,
                           const LoadCheckpointOptions& options);
 

@@ -146,7 +146,7 @@ void write_torch_zip(const std::string& path, const StateDict& state) {
   zip.add("archive/data.pkl", pickled(state, storages));
   zip.add("archive/byteorder", "little");
   for (std::size_t i = 0; i < storages.all.size(); ++i) {
-    // A copy where the storage is on another device.
+    // cpu() copies a storage that is on another device.
     const torch::Storage& storage = storages.all[i].owner.storage();
     const auto size = static_cast<int64_t>(storage.nbytes());
     const torch::Tensor bytes =

@@ -96,7 +96,7 @@ void save_torchscript(torch::nn::Module& module, const torch::Tensor& example_in
   const c10::QualifiedName forward(*script.type()->name(), "forward");
   script.type()->addMethod(unit->create_function(forward, state->graph));
 
-  // Without gradients, for which TorchScript would take other kernels.
+  // TorchScript would take other kernels for weights with gradients.
   for (auto& [owner, name, value] : parameters) owner.setattr(name, value.detach());
   std::ostringstream stream;
   script.save(stream);

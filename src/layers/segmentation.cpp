@@ -16,7 +16,7 @@ namespace nn = torch::nn;
 
 namespace {
 
-/// torchvision's branches of ASPP, whose ReLU is not in place.
+/// A branch of torchvision's ASPP, whose ReLU is not in place.
 Sequential conv_bn_relu(const nn::Conv2dOptions& options) {
   nn::Conv2dOptions without_bias = options;
   return Sequential{nn::Conv2d(without_bias.bias(false)), nn::BatchNorm2d(options.out_channels()),
@@ -100,7 +100,8 @@ std::shared_ptr<nn::Module> make_attention(AttentionType type, int64_t in_channe
                     static_cast<int>(type));
 }
 
-/// SegmentationHead's; torch.nn.Upsample, whose form in LibTorch warns about factors like 1.5.
+/// SegmentationHead's torch.nn.UpsamplingBilinear2d; LibTorch's Upsample warns about factors like
+/// 1.5.
 class UpsamplingBilinear2dImpl : public Block<UpsamplingBilinear2dImpl> {
  public:
   explicit UpsamplingBilinear2dImpl(double scale_factor) : scale_factor(scale_factor) {}

@@ -47,7 +47,7 @@ void check_block(const char* name, const BlockOptions& options, int64_t expansio
       out_planes, " channels with stride ", options.stride());
 }
 
-/// The way around a block, which Python makes before the block itself; null without one.
+/// Makes the way around a block, which Python makes before the block itself; null if it has none.
 Sequential make_downsample(const char* name, const BlockOptions& options, int64_t out_planes) {
   if (!options.downsample()) return nullptr;
   return Sequential{conv1x1(options.inplanes(), out_planes, options.stride()),
@@ -202,7 +202,7 @@ void ResNetImpl::reset() {
     inplanes = out_planes;
   }
 
-  // Without its head too the network draws what Python draws for it.
+  // A network without its head draws random numbers for it too, as Python does.
   const nn::Linear head(nn::LinearOptions(inplanes, options.num_classes));
   if (!options.features_only) {
     avgpool = register_module("avgpool", nn::AdaptiveAvgPool2d(1));

@@ -28,28 +28,28 @@ namespace {
 
 using Keys = std::vector<std::string>;
 
-/// A module and all modules in it, by the keys of a state_dict: a key is followed from module to
-/// module, so that finding its own costs as much as it has parts, however many others there are.
+/// A module and all modules in it. It follows a key of a state_dict from module to module, which
+/// costs as much as the key has parts, however many modules there are.
 class KeyTree {
  public:
   struct Part {
     std::string prefix;  // of its keys: "" of the root, "0.conv." of a child's child
     StateDict own;
-    const StateKeys* rules;  // null of a module that has none
+    const StateKeys* rules;                                 // null of a module that has none
     std::unordered_map<std::string, std::size_t> children;  // by their places in `parts`
   };
 
-  /// What is found of a key of a state_dict.
+  /// Where a key of a state_dict leads to.
   struct Place {
-    std::string key;    // its current name
-    std::size_t part;   // the innermost that it names
-    bool known;         // whether that part has such a tensor
+    std::string key;   // its current name
+    std::size_t part;  // the innermost that it names
+    bool known;        // whether that part has such a tensor
   };
 
   explicit KeyTree(const torch::nn::Module& root) { add(root, ""); }
 
-  /// Nothing for a key that its module ignores. A key of an older version gets its current name
-  /// unless `taken` says that another tensor has it.
+  /// Follows a key; nothing for one that a module ignores. A key of an older version gets its
+  /// current name unless `taken` says that another tensor has it.
   template <typename Taken>
   std::optional<Place> find(std::string key, const Taken& taken) const {
     for (std::size_t at = 0;;) {

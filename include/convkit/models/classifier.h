@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-/// The networks of models/ have this in common.
+/// The base classes of the networks of models/.
 namespace convkit::models {
 
-/// A network whose intermediate maps the heads of segmentation and detection can take.
+/// A network that gives its intermediate maps to the heads of segmentation and detection.
 class CONVKIT_API Backbone {
  public:
   Backbone() = default;
@@ -19,9 +19,9 @@ class CONVKIT_API Backbone {
   Backbone& operator=(const Backbone&) = default;
   virtual ~Backbone();
 
-  /// The last map before each layer with a stride, and the last of all: of an image [N, 3, H, W]
-  /// maps of about H / 2, H / 4, ... H / 32 (ConvNeXt begins with H / 4). A ResNet that dilates
-  /// gives five, too.
+  /// Gives the last map before each layer with a stride, and the last of all: for an image
+  /// [N, 3, H, W] maps of about H / 2, H / 4, ... H / 32 (ConvNeXt begins with H / 4). A ResNet
+  /// that dilates gives five, too.
   virtual std::vector<torch::Tensor> features(const torch::Tensor& x) = 0;
 };
 
@@ -33,7 +33,8 @@ CONVKIT_API void check_image_for(const std::string& network, const torch::nn::Mo
 
 }  // namespace detail
 
-/// y = classifier(flattened avgpool(features(x))), as all of torchvision's networks after ResNet are.
+/// y = classifier(flattened avgpool(features(x))), as all of torchvision's networks after ResNet
+/// are.
 template <typename Derived>
 class Classifier : public Block<Derived>, public Backbone {
  public:

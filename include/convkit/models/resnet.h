@@ -17,10 +17,10 @@
 
 namespace convkit::models {
 
-/// What a caller chooses of a ResNet.
+/// Options of a ResNet.
 struct ResNetOptions {
   int64_t num_classes = 1000;  ///< of fc; it changes nothing where features_only leaves fc out
-  /// The last norm of each block begins with weights of 0, and the block as the identity.
+  /// Whether the last norm of each block begins with weights of 0, and the block as the identity.
   bool zero_init_residual = false;
   /// Whether layer2, layer3 and layer4 dilate their convolutions where they would halve the size.
   std::array<bool, 3> replace_stride_with_dilation = {false, false, false};
