@@ -11,9 +11,9 @@ namespace convkit {
 /// What load_checkpoint() finds in a file: the tensors, and what else it says.
 struct Checkpoint {
   StateDict state;  ///< in the file's order
-  /// The `__metadata__` of a .safetensors file; of torch.save's files the texts and the numbers of
-  /// up to 64 bits, under their paths: "epoch", "optimizer.param_groups.0.lr". bools are "True" and
-  /// "False". No more than 100,000, and not those of a pickled module's layers.
+  /// The `__metadata__` of a .safetensors file. Files of torch.save have theirs by path, "epoch",
+  /// "optimizer.param_groups.0.lr": the texts, the numbers of up to 64 bits, and bools as "True"
+  /// and "False", at most 100,000 of them and none of a pickled module's layers.
   std::map<std::string, std::string> metadata;
 };
 
@@ -30,9 +30,10 @@ struct LoadCheckpointOptions {
   bool everything = false;
 };
 
-/// Reads a checkpoint, which it knows by its content: .safetensors, or what torch.save has written
-/// (.pt, .pth, .bin), from before torch 1.6 too: a state_dict, a checkpoint that holds one among
-/// other things, or a whole module; also TorchScript files and LibTorch's own archives.
+/// Reads a checkpoint, whose format it knows by its content. It reads .safetensors and what
+/// torch.save has written (.pt, .pth, .bin), before torch 1.6 too: a state_dict, a checkpoint that
+/// holds one among other things, or a whole module. It also reads TorchScript files and LibTorch's
+/// own archives.
 ///
 ///     load_state_dict(*net, load_checkpoint("weights.pt").state);
 ///
@@ -45,7 +46,7 @@ struct LoadCheckpointOptions {
 /// A tensor that does not begin at a multiple of its element size, as in some old files, is copied.
 /// The others begin where the file has them, not at a multiple of 64 bytes as those that LibTorch
 /// allocates, and kernels that read them there may sum in another order: load_state_dict() without
-/// .assign gives Python's bits. Of torch.save's files tensors keep their strides and share memory
+/// .assign gives Python's bits. Tensors of torch.save's files keep their strides and share memory
 /// as they did. float4 tensors have two numbers in an element, so that their last dimension is half
 /// the one in a .safetensors file. A file of a single tensor gives it the name "0".
 ///
@@ -54,8 +55,9 @@ struct LoadCheckpointOptions {
 ///          meant. Nothing in a file is trusted, and nothing in it is run: a class of a pickle is a
 ///          name.
 /// Source:  safetensors 0.8.0, safetensors.torch.load_file; torch.load(weights_only=True)
-/// Differs: of .safetensors two entries of one name, more than 64 dimensions, sizes that overflow
-///          beside a zero, and descriptions in forms that only Python's reader takes are refused.
+/// Differs: a .safetensors file with two entries of one name, more than 64 dimensions, sizes that
+///          overflow beside a zero, or descriptions in forms that only Python's reader takes is
+///          refused.
 ///          torch.load refuses classes that are not on its list; here they are objects without use.
 ///          Sparse, quantized, nested, meta and big-endian tensors are refused.
 CONVKIT_API Checkpoint load_checkpoint(const std::string& path,

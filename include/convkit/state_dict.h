@@ -46,10 +46,10 @@ struct LoadStateDictResult {
   std::vector<std::string> skipped_keys;     ///< those of another shape, with skip_mismatched
 };
 
-/// Copies a state_dict into a module, converted to its types and devices. Keys of older versions of
-/// its modules have their current names (StateKeys). As in Python a missing
-/// num_batches_tracked is no error, a tensor of shape [1] is accepted for a single number, and no
-/// other shape is broadcast. Optimizers that hold the parameters stay valid.
+/// Copies a state_dict into a module, converted to its types and devices. A module may take keys of
+/// its older versions (StateKeys). As in Python a missing num_batches_tracked is no error, a tensor
+/// of shape [1] is accepted for a single number, and no other shape is broadcast. Optimizers that
+/// hold the parameters stay valid.
 ///
 ///     load_state_dict(*net, state, {.prefix = "module."});
 ///

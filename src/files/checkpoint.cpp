@@ -74,7 +74,7 @@ void refuse_foreign(const MappedFile& file) {
   }
 }
 
-bool is_dense(const torch::Tensor& tensor) {
+bool is_storable(const torch::Tensor& tensor) {
   return tensor.defined() && !tensor.is_nested() && tensor.layout() == torch::kStrided &&
          tensor.has_storage() && !tensor.is_meta() && !tensor.is_quantized() &&
          !tensor._is_zerotensor();
@@ -99,7 +99,7 @@ std::vector<std::vector<std::string>> shared_tensors(const StateDict& state) {
   std::vector<MemoryArea> areas;
   for (std::size_t i = 0; i < state.size(); ++i) {
     const torch::Tensor& tensor = state[i].value();
-    if (is_dense(tensor) && tensor.numel() > 0) areas.push_back(area_of(tensor, i));
+    if (is_storable(tensor) && tensor.numel() > 0) areas.push_back(area_of(tensor, i));
   }
   std::sort(areas.begin(), areas.end(), [](const MemoryArea& a, const MemoryArea& b) {
     return std::tie(a.begin, a.index) < std::tie(b.begin, b.index);
@@ -158,7 +158,7 @@ void save_checkpoint(const std::string& path, const StateDict& state,
   for (const auto& entry : state) {
     const torch::Tensor& tensor = entry.value();
     detail::json_text("names", entry.key());
-    TORCH_CHECK_VALUE(is_dense(tensor), "save_checkpoint: expected a dense tensor under ",
+    TORCH_CHECK_VALUE(is_storable(tensor), "save_checkpoint: expected a dense tensor under ",
                       detail::shown(entry.key()), ", got ", tensor.toString());
   }
   if (torch) {

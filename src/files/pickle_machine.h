@@ -13,7 +13,7 @@ namespace convkit::detail {
 
 using Id = uint32_t;
 
-enum class Kind : uint8_t {
+enum class PickleKind : uint8_t {
   kNone,
   kBool,
   kInt,
@@ -31,7 +31,7 @@ enum class Kind : uint8_t {
 };
 
 struct PickleValue {
-  Kind kind = Kind::kNone;
+  PickleKind kind = PickleKind::kNone;
   uint32_t index = 0;  // into the table of its kind
   union {
     int64_t integer = 0;
@@ -83,9 +83,9 @@ struct Pickle {
   std::size_t size = 0;  // bytes of the pickle itself
 
   const PickleValue& operator[](Id id) const { return values[id]; }
-  bool is(Id id, Kind kind) const { return values[id].kind == kind; }
+  bool is(Id id, PickleKind kind) const { return values[id].kind == kind; }
   bool is_text(Id id, std::string_view text) const {
-    return is(id, Kind::kText) && texts[values[id].index] == text;
+    return is(id, PickleKind::kText) && texts[values[id].index] == text;
   }
   bool is_global(Id id, std::string_view module, std::string_view name) const;
   std::string_view text(Id id) const { return texts[values[id].index]; }

@@ -18,7 +18,8 @@ class PickleBuilder {
   static constexpr std::size_t kMostValues = std::size_t{1} << 26;
 
   PickleBuilder(const std::string& where, std::string_view bytes) : where_(where), bytes_(bytes) {
-    for (const Kind kind : {Kind::kNone, Kind::kBool, Kind::kBool}) make(kind);
+    for (const PickleKind kind : {PickleKind::kNone, PickleKind::kBool, PickleKind::kBool})
+      make(kind);
     pickle_.values[kTrue].integer = 1;
   }
 
@@ -28,7 +29,7 @@ class PickleBuilder {
                 got..., " at byte ", at_);
   }
 
-  Id make(Kind kind, uint32_t index = 0) {
+  Id make(PickleKind kind, uint32_t index = 0) {
     if (pickle_.values.size() >= kMostValues) fail("more than ", kMostValues, " values");
     PickleValue value;
     value.kind = kind;
@@ -37,25 +38,27 @@ class PickleBuilder {
     return static_cast<Id>(pickle_.values.size() - 1);
   }
   template <typename T>
-  Id make(Kind kind, std::vector<T>& table, T entry) {
+  Id make(PickleKind kind, std::vector<T>& table, T entry) {
     table.push_back(std::move(entry));
     return make(kind, static_cast<uint32_t>(table.size() - 1));
   }
-  Id text(std::string_view value, Kind kind = Kind::kText) {
+  Id text(std::string_view value, PickleKind kind = PickleKind::kText) {
     return make(kind, pickle_.texts, value);
   }
   Id integer(int64_t value) {
-    const Id id = make(Kind::kInt);
+    const Id id = make(PickleKind::kInt);
     pickle_.values[id].integer = value;
     return id;
   }
-  Id list(std::vector<Id> items) { return make(Kind::kList, pickle_.lists, std::move(items)); }
-  Id dict() { return make(Kind::kDict, pickle_.dicts, {}); }
+  Id list(std::vector<Id> items) {
+    return make(PickleKind::kList, pickle_.lists, std::move(items));
+  }
+  Id dict() { return make(PickleKind::kDict, pickle_.dicts, {}); }
   Id object(Id callable, Id arguments) {
-    return make(Kind::kObject, pickle_.objects, {callable, arguments, kNothing, kNothing});
+    return make(PickleKind::kObject, pickle_.objects, {callable, arguments, kNothing, kNothing});
   }
   Id global(std::string_view module, std::string_view name) {
-    return make(Kind::kGlobal, pickle_.globals, {module, name});
+    return make(PickleKind::kGlobal, pickle_.globals, {module, name});
   }
 
   void append(Id target, const std::vector<Id>& items);
@@ -80,8 +83,8 @@ class PickleBuilder {
   void count_slots(std::size_t count);
   /// Gives the container itself, or that of an object of a derived class, which its first item
   /// makes.
-  Id container(Id target, Kind kind);
-  Id refuse(const char* kind) { return make(Kind::kRefused, pickle_.refused, kind); }
+  Id container(Id target, PickleKind kind);
+  Id refuse(const char* kind) { return make(PickleKind::kRefused, pickle_.refused, kind); }
   Id ordered_dict(const std::vector<Id>& arguments);
   /// Gives the tensor that one of torch._utils' functions would make; None for other functions.
   Id rebuilt(std::string_view name, const std::vector<Id>& arguments);

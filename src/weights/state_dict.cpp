@@ -29,21 +29,21 @@ namespace {
 using Keys = std::vector<std::string>;
 
 /// A module and all modules in it. It follows a key of a state_dict from module to module, which
-/// costs as much as the key has parts, however many modules there are.
+/// costs as much as the key has names, however many modules there are.
 class KeyTree {
  public:
-  struct Part {
+  struct Branch {
     std::string prefix;  // of its keys: "" of the root, "0.conv." of a child's child
     StateDict own;
     const StateKeys* rules;                                 // null of a module that has none
-    std::unordered_map<std::string, std::size_t> children;  // by their places in `parts`
+    std::unordered_map<std::string, std::size_t> children;  // by their places in `branches`
   };
 
   /// Where a key of a state_dict leads to.
   struct Place {
-    std::string key;   // its current name
-    std::size_t part;  // the innermost that it names
-    bool known;        // whether that part has such a tensor
+    std::string key;     // its current name
+    std::size_t branch;  // the innermost that it names
+    bool known;          // whether that branch has such a tensor
   };
 
   explicit KeyTree(const torch::nn::Module& root) { add(root, ""); }
@@ -53,33 +53,33 @@ class KeyTree {
   template <typename Taken>
   std::optional<Place> find(std::string key, const Taken& taken) const {
     for (std::size_t at = 0;;) {
-      const Part& part = parts[at];
-      std::string rest = key.substr(part.prefix.size());
-      if (part.rules != nullptr && !rest.empty()) {
-        std::string current = part.rules->current_key(rest);
+      const Branch& branch = branches[at];
+      std::string rest = key.substr(branch.prefix.size());
+      if (branch.rules != nullptr && !rest.empty()) {
+        std::string current = branch.rules->current_key(rest);
         if (current.empty()) return std::nullopt;
-        if (current != rest && !taken(part.prefix + current)) {
+        if (current != rest && !taken(branch.prefix + current)) {
           rest = std::move(current);
-          key = part.prefix + rest;
+          key = branch.prefix + rest;
         }
       }
       const std::size_t dot = rest.find('.');
-      if (dot == std::string::npos) return Place{key, at, part.own.contains(rest)};
-      const auto child = part.children.find(rest.substr(0, dot));
-      if (child == part.children.end()) return Place{key, at, false};
+      if (dot == std::string::npos) return Place{key, at, branch.own.contains(rest)};
+      const auto child = branch.children.find(rest.substr(0, dot));
+      if (child == branch.children.end()) return Place{key, at, false};
       at = child->second;
     }
   }
 
-  std::vector<Part> parts;  ///< each before its children: Python's order
+  std::vector<Branch> branches;  ///< each before its children: Python's order
 
  private:
   void add(const torch::nn::Module& module, const std::string& prefix) {
-    const std::size_t at = parts.size();
-    parts.push_back(
+    const std::size_t at = branches.size();
+    branches.push_back(
         {prefix, detail::own_state(module), dynamic_cast<const StateKeys*>(&module), {}});
     for (const auto& child : module.named_children()) {
-      parts[at].children.emplace(child.key(), parts.size());
+      branches[at].children.emplace(child.key(), branches.size());
       add(*child.value(), prefix + child.key() + ".");
     }
   }
@@ -126,7 +126,7 @@ class StateMatcher {
                const LoadStateDictOptions& options)
       : options_(options) {
     const KeyTree tree(module);
-    std::vector<Keys> unexpected(tree.parts.size());
+    std::vector<Keys> unexpected(tree.branches.size());
     const auto taken = [&](const std::string& key) {
       return given.contains(key) || state.contains(key);
     };
@@ -135,12 +135,12 @@ class StateMatcher {
       const auto place = tree.find(entry.key(), taken);
       if (!place) continue;
       state.insert(place->key, entry.value());
-      if (!place->known) unexpected[place->part].push_back(place->key);
+      if (!place->known) unexpected[place->branch].push_back(place->key);
     }
     // Python goes from module to module: the keys that one misses, those that it does not expect.
-    for (std::size_t i = 0; i < tree.parts.size(); ++i) {
-      const KeyTree::Part& part = tree.parts[i];
-      for (const auto& entry : part.own) match(part.prefix + entry.key(), entry.value());
+    for (std::size_t i = 0; i < tree.branches.size(); ++i) {
+      const KeyTree::Branch& branch = tree.branches[i];
+      for (const auto& entry : branch.own) match(branch.prefix + entry.key(), entry.value());
       Keys& keys = result.unexpected_keys;
       keys.insert(keys.end(), unexpected[i].begin(), unexpected[i].end());
     }
