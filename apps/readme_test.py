@@ -23,7 +23,7 @@ from pathlib import Path
 
 SOURCE, BUILD = (Path(argument).resolve() for argument in sys.argv[1:3])
 ONEDNN = "--onednn" in sys.argv
-PYTHON = next((argument for argument in sys.argv[3:] if not argument.startswith("--")), None)
+PYTHON = next((os.path.abspath(argument) for argument in sys.argv[3:] if not argument.startswith("--")), None)
 
 FENCE = re.compile(r"(?:^<!-- ([^\n]*) -->\n+)?^```(\w*)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -36,7 +36,7 @@ def pages():
 
 
 def fail(page, what):
-    failures.append(f"{page.relative_to(SOURCE)}: {what}")
+    failures.append(f"{page.relative_to(SOURCE)}: {what.strip()}")
 
 
 def anchors(page):
@@ -161,7 +161,7 @@ def main():
         check_page(page, counts)
     print(f"{len(pages())} pages;", "; ".join(f"{count} examples {verdict}" for verdict, count in sorted(counts.items())))
     if failures:
-        sys.exit("\n\n".join(failures))
+        sys.exit("\n\n".join(["", *failures]))
 
 
 main()
