@@ -127,7 +127,7 @@ def check_page(page, counts):
     text = page.read_text()
     check_links(page, text)
     blocks = FENCE.findall(text)
-    programs = [*SOURCE.glob("apps/**/*.cpp"), SOURCE / "tests" / "consumer" / "main.cpp"]
+    programs = [*SOURCE.glob("apps/**/*.cpp")]
     projects = [*SOURCE.glob("tests/consumer/*/CMakeLists.txt")]
     without_python = PYTHON is None and any("$ python " in block or block.startswith("python ") for *_, block in blocks)
     with tempfile.TemporaryDirectory() as folder:
