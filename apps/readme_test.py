@@ -127,7 +127,7 @@ def check_page(page, counts):
     text = page.read_text()
     check_links(page, text)
     blocks = FENCE.findall(text)
-    programs = [*SOURCE.glob("apps/**/*.cpp")]
+    programs = [*SOURCE.glob("apps/*.cpp")]
     projects = [*SOURCE.glob("tests/consumer/*/CMakeLists.txt")]
     without_python = PYTHON is None and any("$ python " in block or block.startswith("python ") for *_, block in blocks)
     with tempfile.TemporaryDirectory() as folder:
@@ -155,10 +155,20 @@ def check_page(page, counts):
             counts[verdict] = counts.get(verdict, 0) + 1
 
 
+def check_snippets():
+    """A page runs each function of snippets.cpp."""
+    snippets = SOURCE / "apps" / "snippets.cpp"
+    run = {name for page in pages() for name in re.findall(r"^\$ build/apps/snippets (\w+)$", page.read_text(), re.M)}
+    for name in re.findall(r'\{"(\w+)", \1\}', snippets.read_text().partition("kSnippets")[2]):
+        if name not in run:
+            fail(snippets, f"no page runs {name}")
+
+
 def main():
     counts = {}
     for page in pages():
         check_page(page, counts)
+    check_snippets()
     print(f"{len(pages())} pages;", "; ".join(f"{count} examples {verdict}" for verdict, count in sorted(counts.items())))
     if failures:
         sys.exit("\n\n".join(["", *failures]))
