@@ -25,11 +25,12 @@ consume() {  # name, project, prefixes, more arguments
 quietly cmake --install "$build" --prefix "$work/static"
 consume "static library" find_package "$work/static;$torch"
 
-quietly cmake -S "$here/../.." -B "$work/shared-build" -G Ninja -D CMAKE_BUILD_TYPE=Release \
-  -D BUILD_SHARED_LIBS=ON -D CONVKIT_BUILD_APPS=OFF -D BUILD_TESTING=OFF \
-  -D CMAKE_PREFIX_PATH="$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl"
-quietly cmake --build "$work/shared-build"
-quietly cmake --install "$work/shared-build" --prefix "$work/shared"
+# The shared library is built and installed by README.md's own commands, in a folder that has convkit.
+ln -s "$(cd "$here/../.." && pwd)" "$work/convkit"
+sed -n '/^cmake -S convkit -B/,/^cmake --install/p' "$here/../../README.md" > "$work/commands"
+[ "$(grep -c '^cmake ' "$work/commands")" = 3 ] || fail "README.md does not say how to build and install"
+(cd "$work" && export LIBTORCH=$torch PREFIX=$work/shared CMAKE_GENERATOR=Ninja \
+   nlohmann_json_ROOT=$json dnnl_ROOT=$dnnl && quietly bash -euo pipefail commands)
 consume "shared library" find_package "$work/shared;$torch"
 
 # Nothing but convkit's own names is exported, and LibTorch is found without the program's help.
