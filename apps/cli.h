@@ -6,15 +6,15 @@
 #include <functional>
 #include <string>
 
-/// What all apps share: the command line, errors, numbers as people read them.
+/// All apps share these: the command line, errors, numbers as people read them.
 namespace cli {
 
 /// Parses the command line, runs `body`, and returns the exit code: `body`'s, 0 after --help, or 2
 /// for a wrong command line, a bad file or another error, which it says on the standard error.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
-/// Writes a file beside `path` and renames it, so that there is the old file or the new one; what is
-/// no file, a pipe or a device, is written to. Throws std::runtime_error where it cannot.
+/// Writes a file as save_checkpoint() does: whatever happens, there is the old file or the new one,
+/// whole. A pipe or a device is written to as it is. Throws c10::Error where it cannot.
 void write_file(const std::string& path, const std::string& bytes);
 
 /// 73856 -> "73,856".

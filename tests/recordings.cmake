@@ -1,4 +1,4 @@
-# What record.py records of Python, and what the tests and `convkit compare` say of it.
+# record.py records modules of Python; the tests and `convkit compare` compare ours with them.
 
 # Appends to `list` the command of together.py that records MODULE:CALLABLE.
 function(convkit_record list callable file)
@@ -15,13 +15,13 @@ convkit_record(references ${scripts}/recorded.py:Several ${recordings}/Several.s
 convkit_record(references ${PROJECT_SOURCE_DIR}/apps/tiny_net.py:TinyNet ${recordings}/tiny_net.safetensors
                --input 2,3,32,32 --train)
 
-# What record.py says of mistakes.
+# This test holds what record.py says of mistakes.
 if(CONVKIT_TESTED STREQUAL "ALL")
   add_test(NAME record COMMAND ${python} ${scripts}/record_test.py)
   set_tests_properties(record PROPERTIES COST 10 ENVIRONMENT OMP_NUM_THREADS=1)
 endif()
 
-# The app that compares a module of its own.
+# This app compares a module of its own.
 if(TARGET tiny_net)
   add_test(NAME compare.tiny_net COMMAND tiny_net ${recordings}/tiny_net.safetensors)
   set_tests_properties(compare.tiny_net PROPERTIES FIXTURES_REQUIRED references

@@ -51,7 +51,7 @@ std::vector<Side> sides_of(const Workload& workload, const Tensor& x) {
     options.memory_format = torch::MemoryFormat::Contiguous;
     options.onednn = onednn;
     const auto fast = convkit::compile(module, x, options);
-    const bool is_onednn = convkit::explain(fast).find("engine: oneDNN") != std::string::npos;
+    const bool is_onednn = convkit::explain(fast).plans.front().engine.starts_with("oneDNN");
     if (is_onednn == onednn) sides.push_back({onednn ? "oneDNN" : "LibTorch", fast});
   }
   return sides;

@@ -62,9 +62,7 @@ Compiled compare_compiled(convkit::models::Network& network, const convkit::Reco
   Compiled result;
   result.difference = convkit::difference(fast(x), call.outputs[0].second);
   result.tolerance = tolerance > 0 ? tolerance : std::max(1e-5, 4 * rounding_error(network, x));
-  const std::string plan = convkit::explain(fast);
-  const std::size_t name = plan.find("engine: ") + 8;
-  result.engine = plan.substr(name, plan.find('\n', name) - name);
+  result.engine = convkit::explain(fast).plans.front().engine;
   return result;
 }
 

@@ -230,6 +230,14 @@ def check_written():
     assert Path("old.svg").read_bytes() != old
     draw("conv", "--input", 5, "-o", "-")
     assert Path("-").read_bytes() == old
+    piped = subprocess.run([TOOL, "draw", "conv", "--input", "5", "-o", "/dev/stdout"], capture_output=True)
+    assert piped.returncode == 0 and piped.stdout == old, piped
+    full = subprocess.run([TOOL, "draw", "conv", "--input", "5", "-o", "/dev/full"], capture_output=True, text=True)
+    assert full.returncode == 2 and full.stderr == "convkit: cannot write /dev/full: No space left on device\n", full
+    Path("old.svg").chmod(0o600)
+    Path("link.svg").symlink_to("old.svg")
+    draw("conv", "--input", 5, "-o", "link.svg")
+    assert Path("link.svg").is_symlink() and Path("old.svg").read_bytes() == old and Path("old.svg").stat().st_mode & 0o777 == 0o600
     result = draw("conv", "--input", 5, "-o", "no/such.svg", code=2)
     assert result.stderr == "convkit: cannot write no/such.svg: No such file or directory\n", result
     assert draw("conv", "--input", 5, "-o", ".", code=2).stderr.startswith("convkit: cannot write .: ")

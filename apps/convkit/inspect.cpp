@@ -95,7 +95,7 @@ void add_inspect(CLI::App& app, Command& chosen) {
   command->callback([=, &chosen] {
     chosen = [=] {
       const Checkpoint checkpoint =
-          convkit::load_checkpoint(*file, {.at = *at, .everything = true});
+          convkit::load_checkpoint(*file, {.at = *at, .everything = at->empty()});
       if (*json) {
         print_json(*file, checkpoint);
       } else {

@@ -6,7 +6,7 @@
 
 namespace convkit {
 
-/// y = x relu6(x + 3) / 6, or in place of x.
+/// y = x relu6(x + 3) / 6; with `inplace` y takes the place of x.
 ///
 /// Shape:   that of x
 /// Source:  torch.nn.Hardswish, which LibTorch lacks
@@ -21,7 +21,7 @@ class CONVKIT_API HardswishImpl : public Block<HardswishImpl> {
 };
 CONVKIT_MODULE(Hardswish);
 
-/// y = relu6(x + 3) / 6, or in place of x.
+/// y = relu6(x + 3) / 6; with `inplace` y takes the place of x.
 ///
 /// Shape:   that of x
 /// Source:  torch.nn.Hardsigmoid, which LibTorch lacks
@@ -59,8 +59,8 @@ struct Activation {
   double alpha = 1;              ///< of ELU
 };
 
-/// The module of an activation; null for kNone. `inplace` holds for those that can: in LibTorch not
-/// PReLU, SiLU, GELU, Mish, Sigmoid and Tanh.
+/// The module of an activation; null for kNone. `inplace` has no effect on those that LibTorch
+/// cannot run in place: PReLU, SiLU, GELU, Mish, Sigmoid and Tanh.
 ///
 /// Source:  torch.nn, with its defaults
 CONVKIT_API std::shared_ptr<torch::nn::Module> make_activation(const Activation& activation,

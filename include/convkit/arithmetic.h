@@ -76,7 +76,8 @@ struct SamePadding {
 
 namespace detail {
 
-// Kept out of the constexpr functions: reached only where a constant expression has already failed.
+// These stand apart from the constexpr functions, which reach them only where a constant expression
+// has already failed.
 [[noreturn]] inline void fail(const char* function, const std::string& expected, int64_t value) {
   throw std::invalid_argument(std::string(function) + ": expected " + expected + ", got " +
                               std::to_string(value));
@@ -166,9 +167,10 @@ constexpr int64_t conv_output_size(int64_t input, const ConvAxis& axis) {
   return (padded - extent) / axis.stride + 1;
 }
 
-/// VALID, no padding: floor((input - dilation (kernel_size - 1) - 1) / stride) + 1.
+/// The size by VALID, which pads nothing: floor((input - dilation (kernel_size - 1) - 1) / stride)
+/// + 1.
 ///
-/// Throws: also where a padding is given, which the rule itself sets to 0.
+/// Throws: also for a padding, which the rule itself sets to 0.
 constexpr int64_t valid_output_size(int64_t input, const ConvAxis& axis) {
   constexpr detail::Checked check{"valid_output_size"};
   check.at_least(1, "input", input);
@@ -179,7 +181,7 @@ constexpr int64_t valid_output_size(int64_t input, const ConvAxis& axis) {
   return (input - extent) / axis.stride + 1;
 }
 
-/// SAME: ceil(input / stride), whatever the kernel and its dilation.
+/// The size by SAME: ceil(input / stride), whatever the kernel and its dilation.
 constexpr int64_t same_output_size(int64_t input, int64_t stride) {
   constexpr detail::Checked check{"same_output_size"};
   check.at_least(1, "input", input);
@@ -192,7 +194,7 @@ constexpr int64_t same_output_size(int64_t input, int64_t stride) {
 /// total = max((ceil(input / stride) - 1) stride + dilation (kernel_size - 1) + 1 - input, 0),
 /// before = floor(total / 2), after = total - before.
 ///
-/// Throws: also where a padding is given, which the rule itself computes.
+/// Throws: also for a padding, which the rule itself computes.
 /// Source: TensorFlow's SAME, as timm.layers.padding.pad_same.
 constexpr SamePadding same_padding(int64_t input, const ConvAxis& axis) {
   constexpr detail::Checked check{"same_padding"};
@@ -266,7 +268,7 @@ constexpr int64_t conv2d_macs(const Conv2dShape& shape, const Size2d& input) {
 /// Differs: torchinfo multiplies by the output's pixels, stride^2 times as many.
 constexpr int64_t conv_transpose2d_macs(const ConvTranspose2dShape& shape, const Size2d& input) {
   constexpr detail::Checked check{"conv_transpose2d_macs"};
-  // For the checks: a layer without an output has no cost either.
+  // These calls check the options: a layer without an output has no cost either.
   transposed_output_size(input.height, {.kernel_size = shape.kernel_size.height,
                                         .stride = shape.stride.height,
                                         .padding = shape.padding.height,
@@ -280,11 +282,11 @@ constexpr int64_t conv_transpose2d_macs(const ConvTranspose2dShape& shape, const
   return check.multiply(check.weight(shape), input.height, input.width);
 }
 
-/// What the outputs of a chain of convolutions and poolings see of its input, along one axis.
+/// The pixels that the outputs of a chain of convolutions and poolings see, along one axis.
 ///
 /// Output i depends on the input pixels from `start + i jump` to `start + i jump + size - 1`
-/// (with gaps where a layer is dilated); a negative index lies in the padding. Begins as the input
-/// itself; each layer makes
+/// (with gaps where a layer is dilated); a negative index lies in the padding. It begins as the
+/// input itself, and each layer makes
 ///
 ///     size  += dilation (kernel_size - 1) jump
 ///     start -= padding jump

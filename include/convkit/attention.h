@@ -26,7 +26,7 @@ struct CONVKIT_API SqueezeExcitationOptions {
 /// y = scale_activation(fc2(activation(fc1(avgpool(x))))) x: a weight for each channel.
 ///
 /// Shape:   x [N, input_channels, H, W] -> y [N, input_channels, H, W]
-/// Keys:    fc1.{weight,bias} fc2.{weight,bias}; then of PReLUs
+/// Keys:    fc1.{weight,bias} fc2.{weight,bias}; then those of PReLUs
 /// Throws:  c10::ValueError for channels below 1 or above int32, an activation kNone, and for an
 ///          input that is not [N, input_channels, H, W] of the weights' type and device.
 /// Source:  torchvision.ops.SqueezeExcitation; https://arxiv.org/abs/1709.01507
@@ -48,8 +48,9 @@ class CONVKIT_API SqueezeExcitationImpl : public Block<SqueezeExcitationImpl> {
 };
 CONVKIT_MODULE(SqueezeExcitation);
 
-/// Options of EcaModule. With `channels` the kernel is as long as they suggest:
-/// int(|log2(channels) + beta| / gamma), made odd, and at least 3.
+/// Options of EcaModule. With `channels` the kernel is as long as they suggest,
+/// int(|log2(channels) + beta| / gamma), made odd, and at least 3: kernel_size then has no effect.
+/// Without them gamma and beta have none.
 struct CONVKIT_API EcaModuleOptions {
   TORCH_ARG(std::optional<int64_t>, channels) = std::nullopt;
   TORCH_ARG(int64_t, kernel_size) = 3;
@@ -76,8 +77,8 @@ class CONVKIT_API EcaModuleImpl : public Block<EcaModuleImpl> {
 };
 CONVKIT_MODULE(EcaModule);
 
-/// Options of CbamModule. The hidden channels are `rd_channels`, or without them channels rd_ratio,
-/// rounded to a multiple of rd_divisor.
+/// Options of CbamModule. The hidden channels are `rd_channels`, with which rd_ratio and rd_divisor
+/// have no effect, or without them channels rd_ratio, rounded to a multiple of rd_divisor.
 struct CONVKIT_API CbamModuleOptions {
   explicit CbamModuleOptions(int64_t channels) : channels_(channels) {}
 

@@ -27,7 +27,7 @@ struct CONVKIT_API ConvBlockOptions {
   TORCH_ARG(int64_t, out_channels);
   TORCH_ARG(torch::ExpandingArray<2>, kernel_size) = 3;
   TORCH_ARG(torch::ExpandingArray<2>, stride) = 1;
-  /// Also torch::kSame (with stride 1) and torch::kValid.
+  /// Numbers, torch::kSame (with stride 1) or torch::kValid.
   TORCH_ARG(padding_t, padding) = 1;
 
  public:
@@ -73,15 +73,16 @@ struct CONVKIT_API Conv2dNormActivationOptions {
   TORCH_ARG(int64_t, out_channels);
   TORCH_ARG(torch::ExpandingArray<2>, kernel_size) = 3;
   TORCH_ARG(torch::ExpandingArray<2>, stride) = 1;
-  /// Without one, floor((kernel_size - 1) / 2) dilation. Also torch::kSame and torch::kValid.
+  /// Numbers, torch::kSame or torch::kValid; by default it is floor((kernel_size - 1) / 2)
+  /// dilation.
   TORCH_ARG(std::optional<padding_t>, padding) = std::nullopt;
   TORCH_ARG(int64_t, groups) = 1;
   TORCH_ARG(Norm, norm) = Norm();
   TORCH_ARG(Activation, activation) = Activation();
   TORCH_ARG(torch::ExpandingArray<2>, dilation) = 1;
-  /// Of the activation, where it has a form in place.
+  /// Whether the activation overwrites its input, if it has a form that does.
   TORCH_ARG(bool, inplace) = true;
-  /// Without one, a bias where there is no norm.
+  /// By default the convolution has a bias where there is no norm.
   TORCH_ARG(std::optional<bool>, bias) = std::nullopt;
 
  public:
@@ -90,10 +91,10 @@ struct CONVKIT_API Conv2dNormActivationOptions {
   }
 };
 
-/// y = activation(norm(conv(x))), either of them left out if asked.
+/// y = activation(norm(conv(x))). The activation and the norm may be kNone.
 ///
 /// Shape:   x [N, in_channels, H, W] -> y [N, out_channels, H', W'], as of torch::nn::Conv2d
-/// Keys:    0.weight, 0.bias; 1.* of the norm; then of a PReLU. An index is that of what is there:
+/// Keys:    0.weight, 0.bias; 1.* of the norm; then a PReLU's. The children that there are count:
 ///          without a norm the activation is 1.
 /// Throws:  c10::ValueError for a channel count, kernel_size, stride, dilation or groups below 1, a
 ///          negative padding, any of them above int32, channels not divisible by groups, and for an

@@ -8,29 +8,32 @@
 
 namespace convkit {
 
-/// The tensors of a file, and what else it says.
+/// What load_checkpoint() finds in a file: the tensors, and what else it says.
 struct Checkpoint {
   StateDict state;  ///< in the file's order
-  /// The `__metadata__` of a .safetensors file; of torch.save's files the texts and the numbers of
-  /// up to 64 bits, under their paths: "epoch", "optimizer.param_groups.0.lr". bools are "True" and
-  /// "False". No more than 100,000, and not those of a pickled module's layers.
+  /// The `__metadata__` of a .safetensors file. Files of torch.save have theirs by path, "epoch",
+  /// "optimizer.param_groups.0.lr": the texts, the numbers of up to 64 bits, and bools as "True"
+  /// and "False", at most 100,000 of them and none of a pickled module's layers.
   std::map<std::string, std::string> metadata;
 };
 
-/// What load_checkpoint() takes of a file.
+/// These options say what load_checkpoint() takes of a file.
 struct LoadCheckpointOptions {
-  /// The member of a nested checkpoint, by its path: "ema.model". By default it is the one that
-  /// holds tensors under a usual name (state_dict, model, model_state_dict, params, params_ema,
-  /// net, weights), and the whole file where none does and it is a state_dict itself.
+  /// The member of a nested checkpoint to take all tensors of, by its path: "ema.model". By default
+  /// it is the one that holds tensors under a usual name (state_dict, model, model_state_dict,
+  /// params, params_ema, net, weights), and the whole file where none does and it is a state_dict
+  /// itself.
   std::string at = {};
-  /// All tensors of a nested checkpoint, under their paths. A list's members, and those under a key
-  /// that is neither text nor whole number, count as their positions.
+  /// Takes all tensors of a nested checkpoint, under their paths. A list's members, and those under
+  /// a key that is neither text nor whole number, count as their positions. It changes nothing
+  /// beside `at`, which takes all tensors of its member, and for .safetensors, which do not nest.
   bool everything = false;
 };
 
-/// Reads a checkpoint, which it knows by its content: .safetensors, or what torch.save has written
-/// (.pt, .pth, .bin), from before torch 1.6 too: a state_dict, a checkpoint that holds one among
-/// other things, or a whole module; also TorchScript files and LibTorch's own archives.
+/// Reads a checkpoint, whose format it knows by its content. It reads .safetensors and what
+/// torch.save has written (.pt, .pth, .bin), before torch 1.6 too: a state_dict, a checkpoint that
+/// holds one among other things, or a whole module. It also reads TorchScript files and LibTorch's
+/// own archives.
 ///
 ///     load_state_dict(*net, load_checkpoint("weights.pt").state);
 ///
@@ -43,7 +46,7 @@ struct LoadCheckpointOptions {
 /// A tensor that does not begin at a multiple of its element size, as in some old files, is copied.
 /// The others begin where the file has them, not at a multiple of 64 bytes as those that LibTorch
 /// allocates, and kernels that read them there may sum in another order: load_state_dict() without
-/// .assign gives Python's bits. Of torch.save's files tensors keep their strides and share memory
+/// .assign gives Python's bits. Tensors of torch.save's files keep their strides and share memory
 /// as they did. float4 tensors have two numbers in an element, so that their last dimension is half
 /// the one in a .safetensors file. A file of a single tensor gives it the name "0".
 ///
@@ -52,18 +55,19 @@ struct LoadCheckpointOptions {
 ///          meant. Nothing in a file is trusted, and nothing in it is run: a class of a pickle is a
 ///          name.
 /// Source:  safetensors 0.8.0, safetensors.torch.load_file; torch.load(weights_only=True)
-/// Differs: of .safetensors two entries of one name, more than 64 dimensions, sizes that overflow
-///          beside a zero, and descriptions in forms that only Python's reader takes are refused.
+/// Differs: a .safetensors file with two entries of one name, more than 64 dimensions, sizes that
+///          overflow beside a zero, or descriptions in forms that only Python's reader takes is
+///          refused.
 ///          torch.load refuses classes that are not on its list; here they are objects without use.
 ///          Sparse, quantized, nested, meta and big-endian tensors are refused.
 CONVKIT_API Checkpoint load_checkpoint(const std::string& path,
                                        const LoadCheckpointOptions& options = {});
 
-/// What save_checkpoint() writes beside the tensors.
+/// These options say what save_checkpoint() writes beside the tensors.
 struct SaveCheckpointOptions {
-  std::map<std::string, std::string> metadata = {};  ///< of a .safetensors file; a .pt has none
+  std::map<std::string, std::string> metadata = {};  ///< only .safetensors files have any
   /// Writes tensors that share memory into a .safetensors file, each whole, instead of refusing
-  /// them. A .pt file keeps the sharing.
+  /// them. It has no effect on a .pt file, which keeps the sharing.
   bool copy_shared = false;
 };
 
@@ -71,10 +75,11 @@ struct SaveCheckpointOptions {
 ///
 ///     save_checkpoint("weights.safetensors", state_dict(*net), {.metadata = {{"format", "pt"}}});
 ///
-/// .safetensors: byte for byte Python's: sorted by dtype, then by name; the metadata sorted by key.
-/// Tensors that are not contiguous or not on the CPU are copied first, one by one.
+/// A .safetensors file is Python's byte for byte: sorted by dtype, then by name; the metadata
+/// sorted by key. Tensors that are not contiguous or not on the CPU are copied first, one by one.
 ///
-/// .pt, .pth: an OrderedDict for torch.load(weights_only=True); strides and sharing are kept.
+/// A .pt or .pth file is an OrderedDict for torch.load(weights_only=True); it keeps strides and
+/// sharing.
 ///
 /// The file is written beside `path`, flushed to the disk and renamed: whatever happens, `path` is
 /// the old file or the new one, whole. A process that is killed leaves a file named

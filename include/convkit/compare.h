@@ -30,7 +30,7 @@ struct CONVKIT_API Recording {
   /// One call of one module.
   struct Call {
     std::string path;   ///< of the module; empty for the outermost
-    int64_t index = 0;  ///< counts the calls of that module
+    int64_t index = 0;  ///< among the calls of that module
     Tensors inputs;  ///< with the strides that they had: kernels choose their order of sums by them
     Tensors outputs;
   };
@@ -82,16 +82,16 @@ struct CONVKIT_API Difference {
   double max_absolute = 0;       ///< the largest difference
   double max_relative = 0;       ///< divided by the expected number, where that is not 0; never NaN
   double relative_to_scale = 0;  ///< the largest difference, divided by the largest expected number
-  /// How many numbers of the type lie between, at most, or the largest int64 where there are more;
-  /// 0 where types differ, and for integers.
+  /// How many numbers of the type lie between two elements, at most; the largest int64 if there are
+  /// more; 0 if the types differ, and for integers.
   int64_t max_ulps = 0;
   double equal_share = 1;      ///< of all elements
   std::vector<int64_t> where;  ///< the index of the largest difference, or of bits that differ
   std::string explanation;     ///< another shape or type; empty where numbers were compared
 };
 
-/// Compares two tensors; NaNs of the same bits are equal. Of complex numbers, the parts are
-/// compared.
+/// Compares two tensors. NaNs of the same bits are equal. Complex numbers are compared by their
+/// parts.
 CONVKIT_API Difference difference(const torch::Tensor& ours, const torch::Tensor& expected);
 
 /// One line of a comparison.
@@ -114,31 +114,33 @@ struct CONVKIT_API ComparisonRow {
 struct CONVKIT_API Comparison {
   bool equal = false;  ///< every live row and the outermost output are
   /// The path of the first module that differs and in which no other does; nothing if all is equal.
-  /// If only the training step differs, that of its first row: of a parameter or buffer, or empty
-  /// for the output and the gradient of the input.
+  /// If only the training step differs, it is the path of its first row that does: of a parameter
+  /// or buffer, or empty for the output and the gradient of the input.
   std::optional<std::string> first_difference;
   std::vector<ComparisonRow> layers;    ///< each recorded call, fed with the recorded inputs
   ComparisonRow end_to_end;             ///< the outermost module, fed with the recorded input
   std::vector<ComparisonRow> training;  ///< gradients and buffers, if the recording has them
   std::vector<std::string> keys;        ///< missing, unexpected and mis-shaped weights
-  /// Tensors whose values, before the recorded ones were loaded, are not those that the seed gave
-  /// Python: to be asked of a module that was made under torch::manual_seed(recording.seed).
+  /// Tensors whose values, before the recorded ones were loaded, were not those that the seed gave
+  /// Python. This is of use for a module that was made after torch::manual_seed(recording.seed).
   std::vector<std::string> initialisation;
   std::vector<std::string> notes;  ///< why bits may differ here: another version, instruction set
 
-  /// A table of what differs, with `all` of all rows, and a verdict.
+  /// Shows a table of what differs, or with `all` of all rows, and a verdict.
   [[nodiscard]] std::string text(bool all = false) const;
+  /// Gives all rows and the verdict as JSON.
   [[nodiscard]] std::string json() const;
 
   explicit operator bool() const { return equal; }
 };
 
-/// The text. With it a test is one line, in Catch2 CHECK(compare(*net, load_recording(file))), and
-/// says what differs when it fails.
+/// Prints the text. So a test is one line, in Catch2 CHECK(compare(*net, load_recording(file))),
+/// and says what differs when it fails.
 CONVKIT_API std::ostream& operator<<(std::ostream& stream, const Comparison& comparison);
 
+/// How exact compare() is.
 struct CompareOptions {
-  /// Numbers may differ by so much, relative to the largest expected one of their tensor.
+  /// By how much numbers may differ, relative to the largest expected number of their tensor.
   double tolerance = 0;
 };
 

@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -20,24 +22,70 @@ namespace convkit {
 
 /// What compile() may do.
 struct CompileOptions {
-  /// In which it computes: torch::kFloat32; for a module of float32 also torch::kBFloat16, and on
+  /// The type in which it computes: torch::kFloat32; for a module of float32 also torch::kBFloat16, and on
   /// CUDA torch::kHalf. Inputs and results keep the module's types.
   torch::Dtype dtype = torch::kFloat32;
-  /// Layout of results [N, C, H, W]. Without one as they are computed, mostly channels_last; their
-  /// values and sizes are the same.
+  /// The layout of results [N, C, H, W], whose values and sizes stay the same; results of other dimensions
+  /// are not concerned. Without one they lie as they are computed, mostly in channels_last.
   std::optional<torch::MemoryFormat> memory_format = std::nullopt;
-  /// Whether oneDNN computes, where convkit was built with it.
+  /// Whether oneDNN computes. It has no effect where convkit was built without oneDNN, nor on CUDA.
   bool onednn = true;
-  /// On CUDA, whether products of float32 may be rounded to TF32; without a word, as LibTorch's own
-  /// setting has it. It is LibTorch's one for all threads while a plan is made or runs.
+  /// Whether products of float32 may be rounded to TF32, on CUDA alone: for a module on a CPU it is
+  /// refused. Without one LibTorch's own setting holds, which is the same one for all threads and is
+  /// changed while a plan is made or runs.
   std::optional<bool> tf32 = std::nullopt;
-  /// To run the plain module, on a copy of its inputs and in its own dtype, where it cannot be
-  /// compiled faithfully, instead of an error.
+  /// Whether the plain module runs, on a copy of its inputs and in its own dtype, where it cannot be
+  /// compiled faithfully; else that is an error.
   bool fallback = false;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
   /// is dropped. oneDNN itself keeps up to 1024 kernels of a process, which take some memory.
   int64_t max_plans = 16;
 };
+
+/// One step of a plan: an operator, or several that are computed as one.
+struct CONVKIT_API StepExplanation {
+  std::string what;  ///< "conv2d 3x3 + relu"
+  std::string by;    ///< who computes it: "oneDNN", "LibTorch" or "convkit"
+  std::string how;   ///< the kernel, or why no faster one: "jit:avx512_core", "fused operator"
+  std::vector<std::string> fused;  ///< what it computes beside its first operator: {"relu"}
+  int64_t bytes = 0;               ///< the size of its results
+};
+
+/// A plan for inputs of one shape and layout.
+struct CONVKIT_API PlanExplanation {
+  struct Input {
+    std::vector<int64_t> sizes;
+    bool channels_last = false;
+    std::string dtype;  ///< "Float"
+  };
+  std::vector<Input> inputs;
+  int64_t threads = 0;
+  /// "oneDNN 3.2.0", "LibTorch's operators", "LibTorch's operators, with the module's own bits" or
+  /// "the plain module".
+  std::string engine;
+  bool fell_back = false;   ///< a faster engine could not compute it: a remark says why
+  bool cuda_graph = false;  ///< one CUDA graph starts all kernels
+  std::map<std::string, int64_t> notes;  ///< what was done, and how often: {"fused relu", 8}
+  std::vector<std::string> remarks;      ///< why something was not done
+  std::vector<StepExplanation> steps;
+  int64_t workspace_bytes = 0;   ///< what each call that runs at a time needs
+  int64_t separate_bytes = 0;    ///< what the workspace would be if no buffers shared memory
+  int64_t scratchpad_bytes = 0;  ///< what oneDNN's kernels need beside it, for each call too
+  int64_t weight_bytes = 0;      ///< the weights in the layouts of oneDNN's kernels
+};
+
+/// How a compiled module computes: its plans, the one used last first.
+struct CONVKIT_API Explanation {
+  std::vector<PlanExplanation> plans;
+
+  /// A few lines a plan, and one for each step.
+  [[nodiscard]] std::string text() const;
+  /// The same as JSON.
+  [[nodiscard]] std::string json() const;
+};
+
+/// The text.
+CONVKIT_API std::ostream& operator<<(std::ostream& stream, const Explanation& explanation);
 
 namespace detail {
 class Compilation;
@@ -45,15 +93,15 @@ class Compilation;
 
 /// A module as compile() planned it. A copy is the same one.
 ///
-/// It has a copy of the weights, and before each call looks whether the module's have changed: their
+/// It has a copy of the weights, and before each call it looks whether the module's have changed: their
 /// memory, their version counters (which LibTorch's optimizers leave alone) and four elements of
-/// each. If so, it plans anew. Call `refresh()` for what escapes it: single elements set by hand,
-/// other modules, options and state of modules; on CUDA, whose elements are not looked at, all that
+/// each. If so, it plans anew. Call `refresh()` after changes that escape it: single elements set by hand,
+/// other modules, options and state of modules; on CUDA, where it does not look at elements, all that
 /// leaves the counters alone. Tensors that the module holds without registering them are constants.
 ///
-/// Several threads may call it at once: a plan has a workspace for each call that runs at a time,
-/// but for a CUDA graph, whose calls follow one another. While one thread plans for a new shape, the
-/// others wait. No thread may change the module's weights meanwhile.
+/// Several threads may call it at once: a plan has a workspace for each call that runs at a time. The calls
+/// of a CUDA graph follow one another. While one thread plans for a new shape, the others wait. No
+/// thread may change the module's weights meanwhile.
 ///
 /// Within another module that is compiled, summarised or recorded it runs the plain module, in that
 /// one's own dtype, as a part of it.
@@ -77,7 +125,7 @@ class CONVKIT_API Compiled {
   friend CONVKIT_API Compiled compile(std::shared_ptr<torch::nn::Module> module,
                                       std::function<Tensors(const Tensors&)> forward,
                                       const Tensors& examples, const CompileOptions& options);
-  friend CONVKIT_API std::string explain(const Compiled& compiled);
+  friend CONVKIT_API Explanation explain(const Compiled& compiled);
   explicit Compiled(std::shared_ptr<detail::Compilation> compilation);
 
   std::shared_ptr<detail::Compilation> compilation_;
@@ -120,7 +168,7 @@ Compiled compile(const torch::nn::ModuleHolder<Contained>& module, const torch::
   return compile(std::shared_ptr<torch::nn::Module>(module.ptr()), example, options);
 }
 
-/// The steps of each plan: what was fused, what was not and why, the engine and the memory.
-CONVKIT_API std::string explain(const Compiled& compiled);
+/// How a compiled module computes: its steps, what was fused, what was not and why, and the memory.
+CONVKIT_API Explanation explain(const Compiled& compiled);
 
 }  // namespace convkit

@@ -9,8 +9,8 @@
 #include <optional>
 #include <ostream>
 
-/// The five kinds of convolution of the Q&A, each a torch::nn::Conv2d with a bias. Another kernel
-/// size, groups or padding mode is one torch::nn::Conv2dOptions away.
+/// The five kinds of convolution of the Q&A, each a torch::nn::Conv2d with a bias. For another
+/// kernel size, groups or padding mode there is torch::nn::Conv2dOptions.
 ///
 /// Shape:   x [N, in_channels, H, W] or [in_channels, H, W]
 /// Keys:    weight, bias
@@ -47,7 +47,8 @@ struct CONVKIT_API StdConv2dOptions {
   TORCH_ARG(int64_t, out_channels);
   TORCH_ARG(torch::ExpandingArray<2>, kernel_size);
   TORCH_ARG(torch::ExpandingArray<2>, stride) = 1;
-  /// Without one, floor((stride - 1 + dilation (kernel_size - 1)) / 2). Also torch::kSame, kValid.
+  /// Numbers, torch::kSame or torch::kValid; by default it is
+  /// floor((stride - 1 + dilation (kernel_size - 1)) / 2).
   TORCH_ARG(std::optional<padding_t>, padding) = std::nullopt;
   TORCH_ARG(torch::ExpandingArray<2>, dilation) = 1;
   TORCH_ARG(int64_t, groups) = 1;
@@ -94,7 +95,8 @@ struct CONVKIT_API ScaledStdConv2dOptions {
   TORCH_ARG(int64_t, out_channels);
   TORCH_ARG(torch::ExpandingArray<2>, kernel_size);
   TORCH_ARG(torch::ExpandingArray<2>, stride) = 1;
-  /// Without one, floor((stride - 1 + dilation (kernel_size - 1)) / 2). Also torch::kSame, kValid.
+  /// Numbers, torch::kSame or torch::kValid; by default it is
+  /// floor((stride - 1 + dilation (kernel_size - 1)) / 2).
   TORCH_ARG(std::optional<padding_t>, padding) = std::nullopt;
   TORCH_ARG(torch::ExpandingArray<2>, dilation) = 1;
   TORCH_ARG(int64_t, groups) = 1;

@@ -11,7 +11,7 @@
 #include <ostream>
 
 /// Fixed kernels, float32 [height, width], for `filter2d`. As everywhere in PyTorch they are
-/// applied as they stand: cross-correlation, not flipped.
+/// applied as they stand, by cross-correlation: they are not flipped.
 ///
 /// Throws:  c10::ValueError for a size that is even, below 1 (for derivatives below 3) or above
 ///          int32, and for a sigma, gamma or lambda that is not positive and finite.
@@ -79,7 +79,7 @@ CONVKIT_API torch::Tensor filter2d(
 struct CONVKIT_API BlurPool2dOptions {
   using pad_mode_t = torch::nn::functional::PadFuncOptions::mode_t;
 
-  /// Without a number of channels, it takes any.
+  /// By default it takes any number of channels.
   TORCH_ARG(std::optional<int64_t>, channels) = std::nullopt;
   TORCH_ARG(int64_t, filt_size) = 3;
   TORCH_ARG(int64_t, stride) = 2;

@@ -25,8 +25,8 @@ CONVKIT_API torch::Tensor icnr_(torch::Tensor weight, int64_t scale_factor);
 CONVKIT_API torch::Tensor trunc_normal_(torch::Tensor tensor, double mean = 0, double std = 1,
                                         double a = -2, double b = 2);
 
-/// The multiple of `divisor` next to v, at least `min_value` (without one, the divisor) and not
-/// below round_limit v.
+/// The multiple of `divisor` next to v, at least `min_value` (by default the divisor) and not below
+/// round_limit v.
 ///
 /// Throws:  c10::ValueError for a divisor below 1, or v that is no finite number.
 /// Source:  torchvision.models._utils._make_divisible; with a round_limit timm.layers'

@@ -17,8 +17,8 @@
 /// All networks, and how to get one by its name.
 namespace convkit::models {
 
-/// A network of any family, as `create` makes it; a holder like those of its class, from which it
-/// can be made too.
+/// A network of any family, as `create` makes it. It is a holder like those of the families, and
+/// can be made from one of them.
 ///
 ///     auto net = convkit::models::create("resnet18", {.num_classes = 10});
 ///     torch::Tensor y = net(x);
@@ -33,21 +33,21 @@ class CONVKIT_API Network : public torch::nn::ModuleHolder<torch::nn::Module> {
 
   torch::Tensor operator()(const torch::Tensor& x);
 
-  /// Backbone::features.
+  /// Calls Backbone::features.
   /// Throws: c10::TypeError for a network that is no Backbone, a Unet.
   std::vector<torch::Tensor> features(const torch::Tensor& x);
 };
 
-/// What is common to all networks that `create` makes.
+/// The options that all networks of `create` have.
 struct CreateOptions {
-  /// Without one 1000, and for a Unet 1.
+  /// By default 1000, and 1 for a Unet.
   std::optional<int64_t> num_classes = std::nullopt;
 };
 
 /// torchvision's names of the networks, and unet_ with the name of the encoder.
 CONVKIT_API std::vector<std::string> names();
 
-/// The network of a name, with fresh weights.
+/// Makes the network of a name, with fresh weights.
 ///
 /// Throws:  c10::ValueError for an unknown name, with the nearest ones, and num_classes below 1.
 /// Source:  torchvision.models.get_model(name, weights=None)

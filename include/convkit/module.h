@@ -41,11 +41,33 @@ class CONVKIT_API TensorModule {
   virtual ~TensorModule();
 
   virtual torch::Tensor forward(const torch::Tensor& x) = 0;
+};
 
-  /// The buffers that belong to no state_dict, as of Python's register_buffer(persistent=False).
+/// The base by which a module tells about its keys in a state_dict. Cloneable and Block derive from
+/// it, and a module that is neither may do so too.
+class CONVKIT_API StateKeys {
+ public:
+  StateKeys() = default;
+  StateKeys(const StateKeys&) = default;
+  StateKeys& operator=(const StateKeys&) = default;
+  virtual ~StateKeys();
+
+  /// The buffers that belong to no state_dict, as after Python's register_buffer(persistent=False).
   [[nodiscard]] const std::set<std::string>& non_persistent_buffers() const {
     return non_persistent_buffers_;
   }
+
+  /// Gives the current name of a key that an older version of the module may have had: an empty one
+  /// if the module needs no such tensor any more, and the key itself if nothing changed. Keys begin
+  /// below the module and go on into its children: "weight", "conv.bias". load_state_dict() asks
+  /// for every key, and keeps an old name where the current one is there as well.
+  ///
+  ///     std::string current_key(const std::string& key) const override {
+  ///       return key == "gamma" ? "weight" : key;
+  ///     }
+  ///
+  /// Source: what torch.nn.Module._load_from_state_dict is overridden for
+  [[nodiscard]] virtual std::string current_key(const std::string& key) const { return key; }
 
  protected:
   std::set<std::string> non_persistent_buffers_;
@@ -56,7 +78,7 @@ namespace detail {
 /// "convkit::ConvBlockImpl" -> "ConvBlock".
 CONVKIT_API std::string python_name(const std::string& cpp_name);
 
-/// Gives a module's copy what LibTorch's clone() leaves out.
+/// Gives a module's copy the requires_grad of its parameters, which LibTorch's clone() leaves out.
 CONVKIT_API void copy_requires_grad(const torch::nn::Module& from, torch::nn::Module& to);
 
 /// Puts the CPU's random state back at the end of a scope.
@@ -71,20 +93,23 @@ class CONVKIT_API KeepRandomState {
   torch::Tensor state_;
 };
 
-/// What Module::to does otherwise than Python's: it converts integers too, and leaves gradients.
+/// Mends what Module::to does otherwise than Python's: it converts integers too, and leaves
+/// gradients behind.
 class CONVKIT_API Conversion {
  public:
   /// Throws c10::TypeError for a new dtype that is neither floating point nor complex.
   Conversion(const torch::nn::Module& module, std::optional<torch::Dtype> new_dtype);
-  /// To be called after Module::to.
+  /// Puts integers back and takes gradients along, once Module::to is done.
   void finish() const;
 
  private:
   std::vector<torch::Tensor> parameters_;
-  std::vector<std::pair<torch::Tensor, torch::Tensor>> integers_;  // the registered one, its value
+  // The registered tensor, and its value before.
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> integers_;
 };
 
-/// Marks, for as long as it lives, the module that runs on this thread; see CONVKIT_MODULE.
+/// Marks a module as the one that runs on this thread, for as long as the mark lives; see
+/// CONVKIT_MODULE.
 struct CONVKIT_API Running {
   explicit Running(const torch::nn::Module& running) : module(running), outer(innermost) {
     innermost = this;
@@ -99,7 +124,7 @@ struct CONVKIT_API Running {
   static constinit thread_local const Running* innermost;
 };
 
-/// Is told of every call of a module on this thread, for as long as it is `current`.
+/// An observer is told of every call of a module on this thread, for as long as it is `current`.
 class CONVKIT_API CallObserver {
  public:
   using Tensors = std::vector<std::pair<std::string, torch::Tensor>>;  ///< with their names
@@ -115,6 +140,8 @@ class CONVKIT_API CallObserver {
   static constinit thread_local CallObserver* current;
 };
 
+/// collect() adds the tensors of an argument or result under their names: of a list and a dict
+/// each member's.
 inline void collect(CallObserver::Tensors& tensors, std::string name, const torch::Tensor& value) {
   if (value.defined()) tensors.emplace_back(std::move(name), value);
 }
@@ -122,10 +149,11 @@ CONVKIT_API void collect(CallObserver::Tensors& tensors, const std::string& name
                          const std::vector<torch::Tensor>& values);
 CONVKIT_API void collect(CallObserver::Tensors& tensors, const std::string& name,
                          const torch::OrderedDict<std::string, torch::Tensor>& values);
-/// Numbers and the like are no tensors.
+/// Numbers and the like have no tensors.
 template <typename Other>
 void collect(CallObserver::Tensors&, const std::string&, const Other&) {}
 
+/// The tensors among the arguments of a call, under their positions.
 template <typename... Args>
 CallObserver::Tensors inputs_of(const Args&... args) {
   CallObserver::Tensors tensors;
@@ -134,7 +162,7 @@ CallObserver::Tensors inputs_of(const Args&... args) {
   return tensors;
 }
 
-/// Runs `forward`, of a module that is then the running one, and tells the observer.
+/// Runs `forward` with its module marked as the running one, and tells the observer.
 template <typename Forward, typename... Args>
 auto observed(const torch::nn::Module& module, const Forward& forward, Args&&... args) {
   const Running running(module);
@@ -150,8 +178,8 @@ auto observed(const torch::nn::Module& module, const Forward& forward, Args&&...
 
 }  // namespace detail
 
-/// torch::nn::Cloneable as Python's modules are: what ours with several inputs or outputs derive
-/// from, and Block.
+/// torch::nn::Cloneable, but as Python's modules are. Block derives from it, and so do our modules
+/// with several inputs or outputs.
 ///
 /// - `to()` leaves integers alone (num_batches_tracked stays int64) and takes gradients along, as
 ///   Python's does.
@@ -163,7 +191,7 @@ auto observed(const torch::nn::Module& module, const Forward& forward, Args&&...
 ///
 /// Throws: c10::TypeError from `to` for a dtype that is neither floating point nor complex.
 template <typename Derived>
-class Cloneable : public torch::nn::Cloneable<Derived> {
+class Cloneable : public torch::nn::Cloneable<Derived>, public StateKeys {
  public:
   Cloneable() : torch::nn::Cloneable<Derived>(detail::python_name(c10::demangle_type<Derived>())) {}
 
@@ -191,20 +219,21 @@ class Cloneable : public torch::nn::Cloneable<Derived> {
     torch::nn::Module::to(device, non_blocking);
     conversion.finish();
   }
-};
 
-/// What every module of convkit that maps one tensor to one derives from.
-template <typename Derived>
-class Block : public Cloneable<Derived>, public TensorModule {
  protected:
+  /// Registers a buffer that is in no state_dict.
   torch::Tensor& register_non_persistent_buffer(const std::string& name, torch::Tensor tensor) {
     non_persistent_buffers_.insert(name);
     return this->register_buffer(name, std::move(tensor));
   }
 };
 
-/// Declares `Name`, the holder of `NameImpl`, as TORCH_MODULE does. Calling it also marks NameImpl
-/// as the running module, so that no `forward` needs a word about where it is.
+/// Every module of convkit that maps one tensor to one derives from Block.
+template <typename Derived>
+class Block : public Cloneable<Derived>, public TensorModule {};
+
+/// Declares `Name`, the holder of `NameImpl`, as TORCH_MODULE does. Calling the holder also marks
+/// the module as the running one, so that no `forward` needs a word about where it is.
 #define CONVKIT_MODULE(Name)                                                                  \
   class Name : public ::torch::nn::ModuleHolder<Name##Impl> {                                 \
    public:                                                                                    \
@@ -221,7 +250,7 @@ class Block : public Cloneable<Derived>, public TensorModule {
 
 namespace detail {
 
-/// Whether forward_child() can run it.
+/// Whether forward_child() can run the module.
 CONVKIT_API bool maps_tensor_to_tensor(const torch::nn::Module& module);
 
 }  // namespace detail
@@ -251,11 +280,11 @@ class CONVKIT_API SequentialChild {
   SequentialChild(std::string child_name, std::shared_ptr<Impl> pointer)
       : name(std::move(child_name)), module(std::move(pointer)) {}
 
-  std::optional<std::string> name;  ///< Without one, its index in the Sequential.
+  std::optional<std::string> name;  ///< by default its index in the Sequential
   std::shared_ptr<torch::nn::Module> module;
 };
 
-/// y = child_n(... child_1(child_0(x))). Holds our modules, torch::nn's and other Sequentials.
+/// y = child_n(... child_1(child_0(x))). It holds our modules, torch::nn's and other Sequentials.
 ///
 /// Shape:   that of its children; without any, y is x
 /// Keys:    0.*, 1.*, ..., or the names given
@@ -271,13 +300,15 @@ class CONVKIT_API SequentialImpl final : public Block<SequentialImpl> {
       const std::optional<torch::Device>& device = std::nullopt) const override;
   torch::Tensor forward(const torch::Tensor& x) override;
 
+  /// Appends a child, which costs as much as the child has modules.
   void push_back(SequentialChild child);
-  [[nodiscard]] std::size_t size() const { return children().size(); }
+  [[nodiscard]] std::size_t size() const;
   /// Throws: c10::IndexError.
   [[nodiscard]] std::shared_ptr<torch::nn::Module> operator[](std::size_t index) const;
 };
 
-/// Written with braces: `Sequential{ConvBlock(3, 8), torch::nn::ReLU(), Sequential{...}}`, or
+/// The holder of a SequentialImpl. It is written with braces:
+/// `Sequential{ConvBlock(3, 8), torch::nn::ReLU(), Sequential{...}}`, or
 /// `Sequential{{"stem", ConvBlock(3, 8)}, {"head", ...}}`. Braces create the children in Python's
 /// order; parentheses would not, and do not compile. Clang before 20 takes braces around one single
 /// Sequential for a copy of the holder (CWG 2137): there, nest it by `push_back`.

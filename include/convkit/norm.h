@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 namespace convkit {
 
@@ -12,7 +13,8 @@ namespace convkit {
 ///
 /// Shape:   x [N, channels, H, W] -> y [N, channels, H, W]
 /// Keys:    weight, bias
-/// Throws:  c10::ValueError for channels below 1, and for an input that is not [N, channels, H, W].
+/// Throws:  c10::ValueError for channels below 1, eps below 0, and for an input that is not [N,
+///          channels, H, W] of the weights' type and device.
 /// Source:  torchvision.models.convnext.LayerNorm2d
 class CONVKIT_API LayerNorm2dImpl : public Block<LayerNorm2dImpl> {
  public:
@@ -29,13 +31,13 @@ class CONVKIT_API LayerNorm2dImpl : public Block<LayerNorm2dImpl> {
 CONVKIT_MODULE(LayerNorm2d);
 
 /// y = x scale + (bias - running_mean scale), scale = weight / sqrt(running_var + eps): a batch
-/// norm that learns nothing. Not bit-equal to BatchNorm2d in eval mode, in Python neither.
+/// norm that learns nothing. It is not bit-equal to BatchNorm2d in eval mode, nor is Python's.
 ///
 /// Shape:   x [N, num_features, H, W] -> y [N, num_features, H, W]
 /// Keys:    weight, bias, running_mean, running_var, all buffers; load_state_dict() drops
 ///          num_batches_tracked
-/// Throws:  c10::ValueError for num_features below 1, and for an input that is not
-///          [N, num_features, H, W].
+/// Throws:  c10::ValueError for num_features below 1, eps below 0, and for an input that is not [N,
+///          num_features, H, W] of the weights' type and device.
 /// Source:  torchvision.ops.FrozenBatchNorm2d
 class CONVKIT_API FrozenBatchNorm2dImpl : public Block<FrozenBatchNorm2dImpl> {
  public:
@@ -43,6 +45,8 @@ class CONVKIT_API FrozenBatchNorm2dImpl : public Block<FrozenBatchNorm2dImpl> {
 
   void reset() override;
   torch::Tensor forward(const torch::Tensor& x) override;
+  /// Nothing for num_batches_tracked, which the batch norm that it stands for has.
+  [[nodiscard]] std::string current_key(const std::string& key) const override;
 
   int64_t num_features;
   double eps;
@@ -57,7 +61,8 @@ CONVKIT_MODULE(FrozenBatchNorm2d);
 ///
 /// Shape:   x [N, dim, H, W] -> y [N, dim, H, W]; with channels_last x is [N, H, W, dim]
 /// Keys:    weight, bias, zero at first
-/// Throws:  c10::ValueError for dim below 1, and for an input of another shape.
+/// Throws:  c10::ValueError for dim below 1, eps below 0, and for an input of another shape, type
+///          or device.
 /// Source:  timm.layers.GlobalResponseNorm; https://arxiv.org/abs/2301.00808
 class CONVKIT_API GlobalResponseNormImpl : public Block<GlobalResponseNormImpl> {
  public:
@@ -85,14 +90,15 @@ struct Norm {
     kFrozenBatchNorm2d,
   };
   Kind kind = kBatchNorm2d;
-  double eps = 1e-5;
+  double eps = 1e-5;      ///< of every kind
   double momentum = 0.1;  ///< of BatchNorm2d
   int64_t groups = 32;    ///< of GroupNorm
 };
 
 /// The module of a normalisation over so many channels; null for kNone.
 ///
-/// Throws:  c10::ValueError for channels or groups below 1, or channels not divisible by groups.
+/// Throws:  c10::ValueError for channels or groups below 1, channels not divisible by groups, or
+///          eps below 0, for which torch's GroupNorm and InstanceNorm2d give NaN.
 /// Source:  torch.nn, torchvision; with their defaults
 CONVKIT_API std::shared_ptr<torch::nn::Module> make_norm(const Norm& norm, int64_t channels);
 

@@ -23,7 +23,7 @@ CONVKIT_API torch::Tensor pad_same(const torch::Tensor& x, torch::ExpandingArray
                                    torch::ExpandingArray<2> stride,
                                    torch::ExpandingArray<2> dilation = 1, double value = 0);
 
-/// Options of Conv2dSame are those of torch::nn::Conv2d, without a padding of your own.
+/// The options of Conv2dSame are those of torch::nn::Conv2d; a padding is refused.
 using Conv2dSameOptions = torch::nn::Conv2dOptions;
 
 /// y = conv2d(pad_same(x)): SAME for every stride and dilation, where torch::kSame has only

@@ -20,8 +20,8 @@ namespace convkit {
 /// and the mean of the whole image, bilinearly spread over it; each with a norm and a ReLU.
 ///
 /// Shape:   x [N, in_channels, H, W] -> y [N, out_channels, H, W]
-/// Keys:    convs.i.0.weight, convs.i.1.* of the batch norm, the last with 1 and 2 for 0 and 1;
-///          project.0.weight, project.1.*
+/// Keys:    convs.i.0.weight, convs.i.1.* of the batch norm (in the last one 1 and 2 instead of 0
+///          and 1); project.0.weight, project.1.*
 /// Throws:  c10::ValueError for channels or a rate below 1 or above int32, and for an input that is
 ///          not [N, in_channels, H, W] of the weights' type and device.
 /// Source:  torchvision.models.segmentation.deeplabv3.ASPP; https://arxiv.org/abs/1706.05587
@@ -40,8 +40,9 @@ class CONVKIT_API ASPPImpl : public Block<ASPPImpl> {
 };
 CONVKIT_MODULE(ASPP);
 
-/// y = concatenation of blocks.i(x) and x: the image as size x size means, each with a 1x1
-/// convolution, a norm and a ReLU, bilinearly spread over the image (align_corners=True).
+/// y = concatenation of blocks.i(x) and x. A block takes the image as size x size means through a
+/// 1x1 convolution, a norm and a ReLU, and spreads it bilinearly over the image
+/// (align_corners=True). Size 1 has no norm, whatever use_norm says.
 ///
 /// Shape:   x [N, in_channels, H, W] -> y [N, s floor(in_channels / s) + in_channels, H, W] for s
 ///          sizes
@@ -66,7 +67,7 @@ class CONVKIT_API PSPModuleImpl : public Block<PSPModuleImpl> {
 };
 CONVKIT_MODULE(PSPModule);
 
-/// What a decoder's block weighs its maps with.
+/// The attention by which a decoder's block weighs its maps.
 enum class AttentionType { kNone, kSCSE };
 
 /// Options of UnetDecoderBlock.
@@ -81,7 +82,7 @@ struct CONVKIT_API UnetDecoderBlockOptions {
   TORCH_ARG(int64_t, out_channels);
   TORCH_ARG(Norm, use_norm) = Norm();
   TORCH_ARG(AttentionType, attention_type) = AttentionType::kNone;
-  /// torch::kNearest, kNearestExact, kBilinear, kBicubic or kArea.
+  /// It is torch::kNearest, kNearestExact, kBilinear, kBicubic or kArea.
   TORCH_ARG(mode_t, interpolation_mode) = torch::kNearest;
 };
 
@@ -124,6 +125,7 @@ struct CONVKIT_API SegmentationHeadOptions {
   TORCH_ARG(int64_t, out_channels);
   TORCH_ARG(int64_t, kernel_size) = 3;
   TORCH_ARG(Activation, activation) = Activation { Activation::kNone };
+  /// The factor, which as in smp has no effect unless it is above 1.
   TORCH_ARG(double, upsampling) = 1;
 };
 
@@ -131,7 +133,7 @@ struct CONVKIT_API SegmentationHeadOptions {
 ///
 /// Shape:   x [N, in_channels, H, W] -> y [N, out_channels, floor(upsampling H'), ...], H' = H for
 ///          an odd kernel_size, else H + 1
-/// Keys:    0.{weight,bias}; of a PReLU 2.activation.weight
+/// Keys:    0.{weight,bias}; a PReLU's 2.activation.weight
 /// Throws:  c10::ValueError for channels or kernel_size below 1, upsampling <= 0, and for an input
 ///          that is not [N, in_channels, H, W] of the weights' type and device.
 /// Source:  segmentation_models_pytorch.base.SegmentationHead
@@ -170,6 +172,8 @@ class CONVKIT_API FeaturePyramidNetworkImpl : public Cloneable<FeaturePyramidNet
 
   void reset() override;
   Maps forward(const Maps& x);
+  /// "inner_blocks.0.weight" of before torchvision 0.13 is "inner_blocks.0.0.weight".
+  [[nodiscard]] std::string current_key(const std::string& key) const override;
 
   std::vector<int64_t> in_channels_list;
   int64_t out_channels;

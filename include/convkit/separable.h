@@ -21,10 +21,10 @@ struct CONVKIT_API SeparableConv2dOptions {
   TORCH_ARG(int64_t, out_channels);
   TORCH_ARG(torch::ExpandingArray<2>, kernel_size) = 3;
   TORCH_ARG(torch::ExpandingArray<2>, stride) = 1;
-  /// Also torch::kSame (with stride 1) and torch::kValid.
+  /// Numbers, torch::kSame (with stride 1) or torch::kValid.
   TORCH_ARG(padding_t, padding) = 1;
   TORCH_ARG(torch::ExpandingArray<2>, dilation) = 1;
-  /// Filters for each input channel: between the two convolutions there are
+  /// How many filters each input channel has: between the two convolutions there are
   /// in_channels * depth_multiplier channels, those of the first input channel first.
   TORCH_ARG(int64_t, depth_multiplier) = 1;
   TORCH_ARG(bool, depthwise_bias) = true;

@@ -31,7 +31,8 @@ struct CONVKIT_API UpsamplerOptions {
   TORCH_ARG(bool, bias) = true;
 };
 
-/// s = scale_factor times as high and as wide, by one convolution `conv` in every mode:
+/// Makes an image s = scale_factor times as high and as wide, by one convolution `conv` in every
+/// mode:
 ///
 /// - transposed: y = conv(x), ConvTranspose2d with kernel_size 2 s - s % 2, that of a bilinear
 ///   interpolation by s, stride s and padding ceil((s - 1) / 2): for s = 2 the usual (4, 2, 1).
@@ -44,7 +45,7 @@ struct CONVKIT_API UpsamplerOptions {
 /// Throws:  c10::ValueError for a channel count or scale_factor below 1, for one that makes a
 ///          kernel_size or channel count above int32, and for an input of another rank, channel
 ///          count, type or device.
-/// Source:  ours, of torch.nn's parts: the Q&A's upconv and its alternatives
+/// Source:  convkit's own, made of torch.nn's parts: the Q&A's upconv and its alternatives
 class CONVKIT_API UpsamplerImpl : public Block<UpsamplerImpl> {
  public:
   explicit UpsamplerImpl(UpsamplerOptions options);

@@ -1,6 +1,7 @@
 #include <convkit/compare.h>
 
-#include "compare/recording.h"
+#include "compare/call_recorder.h"
+#include "compare/recording_file.h"
 #include "core/strides.h"
 
 #include <ATen/Parallel.h>
@@ -8,8 +9,8 @@
 #include <torch/version.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
+#include <utility>
 
 namespace convkit {
 
@@ -17,68 +18,7 @@ namespace {
 
 using Row = ComparisonRow;
 
-/// The numbers of a tensor, on the CPU: both parts of complex ones, in a last dimension.
-torch::Tensor numbers(const torch::Tensor& tensor) {
-  const torch::Tensor dense = tensor.detach().cpu().contiguous().resolve_conj().resolve_neg();
-  return dense.is_complex() ? at::view_as_real(dense) : dense;
-}
-
-/// The bits of contiguous numbers, as integers of their size.
-torch::Tensor bits_of(const torch::Tensor& tensor) {
-  torch::Dtype integers = torch::kInt;
-  if (tensor.element_size() == 8) integers = torch::kLong;
-  if (tensor.element_size() == 2) integers = torch::kShort;
-  if (tensor.element_size() == 1) integers = torch::kChar;
-  return tensor.view(integers);
-}
-
-/// The numbers of a type in their order, as integers: neighbours differ by 1.
-torch::Tensor ordered_bits(const torch::Tensor& tensor) {
-  const torch::Tensor bits = bits_of(tensor).to(torch::kLong);
-  const int64_t lowest = tensor.element_size() == 8   ? std::numeric_limits<int64_t>::min()
-                         : tensor.element_size() == 2 ? std::numeric_limits<int16_t>::min()
-                                                      : std::numeric_limits<int32_t>::min();
-  return at::where(bits < 0, lowest - bits.clamp_max(0), bits);
-}
-
-/// How many numbers of the type lie between, at most; as many as int64 can count.
-int64_t max_ulps(const torch::Tensor& a, const torch::Tensor& b) {
-  const torch::Tensor x = ordered_bits(a);
-  const torch::Tensor y = ordered_bits(b);
-  const torch::Tensor low = at::minimum(x, y);
-  const torch::Tensor farthest = low.clamp_max(0) + std::numeric_limits<int64_t>::max();
-  return (at::minimum(at::maximum(x, y), farthest) - low).max().item<int64_t>();
-}
-
-/// |a - b| as doubles: not 0 for integers that differ, however large they are.
-torch::Tensor distance(const torch::Tensor& a, const torch::Tensor& b) {
-  const torch::Tensor rounded = a.to(torch::kDouble) - b.to(torch::kDouble);
-  if (a.is_floating_point()) return rounded.abs();
-  // Those of one sign are subtracted as they are; those of two lose nothing that matters.
-  const torch::Tensor x = a.to(torch::kLong);
-  const torch::Tensor y = b.to(torch::kLong);
-  const torch::Tensor one_sign = (x < 0) == (y < 0);
-  const torch::Tensor exact = (x - at::where(one_sign, y, x)).to(torch::kDouble);
-  return at::where(one_sign, exact, rounded).abs();
-}
-
-bool same_bits(const torch::Tensor& a, const torch::Tensor& b) {
-  if (torch::equal(a, b))
-    return a.is_floating_point() ? torch::equal(a.signbit(), b.signbit()) : true;
-  // NaN is not equal to itself, its bits are.
-  return a.numel() > 0 && torch::equal(bits_of(a), bits_of(b));
-}
-
-std::vector<int64_t> index_of(int64_t position, torch::IntArrayRef sizes) {
-  std::vector<int64_t> index(sizes.size());
-  for (std::size_t i = sizes.size(); i-- > 0;) {
-    index[i] = position % sizes[i];
-    position /= sizes[i];
-  }
-  return index;
-}
-
-/// What differs where all values are equal.
+/// Says what differs in bits at `where`, although all values are equal.
 std::string bits_that_differ(const torch::Tensor& expected, const std::vector<int64_t>& where) {
   torch::Tensor element = expected.detach();
   for (const int64_t i : where) element = element[i];
@@ -87,21 +27,21 @@ std::string bits_that_differ(const torch::Tensor& expected, const std::vector<in
                   torch::IntArrayRef(where));
 }
 
-/// A row without numbers.
+/// Makes a row different for a reason that is no number.
 void fail(Row& row, const std::string& reason) {
   row.status = Row::kDifferent;
   row.reason = reason;
   row.difference.explanation = reason;
 }
 
-/// The row of `ours` against what Python gave.
+/// Compares `ours` with what Python gave, and fills the row.
 void judge(Row& row, const torch::Tensor& ours, const torch::Tensor& expected, double tolerance) {
   row.difference = difference(ours, expected);
   const Difference& found = row.difference;
   const bool close = found.equal || (found.explanation.empty() &&
                                      found.relative_to_scale <= tolerance && tolerance > 0);
   row.status = close ? Row::kEqual : Row::kDifferent;
-  // Equal values that are all the same prove nothing; other values are another matter.
+  // Expected values that are all the same prove nothing if ours are equal; if not, they do.
   if (close && !found.alive) row.status = Row::kDead;
   row.reason = found.explanation;
   if (!found.equal && found.explanation.empty() && found.max_absolute == 0) {
@@ -121,6 +61,7 @@ void guarded(Row& row, F f) {
   }
 }
 
+/// Compares one module with one recording.
 class Comparer {
  public:
   Comparer(torch::nn::Module& module, const Recording& recording, double tolerance)
@@ -134,7 +75,8 @@ class Comparer {
   Comparison run() {
     note_circumstances();
     compare_fresh();
-    if (!load()) return std::move(result_);
+    if (!weights_fit()) return std::move(result_);
+    load();
     {
       const torch::NoGradGuard no_grad;
       module_.eval();
@@ -179,15 +121,11 @@ class Comparer {
     }
   }
 
-  /// False if the weights do not fit, which is explained before any number is compared.
-  bool load() {
-    StateDict weights;
-    for (const auto& entry : recording_.state_dict) {
-      weights.insert(entry.key(), entry.value().clone());
-    }
+  /// Whether the recorded weights fit the module; if they do not, the result says nothing else.
+  bool weights_fit() {
     const StateDict own = state_dict(module_);
     for (const auto& entry : own) {
-      const torch::Tensor* given = weights.find(entry.key());
+      const torch::Tensor* given = recording_.state_dict.find(entry.key());
       if (given == nullptr) {
         result_.keys.push_back(entry.key() + ": is not in the recording");
       } else if (given->sizes() != entry.value().sizes()) {
@@ -195,27 +133,31 @@ class Comparer {
                                         ", recorded ", given->sizes()));
       }
     }
-    for (const auto& entry : weights) {
+    for (const auto& entry : recording_.state_dict) {
       if (!own.contains(entry.key())) {
         result_.keys.push_back(entry.key() + ": is in the recording alone");
       }
     }
-    if (!result_.keys.empty()) {
-      const std::string& first = result_.keys.front();
-      const std::string key = first.substr(0, first.find(": "));
-      const std::size_t dot = key.rfind('.');
-      result_.first_difference = dot == std::string::npos ? "" : key.substr(0, dot);
-      return false;
+    if (result_.keys.empty()) return true;
+    const std::string& first = result_.keys.front();
+    const std::string key = first.substr(0, first.find(": "));
+    const std::size_t dot = key.rfind('.');
+    result_.first_difference = dot == std::string::npos ? "" : key.substr(0, dot);
+    return false;
+  }
+
+  void load() {
+    StateDict weights;
+    for (const auto& entry : recording_.state_dict) {
+      weights.insert(entry.key(), entry.value().clone());
     }
     load_state_dict(module_, weights);
-    if (recording_.memory_format == "channels_last") {
-      for (torch::Tensor& parameter : module_.parameters()) {
-        if (parameter.dim() == 4) {
-          parameter.set_data(parameter.detach().contiguous(torch::MemoryFormat::ChannelsLast));
-        }
+    if (recording_.memory_format != "channels_last") return;
+    for (torch::Tensor& parameter : module_.parameters()) {
+      if (parameter.dim() == 4) {
+        parameter.set_data(parameter.detach().contiguous(torch::MemoryFormat::ChannelsLast));
       }
     }
-    return true;
   }
 
   Row layer(const Recording::Call& call) {
@@ -261,7 +203,8 @@ class Comparer {
     find_wiring(*call);
   }
 
-  /// Where the data first goes another way than in Python, of the calls that can be seen.
+  /// Looks for the first call, of those that can be seen, whose input is not the recorded one:
+  /// there the data goes another way than in Python.
   void find_wiring(const Recording::Call& root) {
     std::vector<Recording::Call> ours;
     try {
@@ -269,14 +212,16 @@ class Comparer {
     } catch (const std::exception&) {
       return;  // its row says so
     }
+    std::map<std::pair<std::string, int64_t>, const Recording::Call*> recorded;
+    for (const Recording::Call& call : recording_.calls) {
+      recorded.try_emplace({call.path, call.index}, &call);
+    }
     for (const Recording::Call& call : ours) {
-      const auto same = std::find_if(recording_.calls.begin(), recording_.calls.end(),
-                                     [&](const Recording::Call& other) {
-                                       return other.path == call.path && other.index == call.index;
-                                     });
-      if (same == recording_.calls.end() || call.path.empty()) continue;
-      if (call.inputs.size() != 1 || same->inputs.size() != 1) continue;
-      if (difference(call.inputs[0].second, same->inputs[0].second).equal) continue;
+      const auto found = recorded.find({call.path, call.index});
+      if (found == recorded.end() || call.path.empty()) continue;
+      const Recording::Call& same = *found->second;
+      if (call.inputs.size() != 1 || same.inputs.size() != 1) continue;
+      if (difference(call.inputs[0].second, same.inputs[0].second).equal) continue;
       result_.end_to_end.reason +=
           c10::str(result_.end_to_end.reason.empty() ? "" : "; ",
                    "the first module that is given another input is ", call.path, "#", call.index);
@@ -295,38 +240,40 @@ class Comparer {
       result_.training.push_back(row);
       return;
     }
-    guarded(row, [&] {
-      module_.train();
-      module_.zero_grad();
-      torch::manual_seed(static_cast<uint64_t>(recording_.seed) + 1);
-      torch::Tensor x = detail::copy_with_strides(call->inputs[0].second);
-      x.set_requires_grad(x.is_floating_point());
-      const torch::Tensor y = forward_child(module_, x.clone());
-      add("output", "", y.detach(), step.outputs[0].second);
-      y.backward(step.gradients[0].second.clone());
-      if (!step.input_gradients.empty()) {
-        add("gradient of the input", "", x.grad(), step.input_gradients[0].second);
-      }
-      const auto parameters = module_.named_parameters();
-      for (const auto& entry : parameters) {
-        const torch::Tensor* expected = step.parameter_gradients.find(entry.key());
-        if (expected != nullptr) {
-          add("gradient", entry.key(), entry.value().grad(), *expected);
-        } else if (entry.value().grad().defined()) {
-          Row other;
-          other.type = "gradient";
-          other.path = entry.key();
-          fail(other, "there is one, recorded is none");
-          result_.training.push_back(other);
-        }
-      }
-      const StateDict state = state_dict(module_);
-      for (const auto& entry : step.buffers) {
-        add("buffer", entry.key(), state[entry.key()], entry.value());
-      }
-    });
+    guarded(row, [&] { train(step, call->inputs[0].second); });
     if (!row.reason.empty()) result_.training.push_back(row);
     module_.eval();
+  }
+
+  /// Takes the training step, and compares its gradients and buffers.
+  void train(const Recording::Training& step, const torch::Tensor& input) {
+    module_.train();
+    module_.zero_grad();
+    torch::manual_seed(static_cast<uint64_t>(recording_.seed) + 1);
+    torch::Tensor x = detail::copy_with_strides(input);
+    x.set_requires_grad(x.is_floating_point());
+    const torch::Tensor y = forward_child(module_, x.clone());
+    add("output", "", y.detach(), step.outputs[0].second);
+    y.backward(step.gradients[0].second.clone());
+    if (!step.input_gradients.empty()) {
+      add("gradient of the input", "", x.grad(), step.input_gradients[0].second);
+    }
+    for (const auto& entry : module_.named_parameters()) {
+      const torch::Tensor* expected = step.parameter_gradients.find(entry.key());
+      if (expected != nullptr) {
+        add("gradient", entry.key(), entry.value().grad(), *expected);
+      } else if (entry.value().grad().defined()) {
+        Row other;
+        other.type = "gradient";
+        other.path = entry.key();
+        fail(other, "there is one, recorded is none");
+        result_.training.push_back(other);
+      }
+    }
+    const StateDict state = state_dict(module_);
+    for (const auto& entry : step.buffers) {
+      add("buffer", entry.key(), state[entry.key()], entry.value());
+    }
   }
 
   void add(const char* type, const std::string& path, const torch::Tensor& ours,
@@ -363,7 +310,7 @@ class Comparer {
     result_.equal = layers && trains && trained && result_.end_to_end.status == Row::kEqual;
   }
 
-  /// Whether there are modules in it, all of whose rows are equal.
+  /// Whether the module has parts, and all rows of these are equal.
   bool has_equal_children(const std::string& path) const {
     std::size_t inside = 0;
     for (const Row& row : result_.layers) {
@@ -382,50 +329,6 @@ class Comparer {
 };
 
 }  // namespace
-
-Difference difference(const torch::Tensor& ours, const torch::Tensor& expected) {
-  Difference result;
-  // Of numbers that are all the same, or not finite, nothing can be learnt.
-  const torch::Tensor b = numbers(expected);
-  const int64_t parts = expected.is_complex() ? 2 : 1;
-  const torch::Tensor rows = b.reshape({-1, parts});
-  const torch::Tensor finite = rows.index_select(0, rows.isfinite().all(1).nonzero().flatten());
-  result.alive = finite.size(0) == 1
-                     ? expected.numel() == 1
-                     : finite.size(0) > 1 && finite.ne(finite[0]).any().item<bool>();
-  if (ours.sizes() != expected.sizes() || ours.scalar_type() != expected.scalar_type()) {
-    result.equal_share = 0;
-    result.explanation = c10::str("ours is ", ours.scalar_type(), " ", ours.sizes(), ", expected ",
-                                  expected.scalar_type(), " ", expected.sizes());
-    return result;
-  }
-  const torch::Tensor a = numbers(ours);
-  result.equal = same_bits(a, b);
-  if (result.equal) return result;
-
-  const double infinity = std::numeric_limits<double>::infinity();
-  const torch::Tensor same = (a == b) | (a.isnan() & b.isnan());
-  // A number that only one of them has differs by more than any tolerance.
-  const torch::Tensor absolute =
-      distance(a, b).nan_to_num(infinity, infinity, infinity).masked_fill(same, 0);
-  const torch::Tensor size = b.to(torch::kDouble).abs().nan_to_num(0, 0, 0);
-  int64_t position = absolute.argmax().item<int64_t>();
-  result.max_absolute = absolute.flatten()[position].item<double>();
-  // Where all values are equal, there is the first whose bits are not.
-  if (result.max_absolute == 0) {
-    position = bits_of(a).ne(bits_of(b)).to(torch::kInt).argmax().item<int64_t>();
-  }
-  result.where = index_of(position / parts, expected.sizes());
-  result.max_relative = (absolute / size)
-                            .masked_fill(size == 0, 0)
-                            .masked_fill(absolute.isinf(), infinity)
-                            .max()
-                            .item<double>();
-  result.relative_to_scale = result.max_absolute / std::max(size.max().item<double>(), 1e-300);
-  if (a.is_floating_point() && a.element_size() >= 2) result.max_ulps = max_ulps(a, b);
-  result.equal_share = same.reshape({-1, parts}).all(1).to(torch::kDouble).mean().item<double>();
-  return result;
-}
 
 Comparison compare(torch::nn::Module& module, const Recording& recording,
                    const CompareOptions& options) {

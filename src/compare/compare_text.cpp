@@ -1,4 +1,4 @@
-// How a comparison is shown.
+// Shows a comparison as text and as JSON.
 #include <convkit/compare.h>
 
 #include <algorithm>
@@ -27,12 +27,13 @@ std::string number(double value) {
   return text.data();
 }
 
-/// A relative difference: one that is not a number is beyond all of them.
+/// Writes a relative difference; NaN becomes "inf", since it is beyond all tolerances.
 std::string ratio(double value) {
   return number(std::isnan(value) ? std::numeric_limits<double>::infinity() : value);
 }
 
-/// With three digits, or as many as it takes to tell less than all from all.
+/// Writes a share in percent, with three digits, or with as many as it takes to tell less than all
+/// from all.
 std::string percent(double share) {
   std::array<char, 32> text{};
   for (int digits = 3; digits <= 17; ++digits) {
@@ -42,7 +43,7 @@ std::string percent(double share) {
   return text.data();
 }
 
-/// What a row says of its numbers, or why there are none.
+/// Says by how much a row differs, or why there are no numbers.
 std::string details(const Row& row) {
   const Difference& found = row.difference;
   std::string text;
@@ -58,7 +59,7 @@ std::string details(const Row& row) {
   return text;
 }
 
-/// A text of a file, without what a terminal would obey.
+/// Replaces the characters that a terminal would obey: the text comes from a file.
 std::string plain(std::string text) {
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';

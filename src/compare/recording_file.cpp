@@ -1,7 +1,8 @@
+#include "compare/recording_file.h"
+
 #include <convkit/checkpoint.h>
 #include <convkit/compare.h>
 
-#include "compare/recording.h"
 #include "core/strides.h"
 #include "files/file.h"
 
@@ -15,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-/// "path#call/name" -> {"path#call", "name"}; paths have no '#', names may have a '/'.
+/// Splits "path#call/name" into "path#call" and "name"; a path has no '#', a name may have a '/'.
 std::pair<std::string, std::string> split_call(const std::string& key) {
   const std::size_t hash = key.find('#');
   const std::size_t slash = hash == std::string::npos ? hash : key.find('/', hash);
@@ -39,11 +40,11 @@ Recording::Call parsed_call(const std::string& key) {
   return call;
 }
 
-/// The tensor with other strides.
+/// Gives a copy of the tensor with these strides, which come from a file.
 torch::Tensor strided(const std::string& key, const torch::Tensor& tensor,
                       const std::vector<int64_t>& strides) {
   bool sound = static_cast<int64_t>(strides.size()) == tensor.dim() && tensor.numel() > 0;
-  // One token of each image of a transformer is a small tensor with large strides.
+  // A transformer that takes one token of each image makes small tensors with large strides.
   const int64_t bound = std::max<int64_t>(64 * tensor.numel(), int64_t{1} << 26);
   int64_t extent = 1;
   for (std::size_t i = 0; sound && i < strides.size(); ++i) {
@@ -59,7 +60,7 @@ torch::Tensor strided(const std::string& key, const torch::Tensor& tensor,
   return at::empty_strided(tensor.sizes(), strides, tensor.options()).copy_(tensor);
 }
 
-/// What record.py and save_recording() say of a recording, in its metadata.
+/// Parses the metadata in which record.py and save_recording() describe a recording.
 json description_of(const Checkpoint& file) {
   const auto found = file.metadata.find("recording");
   TORCH_CHECK_VALUE(found != file.metadata.end(), "expected the metadata of a recording");
@@ -69,14 +70,14 @@ json description_of(const Checkpoint& file) {
   return given;
 }
 
-/// One value of the description; `what` says what it has to be.
+/// Reads one value of the description; `what` says in errors what it has to be.
 template <typename Value>
 Value read(const json& given, const char* name, const char* what) {
   const auto found = given.find(name);
   TORCH_CHECK_VALUE(found != given.end(), "expected ", what, " for ", name, ", got nothing");
   try {
     if (!std::is_same_v<Value, int64_t> || found->is_number_integer()) return found->get<Value>();
-  } catch (const json::exception&) {  // says it in terms of the library
+  } catch (const json::exception&) {  // says it in the words of nlohmann-json
   }
   constexpr std::size_t kLongest = 80;
   std::string text = found->dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
@@ -84,8 +85,8 @@ Value read(const json& given, const char* name, const char* what) {
   TORCH_CHECK_VALUE(false, "expected ", what, " for ", name, ", got ", text);
 }
 
-Recording parsed(Checkpoint& file) {
-  const json given = description_of(file);
+/// Makes a recording of what its description says, still without calls and tensors.
+Recording described(const json& given) {
   const auto version = read<int64_t>(given, "version", "a whole number");
   TORCH_CHECK_VALUE(version == 1, "expected version 1 of the format, got ", version);
   Recording recording;
@@ -105,62 +106,109 @@ Recording parsed(Checkpoint& file) {
   recording.never_called = read<std::vector<std::string>>(given, "never_called", "a list of texts");
   recording.fresh =
       read<std::map<std::string, int64_t>>(given, "fresh", "an object of whole numbers");
+  return recording;
+}
 
-  const auto strides = read<std::map<std::string, std::vector<int64_t>>>(
-      given, "strides", "an object of lists of whole numbers");
-  std::map<std::string, std::size_t> positions;
-  for (const auto& key : read<std::vector<std::string>>(given, "calls", "a list of texts")) {
-    TORCH_CHECK_VALUE(positions.emplace(key, recording.calls.size()).second,
-                      "expected each call once, got ", detail::shown(key), " twice");
-    recording.calls.push_back(parsed_call(key));
+/// Makes the calls that a description lists, and gives the tensors of a file their places in the
+/// recording, by their keys.
+class TensorPlaces {
+ public:
+  TensorPlaces(Recording& recording, const json& given)
+      : recording_(recording),
+        strides_(read<std::map<std::string, std::vector<int64_t>>>(
+            given, "strides", "an object of lists of whole numbers")) {
+    for (const auto& key : read<std::vector<std::string>>(given, "calls", "a list of texts")) {
+      TORCH_CHECK_VALUE(positions_.emplace(key, recording.calls.size()).second,
+                        "expected each call once, got ", detail::shown(key), " twice");
+      recording.calls.push_back(parsed_call(key));
+    }
   }
-  Recording::Training training;
-  const std::map<std::string, Recording::Tensors*> lists = {
-      {"output", &training.outputs},
-      {"gradient", &training.gradients},
-      {"input_gradient", &training.input_gradients}};
-  for (const auto& entry : file.state) {
-    const std::string& key = entry.key();
+
+  void add(const std::string& key, const torch::Tensor& tensor) {
     const auto rest = [&](std::string_view prefix) { return key.substr(prefix.size()); };
     if (key.starts_with("state_dict/")) {
-      recording.state_dict.insert(rest("state_dict/"), entry.value());
-    } else if (key.starts_with("input/") || key.starts_with("output/")) {
-      const bool input = key.starts_with("input/");
-      const auto [call, name] = split_call(rest(input ? "input/" : "output/"));
-      const auto position = positions.find(call);
-      TORCH_CHECK_VALUE(position != positions.end(), "expected tensors of the calls it lists, got ",
-                        detail::shown(key));
-      Recording::Call& of = recording.calls[position->second];
-      const auto layout = strides.find(key);
-      (input ? of.inputs : of.outputs)
-          .emplace_back(name, layout == strides.end()
-                                  ? entry.value()
-                                  : strided(key, entry.value(), layout->second));
+      recording_.state_dict.insert(rest("state_dict/"), tensor);
+    } else if (key.starts_with("input/")) {
+      const auto [call, name] = call_of(key, rest("input/"));
+      call->inputs.emplace_back(name, laid_out(key, tensor));
+    } else if (key.starts_with("output/")) {
+      const auto [call, name] = call_of(key, rest("output/"));
+      call->outputs.emplace_back(name, laid_out(key, tensor));
     } else if (key.starts_with("train/parameter_gradient/")) {
-      training.parameter_gradients.insert(rest("train/parameter_gradient/"), entry.value());
+      training_.parameter_gradients.insert(rest("train/parameter_gradient/"), tensor);
     } else if (key.starts_with("train/buffer/")) {
-      training.buffers.insert(rest("train/buffer/"), entry.value());
+      training_.buffers.insert(rest("train/buffer/"), tensor);
     } else {
       const std::size_t slash = key.rfind('/');
       const auto list = key.starts_with("train/") && slash > 6
-                            ? lists.find(key.substr(6, slash - 6))
-                            : lists.end();
-      TORCH_CHECK_VALUE(list != lists.end(), "expected no tensor of the name ", detail::shown(key));
-      list->second->emplace_back(rest(key.substr(0, slash + 1)), entry.value());
+                            ? lists_.find(key.substr(6, slash - 6))
+                            : lists_.end();
+      TORCH_CHECK_VALUE(list != lists_.end(), "expected no tensor of the name ",
+                        detail::shown(key));
+      list->second->emplace_back(rest(key.substr(0, slash + 1)), tensor);
     }
   }
-  const bool trained = !training.gradients.empty() || !training.input_gradients.empty() ||
-                       !training.parameter_gradients.is_empty() || !training.buffers.is_empty();
-  TORCH_CHECK_VALUE(!trained || !training.outputs.empty(),
-                    "expected the outputs of the training step, whose gradients it has");
-  if (!training.outputs.empty()) recording.training = std::move(training);
+
+  /// The caller calls it once, after the last tensor.
+  void finish() {
+    const bool trained = !training_.gradients.empty() || !training_.input_gradients.empty() ||
+                         !training_.parameter_gradients.is_empty() || !training_.buffers.is_empty();
+    TORCH_CHECK_VALUE(!trained || !training_.outputs.empty(),
+                      "expected the outputs of the training step, whose gradients it has");
+    if (!training_.outputs.empty()) recording_.training = std::move(training_);
+  }
+
+ private:
+  /// Finds the call that a tensor belongs to, and the tensor's name in it.
+  std::pair<Recording::Call*, std::string> call_of(const std::string& key,
+                                                   const std::string& rest) {
+    const auto [call, name] = split_call(rest);
+    const auto position = positions_.find(call);
+    TORCH_CHECK_VALUE(position != positions_.end(), "expected tensors of the calls it lists, got ",
+                      detail::shown(key));
+    return {&recording_.calls[position->second], name};
+  }
+
+  torch::Tensor laid_out(const std::string& key, const torch::Tensor& tensor) const {
+    const auto layout = strides_.find(key);
+    return layout == strides_.end() ? tensor : strided(key, tensor, layout->second);
+  }
+
+  Recording& recording_;
+  std::map<std::string, std::vector<int64_t>> strides_;
+  std::map<std::string, std::size_t> positions_;
+  Recording::Training training_;
+  const std::map<std::string, Recording::Tensors*> lists_ = {
+      {"output", &training_.outputs},
+      {"gradient", &training_.gradients},
+      {"input_gradient", &training_.input_gradients}};
+};
+
+Recording parsed(const Checkpoint& file) {
+  const json given = description_of(file);
+  Recording recording = described(given);
+  TensorPlaces places(recording, given);
+  for (const auto& entry : file.state) places.add(entry.key(), entry.value());
+  places.finish();
   return recording;
 }
 
 }  // namespace
 
+namespace detail {
+
+int64_t hash(const torch::Tensor& tensor) {
+  const torch::Tensor dense = tensor.detach().cpu().contiguous();
+  const auto* const bytes = static_cast<const uint8_t*>(dense.const_data_ptr());
+  uint64_t sum = 0;
+  for (std::size_t i = 0; i < dense.nbytes(); ++i) sum += bytes[i] * (2 * uint64_t{i} + 1);
+  return static_cast<int64_t>(sum);
+}
+
+}  // namespace detail
+
 Recording load_recording(const std::string& path) {
-  Checkpoint file = load_checkpoint(path, {.everything = true});
+  const Checkpoint file = load_checkpoint(path, {.everything = true});
   try {
     return parsed(file);
   } catch (const c10::Error& error) {

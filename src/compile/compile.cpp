@@ -1,102 +1,31 @@
 #include <convkit/compile.h>
 
 #include "compile/engines/engine.h"
+#include "compile/engines/plain.h"
+#include "compile/engines/torch.h"
+#include "compile/key.h"
+#include "compile/onednn/engine.h"
+#include "compile/plan/plan.h"
+#include "compile/proof.h"
+#include "compile/tape/refusals.h"
+#include "compile/watched_weights.h"
 #include "watch/operators.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Parallel.h>
+#ifdef CONVKIT_CUDA
+#include "compile/engines/cuda_graph.h"
+#endif
 
-#include <array>
+#include <ATen/Context.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <mutex>
-#include <sstream>
 #include <thread>
 
 namespace convkit {
 
 namespace detail {
-
-/// A parameter or buffer as it was when the plans were made.
-class Source {
- public:
-  explicit Source(torch::Tensor tensor) : tensor_(std::move(tensor)) { *this = now(); }
-
-  [[nodiscard]] bool has_changed() const {
-    const c10::TensorImpl* impl = tensor_.unsafeGetTensorImpl();
-    return data_ != impl->data() || version_ != version() || samples_ != samples();
-  }
-
- private:
-  Source() = default;
-
-  Source now() const {
-    Source result;
-    result.tensor_ = tensor_;
-    result.data_ = tensor_.unsafeGetTensorImpl()->data();
-    result.version_ = version();
-    result.samples_ = samples();
-    return result;
-  }
-
-  uint32_t version() const {
-    if (tensor_.is_inference()) return 0;
-    return tensor_.unsafeGetTensorImpl()->version_counter().current_version();
-  }
-
-  // LibTorch's optimizers, and batch norms in training mode, write past the version counters.
-  std::array<int64_t, 4> samples() const {
-    std::array<int64_t, 4> result{};
-    const c10::TensorImpl* impl = tensor_.unsafeGetTensorImpl();
-    const int64_t count = impl->numel();
-    if (!tensor_.is_cpu() || count == 0) return result;
-    const std::size_t size = std::min(impl->itemsize(), sizeof(int64_t));
-    const auto* bytes = static_cast<const char*>(impl->data());
-    for (int64_t i = 0; i < 4; ++i) {
-      const auto element = static_cast<std::size_t>((count - 1) * i / 3);
-      std::memcpy(&result.at(static_cast<std::size_t>(i)), bytes + element * impl->itemsize(),
-                  size);
-    }
-    return result;
-  }
-
-  torch::Tensor tensor_;
-  const void* data_ = nullptr;
-  uint32_t version_ = 0;
-  std::array<int64_t, 4> samples_{};
-};
-
-/// What a plan is made for.
-struct Key {
-  struct Input {
-    std::vector<int64_t> sizes;
-    bool channels_last = false;
-    torch::Dtype dtype = torch::kFloat32;
-    torch::Device device = torch::kCPU;
-  };
-  std::vector<Input> inputs;
-  int threads = 0;
-
-  explicit Key(const Tensors& tensors) : threads(at::get_num_threads()) {
-    for (const torch::Tensor& tensor : tensors) {
-      inputs.push_back(
-          {tensor.sizes().vec(), !tensor.is_contiguous(), tensor.scalar_type(), tensor.device()});
-    }
-  }
-
-  bool fits(const Tensors& tensors) const {
-    if (tensors.size() != inputs.size() || threads != at::get_num_threads()) return false;
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-      const torch::Tensor& tensor = tensors[i];
-      const Input& input = inputs[i];
-      if (tensor.sizes() != input.sizes || tensor.is_contiguous() == input.channels_last ||
-          tensor.scalar_type() != input.dtype || tensor.device() != input.device) {
-        return false;
-      }
-    }
-    return true;
-  }
-};
 
 namespace {
 
@@ -122,66 +51,74 @@ class Tf32 {
   bool products_ = is_set_ && at::globalContext().allowTF32CuBLAS();
 };
 
-Tensors copies(const Tensors& tensors) {
-  Tensors results;
-  for (const torch::Tensor& tensor : tensors) results.push_back(tensor.clone());
-  return results;
+/// Throws c10::ValueError where nothing is on CUDA: tf32 would have no effect.
+void check_cuda(const Tensors& inputs) {
+  const bool cuda = std::any_of(inputs.begin(), inputs.end(),
+                                [](const torch::Tensor& input) { return input.is_cuda(); });
+  TORCH_CHECK_VALUE(cuda, "compile: expected tf32 for inputs on CUDA alone, got one on ",
+                    inputs.empty() ? torch::Device(torch::kCPU) : inputs.front().device());
 }
 
-/// The module itself.
-class PlainEngine : public Engine {
- public:
-  PlainEngine(Forward forward, std::string why)
-      : forward_(std::move(forward)), why_(std::move(why)) {}
-
-  Tensors run(const Tensors& inputs) override {
-    return forward_(copies(inputs));  // it may write them
-  }
-  std::string text() const override { return "engine: the plain module: " + why_ + '\n'; }
-
- private:
-  Forward forward_;
-  std::string why_;
-};
-
-/// Of the same sizes, types and layouts, with other values; LibTorch's random state stays as it is.
-Tensors other_values(const Tensors& inputs) {
-  at::Generator generator = at::detail::createCPUGenerator(20'240'229);
-  Tensors results;
-  for (const torch::Tensor& input : inputs) {
-    torch::Tensor values;
-    if (input.is_floating_point() || input.is_complex()) {
-      values = at::randn(input.sizes(), generator, input.options().device(torch::kCPU));
-    } else {  // the same numbers in another order, since an index has to stay one
-      const torch::Tensor order = at::randperm(input.numel(), generator, at::kLong);
-      values = input.cpu().reshape(-1).index({order}).view(input.sizes());
-    }
-    results.push_back(at::empty_like(input).copy_(values));
-  }
-  return results;
+void check_options(const CompileOptions& options) {
+  TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 || options.dtype == torch::kBFloat16 ||
+                        options.dtype == torch::kHalf,
+                    "compile: expected dtype to be Float, BFloat16 or, on CUDA, Half, got ",
+                    c10::toString(options.dtype));
+  TORCH_CHECK_VALUE(options.max_plans >= 1, "compile: expected max_plans >= 1, got ",
+                    options.max_plans);
+  TORCH_CHECK_VALUE(!options.memory_format ||
+                        options.memory_format == torch::MemoryFormat::Contiguous ||
+                        options.memory_format == torch::MemoryFormat::ChannelsLast,
+                    "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
+                    *options.memory_format);
 }
 
-void check_close(const Tensors& results, const Tensors& expected, double tolerance) {
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    const torch::Tensor& y = expected[i];
-    TORCH_CHECK(results[i].sizes() == y.sizes() && results[i].dtype() == y.dtype(),
-                "compile: the plan gives ", results[i].sizes(), ", the module ", y.sizes());
-    if (y.numel() == 0) continue;
-    if (!y.is_floating_point()) {
-      TORCH_CHECK(at::equal(results[i], y),
-                  "compile: the plan gives other numbers than the module");
-      continue;
-    }
-    const torch::Tensor exact = y.to(torch::kDouble);
-    const double scale = exact.nan_to_num(0, 0, 0).abs().max().item<double>();
-    TORCH_CHECK(at::allclose(results[i].to(torch::kDouble), exact, 0, tolerance * scale, true),
-                "compile: the plan's result differs from the module's by ",
-                (results[i].to(torch::kDouble) - exact).abs().max().item<double>(), " of ", scale);
+/// The inputs, all contiguous or channels_last.
+Tensors checked_inputs(const Tensors& given, std::size_t count) {
+  TORCH_CHECK_VALUE(given.size() == count, "compile: expected ", count,
+                    count == 1 ? " input, got " : " inputs, got ", given.size());
+  Tensors inputs;
+  inputs.reserve(given.size());
+  for (const torch::Tensor& input : given) {
+    TORCH_CHECK_VALUE(input.defined(), "compile: expected a tensor, got an undefined one");
+    TORCH_CHECK_VALUE(
+        input.layout() == torch::kStrided && !input.is_meta() && !input.is_quantized(),
+        "compile: expected ordinary (strided) tensors, got ", input.toString());
+    const bool dense =
+        input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
+    inputs.push_back(dense ? input : input.contiguous());
   }
+  return inputs;
+}
+
+/// The device of the module and the inputs, if all their floating point numbers are float32 on one CPU
+/// or CUDA device.
+std::optional<torch::Device> device_of_floats(const torch::nn::Module& module,
+                                              const Tensors& inputs) {
+  const torch::Device device = inputs.empty() ? torch::kCPU : inputs.front().device();
+  if (!device.is_cpu() && !device.is_cuda()) return std::nullopt;
+  const auto fit = [&](const Tensors& tensors) {
+    return std::all_of(tensors.begin(), tensors.end(), [&](const torch::Tensor& tensor) {
+      return tensor.device() == device && !tensor.is_complex() &&
+             (!tensor.is_floating_point() || tensor.dtype() == torch::kFloat32);
+    });
+  };
+  const bool all = fit(inputs) && fit(module.parameters()) && fit(module.buffers());
+  return all ? std::optional(device) : std::nullopt;
+}
+
+void check_device(const CompileOptions& options, const std::optional<torch::Device>& device) {
+  const bool on_cpu = device && device->is_cpu();
+  TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 ||
+                        (device && (!on_cpu || options.dtype == torch::kBFloat16)),
+                    "compile: expected a module and inputs of Float",
+                    options.dtype == torch::kHalf ? " on CUDA" : "", ", to compute in ",
+                    c10::toString(options.dtype));
 }
 
 }  // namespace
 
+/// A compiled module: it looks up the plan for the inputs of a call, and makes those that are missing.
 class Compilation {
  public:
   Compilation(std::shared_ptr<torch::nn::Module> module, Forward forward, std::size_t count,
@@ -189,36 +126,15 @@ class Compilation {
       : module_(std::move(module)), forward_(std::move(forward)), count_(count), options_(options) {
     TORCH_CHECK_TYPE(module_ != nullptr, "compile: expected a module, got none");
     TORCH_CHECK_TYPE(forward_ != nullptr, "compile: expected a forward, got none");
-    TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 || options.dtype == torch::kBFloat16 ||
-                          options.dtype == torch::kHalf,
-                      "compile: expected dtype to be Float, BFloat16 or, on CUDA, Half, got ",
-                      c10::toString(options.dtype));
-    TORCH_CHECK_VALUE(options.max_plans >= 1, "compile: expected max_plans >= 1, got ",
-                      options.max_plans);
-    TORCH_CHECK_VALUE(!options.memory_format ||
-                          options.memory_format == torch::MemoryFormat::Contiguous ||
-                          options.memory_format == torch::MemoryFormat::ChannelsLast,
-                      "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
-                      *options.memory_format);
+    check_options(options_);
   }
 
   Tensors run(const Tensors& given) {
     const c10::InferenceMode no_inference(false);  // whose tensors could not be written later
     const torch::NoGradGuard no_grad;
+    const Tensors inputs = checked_inputs(given, count_);
+    if (options_.tf32) check_cuda(inputs);
     const Tf32 precision(options_.tf32);
-    Tensors inputs;
-    inputs.reserve(given.size());
-    TORCH_CHECK_VALUE(given.size() == count_, "compile: expected ", count_,
-                      count_ == 1 ? " input, got " : " inputs, got ", given.size());
-    for (const torch::Tensor& input : given) {
-      TORCH_CHECK_VALUE(input.defined(), "compile: expected a tensor, got an undefined one");
-      TORCH_CHECK_VALUE(
-          input.layout() == torch::kStrided && !input.is_meta() && !input.is_quantized(),
-          "compile: expected ordinary (strided) tensors, got ", input.toString());
-      const bool dense =
-          input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
-      inputs.push_back(dense ? input : input.contiguous());
-    }
     Tensors outputs = is_observed() ? run_plain(inputs) : engine_for(inputs)->run(inputs);
     for (torch::Tensor& output : outputs) {  // also one that is an input, or the plain module's
       const bool image = options_.memory_format && output.dim() == 4;
@@ -232,30 +148,30 @@ class Compilation {
     plans_.clear();
   }
 
-  std::string text() {
+  Explanation explain() {
     const std::lock_guard lock(mutex_);
-    std::ostringstream text;
-    for (const Planned& plan : plans_) {
-      text << "plan for";
-      for (const Key::Input& input : plan.key.inputs) {
-        text << ' ' << torch::IntArrayRef(input.sizes)
-             << (input.channels_last ? " channels_last" : "");
-      }
-      text << ", " << plan.key.threads << (plan.key.threads == 1 ? " thread" : " threads") << '\n';
-      for (const std::string& note : plan.notes) text << note << '\n';
-      text << plan.engine->text();
+    Explanation result;
+    for (const Planned& planned : plans_) {
+      PlanExplanation& plan = result.plans.emplace_back();
+      planned.key.explain(plan);
+      plan.notes = planned.notes;
+      plan.remarks = planned.remarks;
+      plan.fell_back = planned.fell_back;
+      planned.engine->explain(plan);
     }
-    return text.str();
+    return result;
   }
 
  private:
   struct Planned {
-    Key key;
+    PlanKey key;
     std::shared_ptr<Engine> engine;
-    std::vector<std::string> notes;
+    std::map<std::string, int64_t> notes;
+    std::vector<std::string> remarks;
+    bool fell_back = false;
   };
 
-  /// As a part of another module, whose operators are being looked at.
+  /// Runs as a part of another module, whose operators are being looked at.
   Tensors run_plain(const Tensors& inputs) const {
     TORCH_CHECK(planner_ != std::this_thread::get_id(),
                 "compile: the forward calls the compiled module itself");
@@ -267,34 +183,20 @@ class Compilation {
   std::shared_ptr<Engine> engine_for(const Tensors& inputs) {
     const std::lock_guard lock(mutex_);
     check_autocast();
-    if (!plans_.empty() && have_weights_changed()) plans_.clear();
-    if (plans_.empty()) look_at_weights();
-    for (const auto& [name, module] : modules_) check_eval(name, *module);
-    for (std::size_t i = 0; i < plans_.size(); ++i) {
-      if (!plans_[i].key.fits(inputs)) continue;
-      if (i > 0)
-        std::rotate(plans_.begin(), plans_.begin() + static_cast<std::ptrdiff_t>(i),
-                    plans_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    if (!plans_.empty() && weights_.have_changed()) plans_.clear();
+    if (plans_.empty()) weights_.look_at(*module_);
+    weights_.check_eval_mode();
+    const auto known = std::find_if(plans_.begin(), plans_.end(), [&](const Planned& planned) {
+      return planned.key.fits(inputs);
+    });
+    if (known != plans_.end()) {
+      std::rotate(plans_.begin(), known, std::next(known));
       return plans_.front().engine;
     }
     Planned planned = make(inputs);
     if (static_cast<int64_t>(plans_.size()) >= options_.max_plans) plans_.pop_back();
     plans_.insert(plans_.begin(), std::move(planned));
     return plans_.front().engine;
-  }
-
-  void look_at_weights() {
-    modules_.clear();
-    for (const auto& item : module_->named_modules())
-      modules_.emplace_back(item.key(), item.value());
-    sources_.clear();
-    for (const torch::Tensor& tensor : module_->parameters()) sources_.emplace_back(tensor);
-    for (const torch::Tensor& tensor : module_->buffers()) sources_.emplace_back(tensor);
-  }
-
-  bool have_weights_changed() const {
-    return std::any_of(sources_.begin(), sources_.end(),
-                       [](const Source& source) { return source.has_changed(); });
   }
 
   Planned make(const Tensors& inputs) {
@@ -305,7 +207,7 @@ class Compilation {
       }
       ~Planning() { planner = std::thread::id(); }
     } planning(planner_);
-    Planned result{Key(inputs), nullptr, {}};
+    Planned result{PlanKey(inputs), nullptr, {}, {}, false};
     if (!options_.fallback) {
       plan(inputs, result);
       return result;
@@ -314,71 +216,42 @@ class Compilation {
       plan(inputs, result);
     } catch (const c10::Error& error) {
       result.notes.clear();
-      result.engine = std::make_shared<PlainEngine>(forward_, error.what_without_backtrace());
+      result.remarks.clear();
+      result.fell_back = true;
+      result.engine = make_plain_engine(forward_, error.what_without_backtrace());
     }
     return result;
   }
 
   void plan(const Tensors& inputs, Planned& result) const {
-    const Tensors others = other_values(inputs);
-    Tensors expected;
-    Tensors outputs;
-    // Recorded on copies: a module that writes to its input is refused when it has done so.
-    const Tape tape = record_tape(*module_, forward_, copies(inputs), &outputs);
-    check_same(tape, record_tape(*module_, forward_, copies(others), &expected));
-    // On CUDA, cuDNN may choose another algorithm the second time.
-    const bool cuda = std::any_of(inputs.begin(), inputs.end(),
-                                  [](const torch::Tensor& x) { return x.is_cuda(); });
-    check_close(replay(tape, copies(others)), expected, cuda ? 1e-3 : 0);
-
-    const std::optional<torch::Device> device = device_of_floats(inputs);
-    const bool on_cpu = device && device->is_cpu();
-    TORCH_CHECK_VALUE(options_.dtype == torch::kFloat32 ||
-                          (device && (!on_cpu || options_.dtype == torch::kBFloat16)),
-                      "compile: expected a module and inputs of Float",
-                      options_.dtype == torch::kHalf ? " on CUDA" : "", ", to compute in ",
-                      c10::toString(options_.dtype));
-    // bfloat16 alone takes deep networks of random weights a tenth of the scale away.
-    const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 0.25;
-    const auto checked = [&](std::unique_ptr<Engine> engine) {
-      check_close(engine->run(others), expected, tolerance);
-      return engine;
-    };
-    const Plan plan = make_plan(tape, device.has_value());
+    const Proof proof(*module_, forward_, inputs);
+    const std::optional<torch::Device> device = device_of_floats(*module_, inputs);
+    check_device(options_, device);
+    const Graph plan = make_plan(proof.tape(), device.has_value());
     TORCH_CHECK(!plan.exact || options_.dtype == torch::kFloat32, "compile: cannot compute in ",
                 c10::toString(options_.dtype), ": the forward calls as_strided");
     result.notes = plan.notes;
+    result.remarks = plan.remarks;
+    // bfloat16 alone takes deep networks of random weights a tenth of the scale away.
+    const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 0.25;
     const EngineOptions options{options_.dtype, options_.memory_format};
     if (has_onednn() && !plan.exact && device->is_cpu() && options_.onednn) {
       try {
-        result.engine = checked(make_onednn_engine(plan, inputs, options));
+        std::shared_ptr<Engine> engine = make_onednn_engine(plan, inputs, options);
+        proof.check(*engine, tolerance);
+        result.engine = std::move(engine);
         return;
-      } catch (const c10::Error& error) {  // of an operator that it was tried with, too
-        result.notes.push_back(std::string("not by oneDNN: ") + error.what_without_backtrace());
+      } catch (const c10::Error& error) {  // also that of an operator which it was tried with
+        result.remarks.push_back(std::string("not by oneDNN: ") + error.what_without_backtrace());
+        result.fell_back = true;
       }
     }
-    auto engine = make_torch_engine(plan, options);
+    std::unique_ptr<Engine> engine = make_torch_engine(plan, options);
 #ifdef CONVKIT_CUDA
     if (device && device->is_cuda()) engine = make_cuda_graph(std::move(engine), inputs);
 #endif
-    result.engine = checked(std::move(engine));
-  }
-
-  /// Of the module and the inputs, if all their floating point numbers are float32 on one CPU or
-  /// CUDA device.
-  std::optional<torch::Device> device_of_floats(const Tensors& inputs) const {
-    const torch::Device device = inputs.empty() ? torch::kCPU : inputs.front().device();
-    if (!device.is_cpu() && !device.is_cuda()) return std::nullopt;
-    const auto fits = [&](const torch::Tensor& tensor) {
-      return tensor.device() == device && !tensor.is_complex() &&
-             (!tensor.is_floating_point() || tensor.dtype() == torch::kFloat32);
-    };
-    const Tensors parameters = module_->parameters();
-    const Tensors buffers = module_->buffers();
-    const bool all = std::all_of(inputs.begin(), inputs.end(), fits) &&
-                     std::all_of(parameters.begin(), parameters.end(), fits) &&
-                     std::all_of(buffers.begin(), buffers.end(), fits);
-    return all ? std::optional(device) : std::nullopt;
+    proof.check(*engine, tolerance);
+    result.engine = std::move(engine);
   }
 
   std::shared_ptr<torch::nn::Module> module_;
@@ -389,8 +262,7 @@ class Compilation {
   std::atomic<std::thread::id> planner_;  ///< the thread that plans
   std::mutex mutex_;
   std::vector<Planned> plans_;  ///< the one used last comes first
-  std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> modules_;
-  std::vector<Source> sources_;
+  WatchedWeights weights_;
 };
 
 }  // namespace detail
@@ -432,8 +304,8 @@ Compiled compile(std::shared_ptr<torch::nn::Module> module,
   return result;
 }
 
-std::string explain(const Compiled& compiled) {
-  return compiled.compilation_->text();
+Explanation explain(const Compiled& compiled) {
+  return compiled.compilation_->explain();
 }
 
 }  // namespace convkit

@@ -10,7 +10,7 @@
 namespace convkit::detail {
 namespace {
 
-// Larger values overflow inside the kernels; no real layer comes near.
+// Larger values overflow inside the kernels, and no real layer comes near.
 constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
 
 void check_range(const char* module, const char* option, int64_t minimum, int64_t value) {
@@ -25,7 +25,7 @@ void check_range(const char* module, const char* option, int64_t minimum,
   for (const int64_t value : *values) check_range(module, option, minimum, value);
 }
 
-/// What a convolution and a transposed one have in common.
+/// Checks what a convolution and a transposed one have in common.
 template <typename Options>
 void check_common(const char* module, const Options& options) {
   check_positive(module, "in_channels", options.in_channels());
@@ -56,6 +56,10 @@ void check_positive(const char* module, const char* option,
 void check_probability(const char* module, const char* option, double value) {
   TORCH_CHECK_VALUE(value >= 0 && value <= 1, module, ": expected 0 <= ", option, " <= 1, got ",
                     value);
+}
+
+void check_eps(const char* module, double eps) {
+  TORCH_CHECK_VALUE(eps >= 0, module, ": expected eps >= 0, got ", eps);
 }
 
 torch::nn::Conv2dOptions checked(const char* module, torch::nn::Conv2dOptions options) {
@@ -104,7 +108,12 @@ void check_shape(const char* module, const torch::Tensor& x, std::optional<int64
 void check_input(const char* module, const torch::Tensor& x, int64_t channels, Batch batch,
                  const torch::Tensor& weight) {
   check_shape(module, x, channels, batch);
-  TORCH_CHECK_VALUE(x.size(-1) >= 1 && x.size(-2) >= 1, module,
+  check_pixels(module, x, {-2, -1}, weight);
+}
+
+void check_pixels(const char* module, const torch::Tensor& x, torch::IntArrayRef spatial,
+                  const torch::Tensor& weight) {
+  TORCH_CHECK_VALUE(x.size(spatial[0]) >= 1 && x.size(spatial[1]) >= 1, module,
                     ": expected a height and width >= 1, got ", x.sizes());
   TORCH_CHECK_VALUE(x.device() == weight.device(), module, ": expected input on ", weight.device(),
                     ", where its weights are, got ", x.device(), "; move it with x.to(",

@@ -22,7 +22,8 @@ torch::Tensor icnr_(torch::Tensor weight, int64_t scale_factor) {
                     "icnr_: expected out_channels divisible by scale_factor^2 = ", pixels, ", got ",
                     weight.size(0));
   const torch::NoGradGuard no_grad;
-  // In float32 on the CPU, as torch.nn.init draws for a new layer, whatever the weight's type.
+  // The filters are drawn in float32 on the CPU, as torch.nn.init draws for a new layer, whatever
+  // the weight's type is.
   torch::Tensor filters = torch::empty(
       {weight.size(0) / pixels, weight.size(1), weight.size(2), weight.size(3)}, torch::kFloat);
   torch::nn::init::kaiming_normal_(filters);
@@ -38,7 +39,7 @@ torch::Tensor trunc_normal_(torch::Tensor tensor, double mean, double std, doubl
     return (1 + std::erf((x - mean) / std / std::sqrt(2.0))) / 2;
   };
   if (below(b) - below(a) > 0.3) {
-    // Bounds that the tensor's type has, so that no value is outside by its rounding.
+    // The tensor's type has these bounds, so that no value is outside by its rounding.
     const auto lo = torch::tensor(a, tensor.scalar_type()).item();
     const auto hi = torch::tensor(b, tensor.scalar_type()).item();
     torch::Tensor result = tensor.normal_(mean, std);

@@ -12,6 +12,7 @@
 namespace convkit {
 
 TensorModule::~TensorModule() = default;
+StateKeys::~StateKeys() = default;
 
 namespace detail {
 
@@ -95,7 +96,8 @@ torch::Tensor forward_as(torch::nn::Module& module, const torch::Tensor& x) {
   return static_cast<Impl&>(module).forward(x);
 }
 
-/// LibTorch's own adds the bias in a second step for more than two dimensions, and rounds twice.
+/// LibTorch's own forward adds the bias in a second step for more than two dimensions, and rounds
+/// twice.
 template <>
 torch::Tensor forward_as<torch::nn::LinearImpl>(torch::nn::Module& module, const torch::Tensor& x) {
   const auto& linear = static_cast<torch::nn::LinearImpl&>(module);
@@ -107,7 +109,8 @@ std::unordered_map<std::type_index, Forward> forward_table() {
   return {{typeid(Impls), &forward_as<Impls>}...};
 }
 
-/// LibTorch's `forward` is not virtual, so each of its tensor-to-tensor modules is named here.
+/// Finds what runs a module of LibTorch, whose `forward` is not virtual: each of its modules that
+/// maps one tensor to one is named here. Null for any other.
 Forward find_forward(const torch::nn::Module& module) {
   namespace nn = torch::nn;
   static const auto table = forward_table<
@@ -174,6 +177,25 @@ int64_t parameter_count(const torch::nn::Module& module) {
   return count;
 }
 
+namespace {
+
+/// A module's children themselves. LibTorch gives copies of all of them only, so that a loop over a
+/// Sequential would cost the square of its size. They are private, but the arguments of an explicit
+/// instantiation may name what is private.
+const torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>& children_of(
+    const torch::nn::Module& module);
+
+template <auto kMember>
+struct PrivateMember {
+  friend const torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>& children_of(
+      const torch::nn::Module& module) {
+    return module.*kMember;
+  }
+};
+template struct PrivateMember<&torch::nn::Module::children_>;
+
+}  // namespace
+
 SequentialImpl::SequentialImpl(std::initializer_list<SequentialChild> children) {
   for (const SequentialChild& child : children) push_back(child);
 }
@@ -186,18 +208,20 @@ std::shared_ptr<torch::nn::Module> SequentialImpl::clone(
   copy->train(is_training());  // before it has children, whose own modes may differ
   // A child that stands here twice, sharing its weights, is one module in the copy as well.
   std::unordered_map<const torch::nn::Module*, std::shared_ptr<torch::nn::Module>> copies;
-  for (const auto& child : named_children()) {
+  for (const auto& child : children_of(*this)) {
     auto& child_copy = copies[child.value().get()];
-    if (child_copy == nullptr) child_copy = child.value()->clone(device);
-    copy->push_back({child.key(), child_copy});
+    if (child_copy == nullptr) {
+      child_copy = child.value()->clone(device);
+      detail::copy_requires_grad(*child.value(), *child_copy);
+    }
+    copy->register_module(child.key(), child_copy);
   }
-  detail::copy_requires_grad(*this, *copy);
   return copy;
 }
 
 torch::Tensor SequentialImpl::forward(const torch::Tensor& x) {
   torch::Tensor y = x;
-  // The registry itself, so that replace_module() has its effect.
+  // children() is a copy: a child that its own forward replaces lives until it is done.
   for (const auto& child : children()) y = forward_child(*child, y);
   return y;
 }
@@ -220,10 +244,14 @@ void SequentialImpl::push_back(SequentialChild child) {
   register_module(name, std::move(child.module));
 }
 
+std::size_t SequentialImpl::size() const {
+  return children_of(*this).size();
+}
+
 std::shared_ptr<torch::nn::Module> SequentialImpl::operator[](std::size_t index) const {
   TORCH_CHECK_INDEX(index < size(), "Sequential: expected an index below its size ", size(),
                     ", got ", index);
-  return children()[index];
+  return children_of(*this)[index].value();
 }
 
 }  // namespace convkit

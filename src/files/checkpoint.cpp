@@ -1,15 +1,16 @@
 #include <convkit/checkpoint.h>
 
 #include "core/strides.h"
+#include "files/checkpoint.h"
 #include "files/file.h"
-#include "files/formats.h"
-
-#include <ATen/ops/empty.h>
+#include "files/safetensors_read.h"
+#include "files/safetensors_write.h"
+#include "files/torch_read.h"
+#include "files/torch_write.h"
 
 #include <algorithm>
 #include <cctype>
 #include <cstring>
-#include <functional>
 #include <new>
 #include <tuple>
 
@@ -28,8 +29,8 @@ bool may_be_safetensors(std::string_view bytes) {
   return length <= 100'000'000 && begins;
 }
 
-/// What is mistaken for a checkpoint, how it begins, and what to do.
-struct Foreign {
+/// A kind of file that is mistaken for a checkpoint: how it begins, and what to do.
+struct ForeignFile {
   std::size_t offset;
   std::string_view magic;
   const char* what;
@@ -38,7 +39,7 @@ struct Foreign {
 constexpr const char* kPage =
     "a web page, as a failed download leaves it: download the file itself";
 
-constexpr Foreign kForeign[] = {
+constexpr ForeignFile kForeign[] = {
     {0, "version https://git-lfs", "a pointer of Git LFS: fetch the file itself by `git lfs pull`"},
     {0, "<!doctype", kPage},
     {0, "<html", kPage},
@@ -52,7 +53,7 @@ constexpr Foreign kForeign[] = {
     {0, "{", "a text file of JSON, perhaps the index of several .safetensors files: load those"},
 };
 
-bool has_magic(std::string_view bytes, const Foreign& foreign) {
+bool has_magic(std::string_view bytes, const ForeignFile& foreign) {
   if (bytes.size() < foreign.offset) return false;
   const std::string_view begin = bytes.substr(foreign.offset, foreign.magic.size());
   return std::equal(
@@ -68,25 +69,25 @@ void refuse_foreign(const MappedFile& file) {
   if (text != std::string_view::npos && (bytes[text] == '<' || bytes[text] == '{')) {
     bytes.remove_prefix(text);
   }
-  for (const Foreign& foreign : kForeign) {
+  for (const ForeignFile& foreign : kForeign) {
     TORCH_CHECK(!has_magic(bytes, foreign), "load_checkpoint: ", file.path(), " is ", foreign.what);
   }
 }
 
-bool is_dense(const torch::Tensor& tensor) {
+bool is_storable(const torch::Tensor& tensor) {
   return tensor.defined() && !tensor.is_nested() && tensor.layout() == torch::kStrided &&
          tensor.has_storage() && !tensor.is_meta() && !tensor.is_quantized() &&
          !tensor._is_zerotensor();
 }
 
-/// Where a tensor's memory begins and ends.
-struct Area {
+/// Where the memory of a state_dict's tensor begins and ends.
+struct MemoryArea {
   const char* begin;
   const char* end;
   std::size_t index;
 };
 
-Area area_of(const torch::Tensor& tensor, std::size_t index) {
+MemoryArea area_of(const torch::Tensor& tensor, std::size_t index) {
   const char* begin = static_cast<const char*>(tensor.const_data_ptr());
   const int64_t elements = detail::extent(tensor.sizes(), tensor.strides());
   return {begin, begin + elements * static_cast<int64_t>(tensor.element_size()), index};
@@ -95,12 +96,12 @@ Area area_of(const torch::Tensor& tensor, std::size_t index) {
 }  // namespace
 
 std::vector<std::vector<std::string>> shared_tensors(const StateDict& state) {
-  std::vector<Area> areas;
+  std::vector<MemoryArea> areas;
   for (std::size_t i = 0; i < state.size(); ++i) {
     const torch::Tensor& tensor = state[i].value();
-    if (is_dense(tensor) && tensor.numel() > 0) areas.push_back(area_of(tensor, i));
+    if (is_storable(tensor) && tensor.numel() > 0) areas.push_back(area_of(tensor, i));
   }
-  std::sort(areas.begin(), areas.end(), [](const Area& a, const Area& b) {
+  std::sort(areas.begin(), areas.end(), [](const MemoryArea& a, const MemoryArea& b) {
     return std::tie(a.begin, a.index) < std::tie(b.begin, b.index);
   });
 
@@ -138,37 +139,6 @@ Checkpoint detail::read_checkpoint(const std::shared_ptr<const MappedFile>& file
   return checkpoint;
 }
 
-StateDict detail::state_dict_of(const std::string& path, NamedTensors tensors) {
-  // StateDict looks names up by std::hash, which has no secret: many may be made that share one.
-  std::vector<std::pair<std::size_t, std::string_view>> hashes;
-  hashes.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors)
-    hashes.emplace_back(std::hash<std::string>()(name), name);
-  std::sort(hashes.begin(), hashes.end());
-  constexpr std::size_t kMostWithOneHash = 100;
-  for (std::size_t i = 1; i < hashes.size(); ++i) {
-    TORCH_CHECK(hashes[i] != hashes[i - 1], "load_checkpoint: ", path,
-                ": expected each name once, got two tensors ", shown(hashes[i].second));
-    TORCH_CHECK(i < kMostWithOneHash || hashes[i].first != hashes[i - kMostWithOneHash].first,
-                "load_checkpoint: ", path, ": expected ordinary names, got over ", kMostWithOneHash,
-                " that were made to share one hash, as ", shown(hashes[i].second));
-  }
-  StateDict state;
-  state.reserve(tensors.size());
-  for (auto& [name, tensor] : tensors) state.insert(std::move(name), std::move(tensor));
-  return state;
-}
-
-torch::Tensor detail::allocated(const MappedFile& file, const std::string& name,
-                                torch::IntArrayRef shape, c10::ScalarType type) {
-  try {
-    return at::empty(shape, type);
-  } catch (const c10::Error&) {
-    TORCH_CHECK(false, "load_checkpoint: ", file.path(), ": no memory for a copy of the tensor ",
-                shown(name), ", which the file has at an odd place, of ", shape, " ", type);
-  }
-}
-
 Checkpoint load_checkpoint(const std::string& path, const LoadCheckpointOptions& options) {
   try {
     return detail::read_checkpoint(MappedFile::open(path), options);
@@ -188,7 +158,7 @@ void save_checkpoint(const std::string& path, const StateDict& state,
   for (const auto& entry : state) {
     const torch::Tensor& tensor = entry.value();
     detail::json_text("names", entry.key());
-    TORCH_CHECK_VALUE(is_dense(tensor), "save_checkpoint: expected a dense tensor under ",
+    TORCH_CHECK_VALUE(is_storable(tensor), "save_checkpoint: expected a dense tensor under ",
                       detail::shown(entry.key()), ", got ", tensor.toString());
   }
   if (torch) {

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <random>
 #include <system_error>
@@ -23,7 +24,7 @@ std::string reason(int error) {
   return std::generic_category().message(error);
 }
 
-/// Closes on every way out.
+/// An open file, which is closed on every way out.
 struct Descriptor {
   explicit Descriptor(int value) : value(value) {}
   ~Descriptor() {
@@ -40,7 +41,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const std::string name = shown_path(path);
   TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos,
               "load_checkpoint: expected the name of a file, got \"", name, "\"");
-  // Without waiting for a writer, where the file is a pipe.
+  // O_NONBLOCK: a pipe is refused below, without waiting for its writer.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   TORCH_CHECK(file.value >= 0, "load_checkpoint: cannot open ", name, ": ", reason(errno));
   struct stat status{};
@@ -50,7 +51,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
               S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe");
   const auto size = static_cast<uint64_t>(status.st_size);
   if (size == 0) return std::make_shared<const MappedFile>(name, nullptr, 0, [] {});
-  // Without reserving memory for the pages that nobody writes to.
+  // MAP_NORESERVE: no memory is reserved for the pages that nobody writes to.
   void* data =
       ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.value, 0);
   TORCH_CHECK(data != MAP_FAILED, "load_checkpoint: cannot map ", name, " of ", size,
@@ -59,39 +60,56 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
                                             [data, size] { ::munmap(data, size); });
 }
 
-NewFile::NewFile(const std::string& path) : path_(path) {
+NewFile::NewFile(const std::string& path, std::string caller, Devices devices)
+    : path_(path), caller_(std::move(caller)) {
   const std::string name = shown_path(path);
-  TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos,
-              "save_checkpoint: expected the name of a file, got \"", name, "\"");
+  TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos, caller_,
+              "expected the name of a file, got \"", name, "\"");
+  struct stat status{};
+  const bool there = ::stat(path_.c_str(), &status) == 0;
+  if (there && !S_ISREG(status.st_mode)) {
+    TORCH_CHECK(devices == Devices::kWritten, caller_, "expected a file's name, but ", name, " is ",
+                S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe");
+    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (descriptor_ < 0) fail("write");
+    return;
+  }
+  follow_links(name);
+  if (there && ::faccessat(AT_FDCWD, path_.c_str(), W_OK, AT_EACCESS) != 0) {
+    TORCH_CHECK(false, caller_, "cannot write ", name, ": ", reason(errno));
+  }
+  create(name, there);
+  if (there && ::fchmod(descriptor_, status.st_mode & 07777) != 0) {
+    const int error = errno;
+    ::close(descriptor_);
+    ::unlink(partial_.c_str());
+    TORCH_CHECK(false, caller_, "cannot write ", name, " with its mode: ", reason(error));
+  }
+}
+
+/// Makes `path_` what its symbolic links lead to, whether that is there or not.
+void NewFile::follow_links(const std::string& name) {
   std::error_code error;
   for (int links = 0; std::filesystem::is_symlink(path_, error); ++links) {
-    TORCH_CHECK(links < 40, "save_checkpoint: cannot write ", name, ": ", reason(ELOOP));
+    TORCH_CHECK(links < 40, caller_, "cannot write ", name, ": ", reason(ELOOP));
     const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
     path_ = folder / std::filesystem::read_symlink(path_, error);
   }
-  struct stat status{};
-  const bool there = ::stat(path_.c_str(), &status) == 0;
-  TORCH_CHECK(!there || S_ISREG(status.st_mode), "save_checkpoint: expected a file's name, but ",
-              name, " is ", S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe");
-  TORCH_CHECK(!there || ::faccessat(AT_FDCWD, path_.c_str(), W_OK, AT_EACCESS) == 0,
-              "save_checkpoint: cannot write ", name, ": ", reason(errno));
+}
+
+/// Opens the new file under a name that no other has.
+void NewFile::create(const std::string& name, bool replaces) {
   std::random_device random;
   const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
   do {
     partial_ = folder / (".convkit-" + std::to_string(random()) + ".partial");
     // Nobody else may read what takes the place of a file that nobody else may read.
     descriptor_ =
-        ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, there ? 0600 : 0666);
+        ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaces ? 0600 : 0666);
   } while (descriptor_ < 0 && errno == EEXIST);
-  TORCH_CHECK(descriptor_ >= 0, "save_checkpoint: cannot write ", name,
-              ": no new file in its folder: ", reason(errno));
-  if (there && ::fchmod(descriptor_, status.st_mode & 07777) != 0) {
-    const int reason_number = errno;
-    ::close(descriptor_);
-    ::unlink(partial_.c_str());
-    TORCH_CHECK(false, "save_checkpoint: cannot write ", name,
-                " with its mode: ", reason(reason_number));
-  }
+  const int error = errno;
+  TORCH_CHECK(descriptor_ >= 0, caller_, "cannot write ", name,
+              error == ENOENT ? ": " : ": no new file in its folder: ", reason(error));
 }
 
 NewFile::~NewFile() {
@@ -110,9 +128,9 @@ void NewFile::write(const void* data, uint64_t size) {
     size -= static_cast<uint64_t>(written);
     size_ += static_cast<uint64_t>(written);
   }
-  // The disk begins with these while the next are copied, instead of at the flush.
+  // The disk begins with these bytes while the next are copied, instead of at the flush.
   constexpr uint64_t kWorthStarting = 8 << 20;
-  if (size_ - started_ >= kWorthStarting) {
+  if (size_ - started_ >= kWorthStarting && !partial_.empty()) {
     ::sync_file_range(descriptor_, static_cast<off_t>(started_),
                       static_cast<off_t>(size_ - started_), SYNC_FILE_RANGE_WRITE);
     started_ = size_;
@@ -120,13 +138,15 @@ void NewFile::write(const void* data, uint64_t size) {
 }
 
 void NewFile::commit() {
-  if (::fsync(descriptor_) != 0) fail("flush");
+  const bool device = partial_.empty();
+  if (!device && ::fsync(descriptor_) != 0) fail("flush");
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
   if (closed != 0) fail("close");
+  if (device) return;
   if (::rename(partial_.c_str(), path_.c_str()) != 0) fail("rename");
   partial_.clear();
-  // The new name itself; a file system that cannot flush a folder has no more to give.
+  // This flushes the new name itself; a file system that cannot flush a folder has no more to give.
   const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
   const Descriptor opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC));
   if (opened.value >= 0) ::fsync(opened.value);
@@ -134,7 +154,17 @@ void NewFile::commit() {
 
 void NewFile::fail(const char* what) const {
   const int error = errno;
-  TORCH_CHECK(false, "save_checkpoint: cannot ", what, " ", shown_path(path_), ": ", reason(error));
+  TORCH_CHECK(false, caller_, "cannot ", what, " ", shown_path(path_), ": ", reason(error));
+}
+
+bool is_plain(const std::string& text) {
+  const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
+  // U+0080 to U+00BF; U+0600 to U+063F; U+2000 to U+207F; U+F000 to U+FFFF; U+E0000 and more: among
+  // them all line ends, changes of direction and characters without a width.
+  const char* const hidden[] = {"\xc2", "\xd8", "\xe2\x80", "\xe2\x81", "\xef", "\xf3"};
+  return std::none_of(text.begin(), text.end(), is_control) &&
+         std::none_of(std::begin(hidden), std::end(hidden),
+                      [&](const char* c) { return text.find(c) != std::string::npos; });
 }
 
 std::string shown(std::string_view text) {
@@ -144,9 +174,7 @@ std::string shown(std::string_view text) {
 }
 
 std::string shown_path(const std::string& path) {
-  const bool plain =
-      std::all_of(path.begin(), path.end(), [](unsigned char c) { return c >= ' ' && c != 0x7f; });
-  return plain ? path : shown(path);
+  return is_plain(path) ? path : shown(path);
 }
 
 std::string json_text(const char* what, const std::string& text) {

@@ -8,6 +8,11 @@
 #include <string_view>
 #include <utility>
 
+// convkit/module.h defines it too, but includes LibTorch, which costs an app 10 s to compile.
+#ifndef CONVKIT_API
+#define CONVKIT_API __attribute__((visibility("default")))
+#endif
+
 /// Files that are read as they lie on the disk, and written whole or not at all.
 namespace convkit::detail {
 
@@ -17,7 +22,7 @@ class MappedFile {
   /// Throws c10::Error where there is no such file, or it is not a regular one.
   static std::shared_ptr<const MappedFile> open(const std::string& path);
 
-  /// Bytes at `data` that `release` frees.
+  /// Takes bytes at `data` that `release` frees.
   MappedFile(std::string path, char* data, uint64_t size, std::function<void()> release)
       : path_(std::move(path)), data_(data), size_(size), release_(std::move(release)) {}
   ~MappedFile() { release_(); }
@@ -37,11 +42,15 @@ class MappedFile {
 };
 
 /// A new file beside `path`, which takes its place at commit(), and vanishes without.
-class NewFile {
+class CONVKIT_API NewFile {
  public:
-  /// Throws c10::Error where `path` cannot be written, or is there and not a regular file. What is
-  /// there has to be writable, and gives its mode to the new file; symbolic links are followed.
-  explicit NewFile(const std::string& path);
+  /// Whether `path` may be a device or a pipe, which is then written to as it is.
+  enum class Devices { kRefused, kWritten };
+
+  /// Throws c10::Error, whose text begins with the `caller`, where `path` cannot be written. What
+  /// is there has to be writable, and gives its mode to the new file; symbolic links are followed.
+  explicit NewFile(const std::string& path,
+                   std::string caller = "save_checkpoint: ", Devices devices = Devices::kRefused);
   ~NewFile();
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
@@ -51,19 +60,25 @@ class NewFile {
   void commit();
 
  private:
+  void follow_links(const std::string& name);
+  void create(const std::string& name, bool replaces);
   [[noreturn]] void fail(const char* what) const;
 
   std::string path_;
-  std::string partial_;  // empty once renamed
-  int descriptor_;
+  std::string caller_;
+  std::string partial_;  // empty once renamed, and for a device
+  int descriptor_ = -1;
   uint64_t size_ = 0;
   uint64_t started_ = 0;  // what the disk has been asked to begin with
 };
 
-/// Text of a file as an error may show it: quoted, control characters escaped, cut.
+/// Whether a terminal shows a text as it is: it has no control characters, Unicode's among them.
+CONVKIT_API bool is_plain(const std::string& text);
+
+/// A text of a file as an error may show it: quoted, control characters escaped, cut.
 std::string shown(std::string_view text);
 
-/// A path as an error may show it: as it is, or like other texts where it has control characters.
+/// A path as an error may show it: as it is if it is plain, else as other texts are shown.
 std::string shown_path(const std::string& path);
 
 /// A text as JSON has it. Throws c10::ValueError, which calls it `what`, for one that is not UTF-8.

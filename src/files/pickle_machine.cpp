@@ -57,7 +57,7 @@ class PickleMachine : PickleBuilder {
     stack_.push_back(id);
     return id;
   }
-  /// What lies above the last mark.
+  /// Takes what lies above the last mark.
   std::vector<Id> pop_marked() {
     if (marks_.empty()) fail("no mark");
     const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
@@ -131,7 +131,7 @@ class PickleMachine : PickleBuilder {
   void build() {
     const Id state = pop();
     const Id target = top();
-    if (pickle_.is(target, Kind::kObject)) {
+    if (pickle_.is(target, PickleKind::kObject)) {
       pickle_.objects[pickle_[target].index].state = state;
     }
   }
@@ -139,7 +139,7 @@ class PickleMachine : PickleBuilder {
   void push_long(uint64_t size) {
     const std::string_view bytes = take(size);
     if (size > 8) {
-      push(text(bytes, Kind::kBigInt));
+      push(text(bytes, PickleKind::kBigInt));
       return;
     }
     // Two's complement of as many bytes as it takes.
@@ -151,7 +151,7 @@ class PickleMachine : PickleBuilder {
   void push_float() {
     uint64_t bits = 0;
     for (const char byte : take(8)) bits = bits << 8 | static_cast<unsigned char>(byte);
-    const Id id = make(Kind::kFloat);
+    const Id id = make(PickleKind::kFloat);
     pickle_.values[id].real = std::bit_cast<double>(bits);
     push(id);
   }
@@ -159,12 +159,12 @@ class PickleMachine : PickleBuilder {
   void stack_global() {
     const Id name = pop();
     const Id module = pop();
-    if (!pickle_.is(name, Kind::kText) || !pickle_.is(module, Kind::kText))
+    if (!pickle_.is(name, PickleKind::kText) || !pickle_.is(module, PickleKind::kText))
       fail("a nameless class");
     push(global(pickle_.text(module), pickle_.text(name)));
   }
 
-  // The opcodes as Python's pickletools describes them.
+  // The opcodes as Python's pickletools describes them: longer than other functions, but a table.
   void step(unsigned char opcode) {
     switch (opcode) {
       case 0x80:
@@ -210,12 +210,12 @@ class PickleMachine : PickleBuilder {
       case 0x8d:
         return push(text(take(number<uint64_t>())));
       case 'C':
-        return push(text(take(number<uint8_t>()), Kind::kBytes));
+        return push(text(take(number<uint8_t>()), PickleKind::kBytes));
       case 'B':
-        return push(text(take(number<uint32_t>()), Kind::kBytes));
+        return push(text(take(number<uint32_t>()), PickleKind::kBytes));
       case 0x8e:
       case 0x96:
-        return push(text(take(number<uint64_t>()), Kind::kBytes));
+        return push(text(take(number<uint64_t>()), PickleKind::kBytes));
       case ']':
       case ')':
       case 0x8f:
@@ -280,13 +280,13 @@ class PickleMachine : PickleBuilder {
 }  // namespace
 
 bool Pickle::is_global(Id id, std::string_view module, std::string_view name) const {
-  if (!is(id, Kind::kGlobal)) return false;
+  if (!is(id, PickleKind::kGlobal)) return false;
   const PickleGlobal& global = globals[values[id].index];
   return global.module == module && global.name == name;
 }
 
 Id Pickle::find(Id id, std::string_view key) const {
-  if (!is(id, Kind::kDict)) return 0;
+  if (!is(id, PickleKind::kDict)) return 0;
   const auto& entries = dict(id);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
     if (is_text(entry->first, key)) return entry->second;

@@ -6,13 +6,14 @@
 #include <utility>
 #include <vector>
 
-/// What a pickle of protocol 2 to 5 builds, without building it: no class of the file is looked up,
-/// and nothing in it is run. Values are numbers into tables, so that cycles and depth do no harm.
+/// Reads what a pickle of protocol 2 to 5 would build, without building it: no class of the file is
+/// looked up, and nothing in it is run. Values are numbers into tables, so that cycles and depth do
+/// no harm.
 namespace convkit::detail {
 
 using Id = uint32_t;
 
-enum class Kind : uint8_t {
+enum class PickleKind : uint8_t {
   kNone,
   kBool,
   kInt,
@@ -20,17 +21,17 @@ enum class Kind : uint8_t {
   kFloat,
   kText,
   kBytes,
-  kList,    // also tuples and sets
-  kDict,    // also OrderedDicts
+  kList,    // a list, tuple or set
+  kDict,    // a dict or OrderedDict
   kGlobal,  // the name of a class or function
-  kObject,  // what a global was called with, inert
+  kObject,  // a call of a global, which is noted and not made
   kStorage,
   kTensor,
   kRefused,  // a kind of tensor that is none of ours
 };
 
 struct PickleValue {
-  Kind kind = Kind::kNone;
+  PickleKind kind = PickleKind::kNone;
   uint32_t index = 0;  // into the table of its kind
   union {
     int64_t integer = 0;
@@ -82,9 +83,9 @@ struct Pickle {
   std::size_t size = 0;  // bytes of the pickle itself
 
   const PickleValue& operator[](Id id) const { return values[id]; }
-  bool is(Id id, Kind kind) const { return values[id].kind == kind; }
+  bool is(Id id, PickleKind kind) const { return values[id].kind == kind; }
   bool is_text(Id id, std::string_view text) const {
-    return is(id, Kind::kText) && texts[values[id].index] == text;
+    return is(id, PickleKind::kText) && texts[values[id].index] == text;
   }
   bool is_global(Id id, std::string_view module, std::string_view name) const;
   std::string_view text(Id id) const { return texts[values[id].index]; }

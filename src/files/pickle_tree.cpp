@@ -1,9 +1,10 @@
 #include "files/pickle_tree.h"
 
-#include "files/formats.h"
+#include "files/named_tensors.h"
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -13,7 +14,8 @@ namespace {
 
 constexpr Id kNoKey = std::numeric_limits<Id>::max();
 
-struct Child {
+/// A member of a container of a pickle.
+struct Member {
   Id key;  // kNoKey where it is numbered
   std::size_t position;
   Id value;
@@ -29,6 +31,7 @@ std::string number_text(double value) {
   return nlohmann::json(value).dump();  // as many digits as it takes
 }
 
+/// The values of a pickle as a tree of members, as Python would show it.
 class PickleTree {
  public:
   PickleTree(const std::string& path, const Pickle& pickle) : path_(path), pickle_(pickle) {
@@ -41,9 +44,9 @@ class PickleTree {
     NamedTensors tensors;
     std::size_t name_bytes = 0;
     walk(root, [&](const std::string& name, Id id) {
-      TORCH_CHECK(!pickle_.is(id, Kind::kRefused), "load_checkpoint: ", path_, ": tensor ",
+      TORCH_CHECK(!pickle_.is(id, PickleKind::kRefused), "load_checkpoint: ", path_, ": tensor ",
                   shown(name), ": expected a dense one, got a ", refused_kind(id), " one");
-      if (!pickle_.is(id, Kind::kTensor)) return true;
+      if (!pickle_.is(id, PickleKind::kTensor)) return true;
       name_bytes += name.size();
       if (name_bytes > 16 * pickle_.size + (1 << 20)) fail_many();
       tensors.emplace_back(id == root ? "0" : name, make_tensor(id, name));
@@ -62,13 +65,13 @@ class PickleTree {
         [&](const std::string& name, Id id) {
           const PickleValue& value = pickle_[id];
           std::string text;
-          if (value.kind == Kind::kText) {
+          if (value.kind == PickleKind::kText) {
             text = pickle_.text(id);
-          } else if (value.kind == Kind::kInt) {
+          } else if (value.kind == PickleKind::kInt) {
             text = std::to_string(value.integer);
-          } else if (value.kind == Kind::kFloat) {
+          } else if (value.kind == PickleKind::kFloat) {
             text = number_text(value.real);
-          } else if (value.kind == Kind::kBool) {
+          } else if (value.kind == PickleKind::kBool) {
             text = value.integer != 0 ? "True" : "False";
           } else {
             return true;
@@ -84,22 +87,22 @@ class PickleTree {
   Id choose(const LoadCheckpointOptions& options) {
     const Id root = pickle_.root;
     if (!options.at.empty()) return member(root, options.at);
-    if (options.everything || !pickle_.is(root, Kind::kDict)) return root;
-    std::vector<Child> usual;
-    std::vector<Child> others;
+    if (options.everything || !pickle_.is(root, PickleKind::kDict)) return root;
+    std::vector<Member> usual;
+    std::vector<Member> others;
     bool own_tensor = false;
-    for (const Child& child : children(root)) {
-      own_tensor |= pickle_.is(child.value, Kind::kTensor);
-      if (pickle_.is(child.value, Kind::kTensor) || !has_tensor(child.value)) continue;
+    for (const Member& child : children(root)) {
+      own_tensor |= pickle_.is(child.value, PickleKind::kTensor);
+      if (pickle_.is(child.value, PickleKind::kTensor) || !has_tensor(child.value)) continue;
       const bool known = std::find(std::begin(kUsualNames), std::end(kUsualNames),
                                    key_text(child)) != std::end(kUsualNames);
       (known ? usual : others).push_back(child);
     }
     if (usual.size() == 1) return usual[0].value;
     if (usual.empty() && (others.empty() || own_tensor)) return root;
-    const std::vector<Child>& candidates = usual.empty() ? others : usual;
+    const std::vector<Member>& candidates = usual.empty() ? others : usual;
     std::string names;
-    for (const Child& child : candidates) {
+    for (const Member& child : candidates) {
       names += (names.empty() ? "" : ", ") + shown(key_text(child));
       if (names.size() > 500) {
         names += ", ...";
@@ -112,35 +115,35 @@ class PickleTree {
                 names, ": choose by {.at = ", shown(key_text(candidates[0])), "}");
   }
 
-  /// What a file holds that has no tensor.
+  /// Describes what a file without tensors holds.
   std::string description(Id id) {
     switch (pickle_[id].kind) {
-      case Kind::kNone:
+      case PickleKind::kNone:
         return "None";
-      case Kind::kBool:
+      case PickleKind::kBool:
         return "a bool";
-      case Kind::kInt:
-      case Kind::kBigInt:
+      case PickleKind::kInt:
+      case PickleKind::kBigInt:
         return "an int";
-      case Kind::kFloat:
+      case PickleKind::kFloat:
         return "a float";
-      case Kind::kText:
+      case PickleKind::kText:
         return "a text";
-      case Kind::kBytes:
+      case PickleKind::kBytes:
         return "bytes";
-      case Kind::kGlobal:
+      case PickleKind::kGlobal:
         return "the name " + global_name(id);
-      case Kind::kObject:
+      case PickleKind::kObject:
         return "an object of " + global_name(pickle_.object(id).callable);
-      case Kind::kList:
+      case PickleKind::kList:
         return c10::str("a list of ", pickle_.list(id).size(), " items");
-      case Kind::kDict:
+      case PickleKind::kDict:
         return "a dict of " + keys(id);
-      case Kind::kStorage:
+      case PickleKind::kStorage:
         return "a storage without a tensor";
-      case Kind::kTensor:
+      case PickleKind::kTensor:
         return "a tensor";
-      case Kind::kRefused:
+      case PickleKind::kRefused:
         return "a tensor";
     }
     return "";
@@ -148,14 +151,14 @@ class PickleTree {
 
  private:
   const char* refused_kind(Id id) const {
-    return pickle_.is(id, Kind::kRefused) ? pickle_.refused[pickle_[id].index] : "";
+    return pickle_.is(id, PickleKind::kRefused) ? pickle_.refused[pickle_[id].index] : "";
   }
 
   /// TorchScript's classes are in __torch__.
   bool is_script_module(Id id) const {
-    if (!pickle_.is(id, Kind::kObject)) return false;
+    if (!pickle_.is(id, PickleKind::kObject)) return false;
     const Id callable = pickle_.object(id).callable;
-    return pickle_.is(callable, Kind::kGlobal) &&
+    return pickle_.is(callable, PickleKind::kGlobal) &&
            pickle_.globals[pickle_[callable].index].module.starts_with("__torch__");
   }
 
@@ -178,13 +181,13 @@ class PickleTree {
   void walk(
       Id root, const std::function<bool(const std::string&, Id)>& leaf,
       const std::function<bool(Id)>& wanted = [](Id) { return true; }) {
-    struct Frame {
+    struct OpenContainer {
       Id container;
-      std::vector<Child> children;
+      std::vector<Member> children;
       std::size_t next;
       std::size_t name_size;  // of the container's own name
     };
-    std::vector<Frame> frames;
+    std::vector<OpenContainer> open_containers;
     std::set<Id> open;
     std::string name;
     bool go_on = true;
@@ -193,21 +196,21 @@ class PickleTree {
       if (!is_container(id)) {
         go_on = leaf(name, id);
       } else if (open.insert(id).second) {
-        frames.push_back({id, children(id), 0, name.size()});
+        open_containers.push_back({id, children(id), 0, name.size()});
       }
     };
     enter(root);
-    while (go_on && !frames.empty()) {
-      Frame& frame = frames.back();
-      name.resize(frame.name_size);
-      if (frame.next == frame.children.size()) {
-        open.erase(frame.container);
-        frames.pop_back();
+    while (go_on && !open_containers.empty()) {
+      OpenContainer& innermost = open_containers.back();
+      name.resize(innermost.name_size);
+      if (innermost.next == innermost.children.size()) {
+        open.erase(innermost.container);
+        open_containers.pop_back();
         continue;
       }
-      const Child child = frame.children[frame.next++];
+      const Member child = innermost.children[innermost.next++];
       const std::string key = key_text(child);
-      if (frames.size() > 1) name += '.';
+      if (open_containers.size() > 1) name += '.';
       name += key;
       work(1 + key.size() / 16);
       if (name.size() > 65536) fail_many();
@@ -216,34 +219,34 @@ class PickleTree {
   }
 
   bool is_container(Id id) const {
-    if (pickle_.is(id, Kind::kList) || pickle_.is(id, Kind::kDict)) return true;
-    if (!pickle_.is(id, Kind::kObject)) return false;
+    if (pickle_.is(id, PickleKind::kList) || pickle_.is(id, PickleKind::kDict)) return true;
+    if (!pickle_.is(id, PickleKind::kObject)) return false;
     const PickleObject& object = pickle_.object(id);
-    return object.items != 0 || pickle_.is(object.state, Kind::kDict) ||
-           pickle_.is(object.arguments, Kind::kList);
+    return object.items != 0 || pickle_.is(object.state, PickleKind::kDict) ||
+           pickle_.is(object.arguments, PickleKind::kList);
   }
 
   /// The members of a container. A pickled torch.nn.Module has those of a state_dict: its
   /// parameters, its persistent buffers, then its children. An object has those of its state and,
   /// where its class is derived from dict or list, its items; else the tensors among its arguments.
-  std::vector<Child> children(Id id) {
-    std::vector<Child> result;
-    if (!pickle_.is(id, Kind::kObject)) {
+  std::vector<Member> children(Id id) {
+    std::vector<Member> result;
+    if (!pickle_.is(id, PickleKind::kObject)) {
       add_items(id, {}, result);
       return result;
     }
     const PickleObject& object = pickle_.object(id);
     const auto part = [&](std::string_view name) {
-      work(pickle_.is(object.state, Kind::kDict) ? pickle_.dict(object.state).size() : 1);
+      work(pickle_.is(object.state, PickleKind::kDict) ? pickle_.dict(object.state).size() : 1);
       return pickle_.find(object.state, name);
     };
     if (part("_parameters") != 0) {
       std::set<std::string_view> left_out;
       const Id not_persistent = part("_non_persistent_buffers_set");
-      if (pickle_.is(not_persistent, Kind::kList)) {
+      if (pickle_.is(not_persistent, PickleKind::kList)) {
         work(pickle_.list(not_persistent).size());
         for (const Id name : pickle_.list(not_persistent)) {
-          if (pickle_.is(name, Kind::kText)) left_out.insert(pickle_.text(name));
+          if (pickle_.is(name, PickleKind::kText)) left_out.insert(pickle_.text(name));
         }
       }
       add_items(part("_parameters"), {}, result);
@@ -253,11 +256,11 @@ class PickleTree {
     }
     add_items(object.state, {}, result);
     add_items(object.items, {}, result);
-    if (result.empty() && pickle_.is(object.arguments, Kind::kList)) {
-      std::vector<Child> arguments;
+    if (result.empty() && pickle_.is(object.arguments, PickleKind::kList)) {
+      std::vector<Member> arguments;
       add_items(object.arguments, {}, arguments);
-      for (const Child& argument : arguments) {
-        if (pickle_.is(argument.value, Kind::kTensor)) result.push_back(argument);
+      for (const Member& argument : arguments) {
+        if (pickle_.is(argument.value, PickleKind::kTensor)) result.push_back(argument);
       }
     }
     return result;
@@ -265,20 +268,20 @@ class PickleTree {
 
   /// The items of a list or dict. A dict's key that is neither text nor whole number counts as its
   /// position; of two equal keys the last value stands.
-  void add_items(Id id, const std::set<std::string_view>& left_out, std::vector<Child>& result) {
+  void add_items(Id id, const std::set<std::string_view>& left_out, std::vector<Member>& result) {
     std::size_t position = 0;
-    if (pickle_.is(id, Kind::kList)) {
+    if (pickle_.is(id, PickleKind::kList)) {
       work(pickle_.list(id).size());
       for (const Id value : pickle_.list(id)) result.push_back({kNoKey, position++, value});
     }
-    if (!pickle_.is(id, Kind::kDict)) return;
+    if (!pickle_.is(id, PickleKind::kDict)) return;
     work(pickle_.dict(id).size());
-    std::map<std::pair<Kind, std::string>, std::size_t> places;
+    std::map<std::pair<PickleKind, std::string>, std::size_t> places;
     for (const auto& [key, value] : pickle_.dict(id)) {
-      const Kind kind = pickle_[key].kind;
-      const bool named = kind == Kind::kText || kind == Kind::kInt;
-      const Child child{named ? key : kNoKey, position++, value};
-      if (kind == Kind::kText && left_out.contains(pickle_.text(key))) continue;
+      const PickleKind kind = pickle_[key].kind;
+      const bool named = kind == PickleKind::kText || kind == PickleKind::kInt;
+      const Member child{named ? key : kNoKey, position++, value};
+      if (kind == PickleKind::kText && left_out.contains(pickle_.text(key))) continue;
       if (named) {
         const std::string name = key_text(child);
         work(name.size() / 16);
@@ -292,10 +295,10 @@ class PickleTree {
     }
   }
 
-  std::string key_text(const Child& child) const {
+  std::string key_text(const Member& child) const {
     if (child.key == kNoKey) return std::to_string(child.position);
-    return pickle_.is(child.key, Kind::kText) ? std::string(pickle_.text(child.key))
-                                              : std::to_string(pickle_[child.key].integer);
+    return pickle_.is(child.key, PickleKind::kText) ? std::string(pickle_.text(child.key))
+                                                    : std::to_string(pickle_[child.key].integer);
   }
 
   bool has_tensor(Id id) {
@@ -303,7 +306,7 @@ class PickleTree {
     if (added) {
       bool found = false;
       walk(id, [&](const std::string&, Id leaf) {
-        found = pickle_.is(leaf, Kind::kTensor);
+        found = pickle_.is(leaf, PickleKind::kTensor);
         return !found;
       });
       has_tensor_[id] = found;
@@ -318,7 +321,7 @@ class PickleTree {
     while (!rest.empty()) {
       std::size_t longest = 0;
       Id next = 0;
-      for (const Child& child : is_container(id) ? children(id) : std::vector<Child>()) {
+      for (const Member& child : is_container(id) ? children(id) : std::vector<Member>()) {
         const std::string key = key_text(child);
         const bool fits = rest == key || (rest.starts_with(key) && rest[key.size()] == '.');
         if (!fits || key.size() < longest) continue;
@@ -335,14 +338,14 @@ class PickleTree {
   }
 
   std::string global_name(Id id) const {
-    if (!pickle_.is(id, Kind::kGlobal)) return "an unknown class";
+    if (!pickle_.is(id, PickleKind::kGlobal)) return "an unknown class";
     const PickleGlobal& global = pickle_.globals[pickle_[id].index];
     return shown(std::string(global.module) + "." + std::string(global.name));
   }
 
   std::string keys(Id id) {
     std::string names;
-    for (const Child& child : children(id)) {
+    for (const Member& child : children(id)) {
       if (names.size() > 300) return names + ", ...";
       names += (names.empty() ? "" : ", ") + shown(key_text(child));
     }
@@ -363,7 +366,7 @@ Checkpoint checkpoint_of(const std::string& path, const Pickle& pickle,
   const Id chosen = tree.choose(options);
   Checkpoint checkpoint;
   checkpoint.state = tree.collect(chosen, make_tensor);
-  const bool empty_state_dict = pickle.is(chosen, Kind::kDict) && pickle.dict(chosen).empty();
+  const bool empty_state_dict = pickle.is(chosen, PickleKind::kDict) && pickle.dict(chosen).empty();
   TORCH_CHECK(!checkpoint.state.is_empty() || empty_state_dict, "load_checkpoint: ", path,
               ": expected tensors, got ", tree.description(chosen));
   checkpoint.metadata = tree.texts();

@@ -9,7 +9,7 @@ namespace convkit::detail {
 /// Makes the values of a pickle, and knows what calling torch's own functions gives.
 class PickleBuilder {
  protected:
-  // What every pickle has many of.
+  // Every pickle has these values many times.
   static constexpr Id kNothing = 0;
   static constexpr Id kFalse = 1;
   static constexpr Id kTrue = 2;
@@ -18,7 +18,8 @@ class PickleBuilder {
   static constexpr std::size_t kMostValues = std::size_t{1} << 26;
 
   PickleBuilder(const std::string& where, std::string_view bytes) : where_(where), bytes_(bytes) {
-    for (const Kind kind : {Kind::kNone, Kind::kBool, Kind::kBool}) make(kind);
+    for (const PickleKind kind : {PickleKind::kNone, PickleKind::kBool, PickleKind::kBool})
+      make(kind);
     pickle_.values[kTrue].integer = 1;
   }
 
@@ -28,7 +29,7 @@ class PickleBuilder {
                 got..., " at byte ", at_);
   }
 
-  Id make(Kind kind, uint32_t index = 0) {
+  Id make(PickleKind kind, uint32_t index = 0) {
     if (pickle_.values.size() >= kMostValues) fail("more than ", kMostValues, " values");
     PickleValue value;
     value.kind = kind;
@@ -37,35 +38,38 @@ class PickleBuilder {
     return static_cast<Id>(pickle_.values.size() - 1);
   }
   template <typename T>
-  Id make(Kind kind, std::vector<T>& table, T entry) {
+  Id make(PickleKind kind, std::vector<T>& table, T entry) {
     table.push_back(std::move(entry));
     return make(kind, static_cast<uint32_t>(table.size() - 1));
   }
-  Id text(std::string_view value, Kind kind = Kind::kText) {
+  Id text(std::string_view value, PickleKind kind = PickleKind::kText) {
     return make(kind, pickle_.texts, value);
   }
   Id integer(int64_t value) {
-    const Id id = make(Kind::kInt);
+    const Id id = make(PickleKind::kInt);
     pickle_.values[id].integer = value;
     return id;
   }
-  Id list(std::vector<Id> items) { return make(Kind::kList, pickle_.lists, std::move(items)); }
-  Id dict() { return make(Kind::kDict, pickle_.dicts, {}); }
+  Id list(std::vector<Id> items) {
+    return make(PickleKind::kList, pickle_.lists, std::move(items));
+  }
+  Id dict() { return make(PickleKind::kDict, pickle_.dicts, {}); }
   Id object(Id callable, Id arguments) {
-    return make(Kind::kObject, pickle_.objects, {callable, arguments, kNothing, kNothing});
+    return make(PickleKind::kObject, pickle_.objects, {callable, arguments, kNothing, kNothing});
   }
   Id global(std::string_view module, std::string_view name) {
-    return make(Kind::kGlobal, pickle_.globals, {module, name});
+    return make(PickleKind::kGlobal, pickle_.globals, {module, name});
   }
 
   void append(Id target, const std::vector<Id>& items);
   void set(Id target, const std::vector<Id>& items);
 
-  /// What a call of `callable` gives: a tensor, a container, or an object that does nothing.
+  /// Gives what a call of `callable` would: a tensor, a container, or an object that does nothing.
   Id call(Id callable, Id arguments_id);
 
-  /// ('storage', type, key, location, size), and in files from before torch 1.6 a sixth, a view:
-  /// (key, offset, size). ('module', class, ...) is the class.
+  /// Gives what a persistent id stands for. ('storage', type, key, location, size) is a storage,
+  /// and in files from before torch 1.6 may have a sixth member, a view: (key, offset, size).
+  /// ('module', class, ...) is the class.
   Id persistent(Id id);
 
   const std::string& where_;
@@ -74,13 +78,15 @@ class PickleBuilder {
   Pickle pickle_;
 
  private:
-  /// A slot of a container takes a byte of the pickle; those of an OrderedDict's pairs count twice.
+  /// Bounds the slots of all containers: each takes a byte of the pickle, and those of an
+  /// OrderedDict's pairs count twice.
   void count_slots(std::size_t count);
-  /// The container itself, or that of an object of a derived class, made for its first item.
-  Id container(Id target, Kind kind);
-  Id refuse(const char* kind) { return make(Kind::kRefused, pickle_.refused, kind); }
+  /// Gives the container itself, or that of an object of a derived class, which its first item
+  /// makes.
+  Id container(Id target, PickleKind kind);
+  Id refuse(const char* kind) { return make(PickleKind::kRefused, pickle_.refused, kind); }
   Id ordered_dict(const std::vector<Id>& arguments);
-  /// torch._utils' functions for tensors; None for others.
+  /// Gives the tensor that one of torch._utils' functions would make; None for other functions.
   Id rebuilt(std::string_view name, const std::vector<Id>& arguments);
 
   std::size_t slots_ = 0;

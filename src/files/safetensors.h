@@ -11,8 +11,8 @@ struct SafetensorsDtype {
   c10::ScalarType type;
 };
 
-// In safetensors' own order, by which its writer sorts. Of its types LibTorch lacks F6_E2M3 and
-// F6_E3M2.
+// The types in safetensors' own order, by which its writer sorts. LibTorch lacks two of them,
+// F6_E2M3 and F6_E3M2.
 inline constexpr SafetensorsDtype kSafetensorsDtypes[] = {
     {"BOOL", c10::ScalarType::Bool},
     {"F4", c10::ScalarType::Float4_e2m1fn_x2},

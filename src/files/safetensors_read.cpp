@@ -1,4 +1,6 @@
-#include "files/formats.h"
+#include "files/safetensors_read.h"
+
+#include "files/named_tensors.h"
 #include "files/safetensors.h"
 
 #include <ATen/ops/empty.h>
@@ -20,11 +22,11 @@ using c10::ScalarType;
 using nlohmann::json;
 
 constexpr std::size_t kDeepest = 127;
-// More dimensions than LibTorch's own iterators take.
+// LibTorch's own iterators take no more dimensions.
 constexpr std::size_t kMostDimensions = 64;
 
-/// What the header says of a tensor.
-struct Entry {
+/// One tensor as the header describes it.
+struct HeaderEntry {
   std::string name;
   std::optional<std::string> dtype;
   std::optional<std::vector<uint64_t>> shape;
@@ -36,7 +38,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
  public:
   explicit HeaderReader(const std::string& path) : path_(path) {}
 
-  std::vector<Entry> entries;
+  std::vector<HeaderEntry> entries;
   std::map<std::string, std::string> metadata;
 
   bool start_object(std::size_t) override { return open('{'); }
@@ -54,7 +56,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
     } else if (in_metadata_) {
       if (metadata.contains(name)) fail("each name once", "two metadata entries ", shown(name));
     } else {
-      const Entry& entry = entries.back();
+      const HeaderEntry& entry = entries.back();
       if ((name == "dtype" && entry.dtype) || (name == "shape" && entry.shape) ||
           (name == "data_offsets" && entry.offsets)) {
         fail("each field once", "two fields ", shown(name), " of ", shown(entry.name));
@@ -108,7 +110,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   }
 
  private:
-  /// One sentence: what the header has to have, and has.
+  /// Throws a sentence that says what the header has to have, and what it has.
   template <typename... Got>
   [[noreturn]] void fail(const char* expected, const Got&... got) const {
     TORCH_CHECK(false, "load_checkpoint: ", path_, ": expected ", expected,
@@ -125,7 +127,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
     fail(expected, what, " for ", shown(entries.back().name));
   }
 
-  /// A field that is not safetensors' own, whose value may be anything.
+  /// Whether the field is not safetensors' own: its value may be anything.
   bool unknown_field() const {
     return depth_ == 2 && !in_metadata_ && key_ != "dtype" && key_ != "shape" &&
            key_ != "data_offsets";
@@ -142,7 +144,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
     if (ignored_ > 0 || unknown_field()) {
       ++ignored_;
     } else if (depth_ == 2 && !in_metadata_ && bracket == '[' && key_ != "dtype") {
-      Entry& entry = entries.back();
+      HeaderEntry& entry = entries.back();
       numbers_ = &(key_ == "shape" ? entry.shape : entry.offsets).emplace();
       ++depth_;
     } else if (depth_ < 2 && bracket == '{') {
@@ -156,7 +158,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   bool close() {
     numbers_ = nullptr;
     if (ignored_ == 0 && depth_ == 2 && !in_metadata_) {
-      const Entry& entry = entries.back();
+      const HeaderEntry& entry = entries.back();
       for (const auto& [field, known] : {std::pair("dtype", entry.dtype.has_value()),
                                          std::pair("shape", entry.shape.has_value()),
                                          std::pair("data_offsets", entry.offsets.has_value())}) {
@@ -182,7 +184,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 };
 
 /// A tensor's place in the file, every number known to be sound.
-struct Place {
+struct TensorPlace {
   ScalarType type;
   std::vector<int64_t> shape;
   uint64_t begin;
@@ -193,11 +195,12 @@ std::string listed(const std::vector<uint64_t>& numbers) {
 }
 
 /// Checks an entry whose bytes have to begin at `begin`.
-class EntryChecker {
+class HeaderEntryChecker {
  public:
-  EntryChecker(const std::string& path, const Entry& entry) : path_(path), entry_(entry) {}
+  HeaderEntryChecker(const std::string& path, const HeaderEntry& entry)
+      : path_(path), entry_(entry) {}
 
-  Place check(uint64_t begin) const {
+  TensorPlace check(uint64_t begin) const {
     const auto& offsets = *entry_.offsets;
     if (offsets[0] != begin) {
       fail(c10::str("data_offsets that begin at ", begin, ", where the tensor before it ends"),
@@ -210,7 +213,7 @@ class EntryChecker {
                      [&](const SafetensorsDtype& known) { return known.name == *entry_.dtype; });
     if (dtype == std::end(kSafetensorsDtypes))
       fail("a dtype that LibTorch has", shown(*entry_.dtype));
-    Place place{dtype->type, {}, begin};
+    TensorPlace place{dtype->type, {}, begin};
     const uint64_t bytes = check_shape(place);
     if (bytes != offsets[1] - offsets[0]) {
       fail(c10::str(bytes, " bytes for ", *entry_.dtype, " ", listed(*entry_.shape)),
@@ -221,7 +224,7 @@ class EntryChecker {
 
  private:
   /// Sets the tensor's shape; returns its size in bytes.
-  uint64_t check_shape(Place& place) const {
+  uint64_t check_shape(TensorPlace& place) const {
     std::vector<uint64_t> shape = *entry_.shape;
     if (place.type == ScalarType::Float4_e2m1fn_x2) {  // two numbers a byte, an element of torch's
       if (shape.empty() || shape.back() % 2 != 0)
@@ -248,7 +251,7 @@ class EntryChecker {
   }
 
   const std::string& path_;
-  const Entry& entry_;
+  const HeaderEntry& entry_;
 };
 
 HeaderReader read_header(const MappedFile& file, uint64_t length) {
@@ -265,7 +268,7 @@ HeaderReader read_header(const MappedFile& file, uint64_t length) {
 }
 
 torch::Tensor tensor_at(const std::shared_ptr<const MappedFile>& file, uint64_t offset,
-                        const Place& place, const std::string& name) {
+                        const TensorPlace& place, const std::string& name) {
   char* data = file->data() + offset;
   const auto options = torch::TensorOptions(place.type);
   if (reinterpret_cast<std::uintptr_t>(data) % c10::elementSize(place.type) == 0) {
@@ -293,15 +296,15 @@ Checkpoint read_safetensors(const std::shared_ptr<const MappedFile>& file) {
               file->size() - 8, " of them");
 
   HeaderReader header = read_header(*file, length);
-  std::vector<Entry>& entries = header.entries;
-  const auto offset = [](const Entry& entry, std::size_t i) { return entry.offsets->at(i); };
-  std::stable_sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
+  std::vector<HeaderEntry>& entries = header.entries;
+  const auto offset = [](const HeaderEntry& entry, std::size_t i) { return entry.offsets->at(i); };
+  std::stable_sort(entries.begin(), entries.end(), [&](const HeaderEntry& a, const HeaderEntry& b) {
     return std::pair(offset(a, 0), offset(a, 1)) < std::pair(offset(b, 0), offset(b, 1));
   });
-  std::vector<Place> places;
+  std::vector<TensorPlace> places;
   uint64_t end = 0;
-  for (const Entry& entry : entries) {
-    places.push_back(EntryChecker(path, entry).check(end));
+  for (const HeaderEntry& entry : entries) {
+    places.push_back(HeaderEntryChecker(path, entry).check(end));
     end = (*entry.offsets)[1];
   }
   const uint64_t bytes = file->size() - 8 - length;

@@ -1,9 +1,12 @@
-#include "files/formats.h"
+#include "files/safetensors_write.h"
+
+#include "files/file.h"
 #include "files/safetensors.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <vector>
 
 namespace convkit::detail {
 namespace {
@@ -11,7 +14,7 @@ namespace {
 using c10::ScalarType;
 using nlohmann::json;
 
-const SafetensorsDtype* dtype_of(const torch::Tensor& tensor) {
+const SafetensorsDtype* safetensors_dtype(const torch::Tensor& tensor) {
   const auto* found = std::find_if(
       std::begin(kSafetensorsDtypes), std::end(kSafetensorsDtypes),
       [&](const SafetensorsDtype& known) { return known.type == tensor.scalar_type(); });
@@ -23,7 +26,7 @@ void check_writable(const StateDict& state) {
     TORCH_CHECK_VALUE(entry.key() != "__metadata__",
                       "save_checkpoint: expected another name than \"__metadata__\", which "
                       "safetensors keeps for itself");
-    TORCH_CHECK_VALUE(dtype_of(entry.value()) != nullptr,
+    TORCH_CHECK_VALUE(safetensors_dtype(entry.value()) != nullptr,
                       "save_checkpoint: expected a dtype that safetensors has under ",
                       shown(entry.key()), ", got ", entry.value().scalar_type());
     TORCH_CHECK_VALUE(
@@ -49,7 +52,7 @@ std::string header_of(const StateDict& state, const std::vector<std::size_t>& or
   for (const std::size_t i : order) {
     const torch::Tensor& tensor = state[i].value();
     std::vector<int64_t> shape = tensor.sizes().vec();
-    const SafetensorsDtype* dtype = dtype_of(tensor);
+    const SafetensorsDtype* dtype = safetensors_dtype(tensor);
     if (dtype->type == ScalarType::Float4_e2m1fn_x2) shape.back() *= 2;
     const uint64_t end = begin + tensor.nbytes();
     if (header.back() != '{') header += ',';
@@ -71,8 +74,8 @@ void write_safetensors(const std::string& path, const StateDict& state,
   std::vector<std::size_t> order(state.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const SafetensorsDtype* first = dtype_of(state[a].value());
-    const SafetensorsDtype* second = dtype_of(state[b].value());
+    const SafetensorsDtype* first = safetensors_dtype(state[a].value());
+    const SafetensorsDtype* second = safetensors_dtype(state[b].value());
     return first != second ? first > second : state[a].key() < state[b].key();
   });
   const std::string header = header_of(state, order, metadata);

@@ -1,5 +1,7 @@
 // Reads what torch.save wrote.
-#include "files/formats.h"
+#include "files/torch_read.h"
+
+#include "files/named_tensors.h"
 #include "files/pickle_machine.h"
 #include "files/pickle_tree.h"
 #include "files/zip_read.h"
@@ -7,7 +9,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -17,13 +21,13 @@ namespace {
 
 using c10::ScalarType;
 
-/// The type of torch.FloatStorage and its kin, of torch.cuda's too.
+/// The type of the numbers in torch.FloatStorage and its kin, torch.cuda's among them.
 std::optional<ScalarType> storage_type(const PickleGlobal& global) {
-  struct Known {
+  struct StorageClass {
     std::string_view name;
     ScalarType type;
   };
-  constexpr Known kKnown[] = {
+  constexpr StorageClass kKnown[] = {
       {"FloatStorage", ScalarType::Float},
       {"DoubleStorage", ScalarType::Double},
       {"HalfStorage", ScalarType::Half},
@@ -40,14 +44,14 @@ std::optional<ScalarType> storage_type(const PickleGlobal& global) {
   };
   const bool torch =
       global.module == "torch" || global.module == "torch.cuda" || global.module == "torch.storage";
-  for (const Known& known : kKnown) {
+  for (const StorageClass& known : kKnown) {
     if (torch && known.name == global.name) return known.type;
   }
   return std::nullopt;
 }
 
-/// The type of Python's torch.float32 and its kin.
-std::optional<ScalarType> dtype_of(const PickleGlobal& global) {
+/// The type that Python calls torch.float32, or one of its kin.
+std::optional<ScalarType> scalar_type_of(const PickleGlobal& global) {
   for (int i = 0; i < static_cast<int>(ScalarType::NumOptions); ++i) {
     const auto type = static_cast<ScalarType>(i);
     if (type == ScalarType::Undefined || c10::isQIntType(type)) continue;
@@ -65,7 +69,7 @@ class TensorMaker {
 
   TensorMaker(std::shared_ptr<const MappedFile> file, const Pickle& pickle, FindBytes find_bytes)
       : file_(std::move(file)), pickle_(pickle), find_bytes_(std::move(find_bytes)) {
-    // A storage is copied as a whole, or not at all: for the strictest of its tensors.
+    // A storage is copied as a whole or not at all, so the strictest of its tensors decides.
     for (const PickleTensor& tensor : pickle.tensors) {
       const PickleStorage& storage = pickle.storages[pickle[tensor.storage].index];
       std::size_t& alignment = alignments_[storage.key];
@@ -86,7 +90,8 @@ class TensorMaker {
     const std::vector<int64_t> sizes = numbers(tensor.sizes, name, "sizes");
     const std::vector<int64_t> strides = numbers(tensor.strides, name, "strides");
     if (sizes.size() != strides.size()) fail(name, "as many strides as sizes", strides.size());
-    if (!pickle_.is(tensor.offset, Kind::kInt)) fail(name, "a number as offset", "something else");
+    if (!pickle_.is(tensor.offset, PickleKind::kInt))
+      fail(name, "a number as offset", "something else");
     __extension__ using Wide = __int128;
     const Wide offset = Wide{pickle_[tensor.offset].integer} + storage.offset;
     if (pickle_[tensor.offset].integer < 0 || storage.offset < 0)
@@ -137,30 +142,31 @@ class TensorMaker {
                 expected, ", got ", got);
   }
 
-  /// That of its storage, where the tensor names none; nothing for what is no dtype.
+  /// The tensor's dtype, or its storage's where the tensor names none; nothing for what is no
+  /// dtype.
   std::optional<ScalarType> dtype_of_tensor(const PickleTensor& tensor) const {
     if (tensor.dtype == 0) {
       const PickleStorage& storage = pickle_.storages[pickle_[tensor.storage].index];
       return storage_type(pickle_.globals[pickle_[storage.type].index]);
     }
-    if (!pickle_.is(tensor.dtype, Kind::kGlobal)) return std::nullopt;
-    return dtype_of(pickle_.globals[pickle_[tensor.dtype].index]);
+    if (!pickle_.is(tensor.dtype, PickleKind::kGlobal)) return std::nullopt;
+    return scalar_type_of(pickle_.globals[pickle_[tensor.dtype].index]);
   }
 
   std::string global(Id id) const {
-    if (!pickle_.is(id, Kind::kGlobal)) return "something else";
+    if (!pickle_.is(id, PickleKind::kGlobal)) return "something else";
     const PickleGlobal& found = pickle_.globals[pickle_[id].index];
     return shown(std::string(found.module) + "." + std::string(found.name));
   }
 
   std::vector<int64_t> numbers(Id id, const std::string& name, const char* what) const {
-    const bool list = pickle_.is(id, Kind::kList);
+    const bool list = pickle_.is(id, PickleKind::kList);
     if (!list || pickle_.list(id).size() > 64) {
       fail(name, c10::str("a tuple of at most 64 ", what), list ? "more" : "something else");
     }
     std::vector<int64_t> result;
     for (const Id item : pickle_.list(id)) {
-      if (!pickle_.is(item, Kind::kInt) || pickle_[item].integer < 0) {
+      if (!pickle_.is(item, PickleKind::kInt) || pickle_[item].integer < 0) {
         fail(name, c10::str(what, " of whole numbers >= 0"), "something else");
       }
       result.push_back(pickle_[item].integer);
@@ -170,10 +176,11 @@ class TensorMaker {
 
   bool is_true(Id dict, std::string_view key) const {
     const Id value = pickle_.find(dict, key);
-    return pickle_.is(value, Kind::kBool) && pickle_[value].integer != 0;
+    return pickle_.is(value, PickleKind::kBool) && pickle_[value].integer != 0;
   }
 
-  /// Mapped, or copied where it does not begin at a multiple of the element size.
+  /// The storage's bytes, mapped, or copied where they do not begin at a multiple of the element
+  /// size.
   torch::Tensor storage_of(const PickleStorage& storage, uint64_t size, ScalarType type,
                            const std::string& name) {
     const auto found = storages_.find(storage.key);
@@ -218,6 +225,34 @@ class TensorMaker {
 uint64_t element_size(const Pickle& pickle, const PickleStorage& storage) {
   const auto type = storage_type(pickle.globals[pickle[storage.type].index]);
   return type ? c10::elementSize(*type) : 1;
+}
+
+/// The bytes of the storages of an old file, by their keys, whose list the `bytes` follow: each
+/// storage's number of elements, then the elements themselves.
+std::map<std::string_view, std::string_view> legacy_storages(const std::string& path,
+                                                             const Pickle& pickle,
+                                                             const Pickle& keys,
+                                                             std::string_view bytes) {
+  std::map<std::string_view, uint64_t> elements;
+  for (const PickleStorage& storage : pickle.storages) {
+    elements.emplace(storage.key, element_size(pickle, storage));
+  }
+  std::map<std::string_view, std::string_view> found;
+  for (const Id key : keys.list(keys.root)) {
+    const bool known = keys.is(key, PickleKind::kText) && elements.contains(keys.text(key));
+    TORCH_CHECK(known, "load_checkpoint: ", path, ": expected the key of a storage, got ",
+                keys.is(key, PickleKind::kText) ? shown(keys.text(key)) : "something else");
+    const uint64_t element = elements.at(keys.text(key));
+    int64_t count = -1;
+    if (bytes.size() >= sizeof(count)) std::memcpy(&count, bytes.data(), sizeof(count));
+    bytes.remove_prefix(std::min(bytes.size(), sizeof(count)));
+    TORCH_CHECK(count >= 0 && static_cast<uint64_t>(count) <= bytes.size() / element,
+                "load_checkpoint: ", path, ": expected all of the storage ", shown(keys.text(key)),
+                ", got a file that ends before");
+    found[keys.text(key)] = bytes.substr(0, static_cast<uint64_t>(count) * element);
+    bytes.remove_prefix(static_cast<uint64_t>(count) * element);
+  }
+  return found;
 }
 
 }  // namespace
@@ -281,45 +316,27 @@ Checkpoint read_torch_legacy(const std::shared_ptr<const MappedFile>& file,
   };
   constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
   const Pickle magic = next();
-  TORCH_CHECK(magic.is(magic.root, Kind::kBigInt) && magic.text(magic.root) == kMagic,
+  TORCH_CHECK(magic.is(magic.root, PickleKind::kBigInt) && magic.text(magic.root) == kMagic,
               "load_checkpoint: ", path,
               " is a pickle, but not torch.save's: load it in Python and save its tensors by "
               "torch.save");
   const Pickle protocol = next();
-  TORCH_CHECK(protocol.is(protocol.root, Kind::kInt) && protocol[protocol.root].integer == 1001,
-              "load_checkpoint: ", path, ": expected version 1001 of torch.save's old format, got ",
-              "another");
+  TORCH_CHECK(
+      protocol.is(protocol.root, PickleKind::kInt) && protocol[protocol.root].integer == 1001,
+      "load_checkpoint: ", path, ": expected version 1001 of torch.save's old format, got ",
+      "another");
   const Pickle system = next();
   const Id little = system.find(system.root, "little_endian");
-  TORCH_CHECK(!system.is(little, Kind::kBool) || system[little].integer != 0,
+  TORCH_CHECK(!system.is(little, PickleKind::kBool) || system[little].integer != 0,
               "load_checkpoint: ", path,
               ": expected the byte order \"little\", got \"big\": save it again by torch.save on "
               "a little-endian machine");
   const Pickle pickle = next();
   const Pickle keys = next();
-  TORCH_CHECK(keys.is(keys.root, Kind::kList), "load_checkpoint: ", path,
+  TORCH_CHECK(keys.is(keys.root, PickleKind::kList), "load_checkpoint: ", path,
               ": expected a list of storages after the object, got something else");
 
-  // For each key its number of elements, then they themselves.
-  std::map<std::string_view, uint64_t> elements;
-  for (const PickleStorage& storage : pickle.storages) {
-    elements.emplace(storage.key, element_size(pickle, storage));
-  }
-  std::map<std::string_view, std::string_view> found;
-  for (const Id key : keys.list(keys.root)) {
-    const bool known = keys.is(key, Kind::kText) && elements.contains(keys.text(key));
-    TORCH_CHECK(known, "load_checkpoint: ", path, ": expected the key of a storage, got ",
-                keys.is(key, Kind::kText) ? shown(keys.text(key)) : "something else");
-    const uint64_t element = elements.at(keys.text(key));
-    int64_t count = -1;
-    if (bytes.size() >= sizeof(count)) std::memcpy(&count, bytes.data(), sizeof(count));
-    bytes.remove_prefix(std::min(bytes.size(), sizeof(count)));
-    TORCH_CHECK(count >= 0 && static_cast<uint64_t>(count) <= bytes.size() / element,
-                "load_checkpoint: ", path, ": expected all of the storage ", shown(keys.text(key)),
-                ", got a file that ends before");
-    found[keys.text(key)] = bytes.substr(0, static_cast<uint64_t>(count) * element);
-    bytes.remove_prefix(static_cast<uint64_t>(count) * element);
-  }
+  const auto found = legacy_storages(path, pickle, keys, bytes);
   TensorMaker make(file, pickle, [&](std::string_view key, uint64_t size) {
     const auto storage = found.find(key);
     TORCH_CHECK(storage != found.end(), "load_checkpoint: ", path, ": expected the storage ",

@@ -1,25 +1,19 @@
 // Writes what torch.load reads: a zip file of a pickle and a record for each storage.
-#include "files/formats.h"
+#include "files/torch_write.h"
+
+#include "files/raw.h"
+#include "files/zip_write.h"
 
 #include <ATen/ops/empty.h>
 
-#include <array>
-#include <bit>
-#include <cstring>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 namespace convkit::detail {
 namespace {
 
 using c10::ScalarType;
-
-// ---------------------------------------------------------------------------------------- pickle
-
-/// Integers as the file has them.
-template <typename T>
-std::string raw(T value) {
-  return {reinterpret_cast<const char*>(&value), sizeof(value)};
-}
 
 /// The opcodes of protocol 2 that an OrderedDict of tensors takes.
 std::string pickled_text(const std::string& text) {
@@ -43,7 +37,7 @@ std::string empty_ordered_dict() {
   return pickled_global("collections", "OrderedDict") + ")R";
 }
 
-/// torch.FloatStorage and its kin; empty for the types that came after them.
+/// The name of torch.FloatStorage or its kin; empty for the types that came after them.
 std::string storage_name(ScalarType type) {
   switch (type) {
     case ScalarType::Float:
@@ -76,31 +70,31 @@ std::string storage_name(ScalarType type) {
 }
 
 /// The storages of a state_dict in the order of their first tensors, each once.
-class Storages {
+class WrittenStorages {
  public:
-  struct Entry {
-    torch::Tensor owner;  // any tensor that has it
+  struct Written {
+    torch::Tensor owner;  // any tensor that has the storage
     ScalarType type;
-    bool typed;  // by a storage class of its own: one type for all its tensors
+    bool typed;  // whether a storage class of its own says the type, one for all its tensors
   };
 
-  explicit Storages(const StateDict& state) {
+  explicit WrittenStorages(const StateDict& state) {
     for (const auto& item : state) {
       const torch::Tensor& tensor = item.value();
       const ScalarType type = tensor.scalar_type();
-      const auto [found, added] = numbers_.emplace(key(tensor), entries.size());
+      const auto [found, added] = numbers_.emplace(key(tensor), all.size());
       if (added) {
         const bool whole = tensor.storage().nbytes() % tensor.element_size() == 0;
-        entries.push_back({tensor, type, whole && !storage_name(type).empty()});
-      } else if (entries[found->second].type != type) {
-        entries[found->second].typed = false;
+        all.push_back({tensor, type, whole && !storage_name(type).empty()});
+      } else if (all[found->second].type != type) {
+        all[found->second].typed = false;
       }
     }
   }
 
   std::size_t number(const torch::Tensor& tensor) const { return numbers_.at(key(tensor)); }
 
-  std::vector<Entry> entries;
+  std::vector<Written> all;
 
  private:
   static const void* key(const torch::Tensor& tensor) {
@@ -109,9 +103,9 @@ class Storages {
   std::unordered_map<const void*, std::size_t> numbers_;
 };
 
-std::string pickled(const torch::Tensor& tensor, const Storages& storages) {
+std::string pickled(const torch::Tensor& tensor, const WrittenStorages& storages) {
   const std::size_t number = storages.number(tensor);
-  const bool typed = storages.entries[number].typed;
+  const bool typed = storages.all[number].typed;
   const auto bytes = static_cast<int64_t>(tensor.storage().nbytes());
   std::string text =
       pickled_global("torch._utils", typed ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3");
@@ -136,7 +130,7 @@ std::string pickled(const torch::Tensor& tensor, const Storages& storages) {
   return text + "tR";
 }
 
-std::string pickled(const StateDict& state, const Storages& storages) {
+std::string pickled(const StateDict& state, const WrittenStorages& storages) {
   std::string text = "\x80\x02" + empty_ordered_dict() + "(";
   for (const auto& entry : state) {
     text += pickled_text(entry.key()) + pickled(entry.value(), storages);
@@ -144,127 +138,16 @@ std::string pickled(const StateDict& state, const Storages& storages) {
   return text + "u.";
 }
 
-// ------------------------------------------------------------------------------------------- zip
-
-using CrcTables = std::array<std::array<uint32_t, 256>, 8>;
-
-constexpr CrcTables crc_tables() {
-  CrcTables tables{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320U : 0U);
-    tables[0][i] = crc;
-  }
-  for (std::size_t i = 0; i < 256; ++i) {
-    for (std::size_t j = 1; j < 8; ++j) {
-      tables[j][i] = tables[j - 1][i] >> 8 ^ tables[0][tables[j - 1][i] & 0xff];
-    }
-  }
-  return tables;
-}
-
-/// CRC-32 of zip files, eight bytes at a time: one table look-up for each instead of one after the
-/// other.
-class Crc32 {
- public:
-  uint32_t operator()(std::string_view bytes) const {
-    uint32_t crc = ~0U;
-    while (bytes.size() >= 8) {
-      uint64_t next = 0;
-      std::memcpy(&next, bytes.data(), 8);
-      next ^= crc;
-      crc = 0;
-      for (std::size_t i = 0; i < 8; ++i) crc ^= tables_[7 - i][next >> (8 * i) & 0xff];
-      bytes.remove_prefix(8);
-    }
-    for (const char byte : bytes) {
-      crc = crc >> 8 ^ tables_[0][(crc ^ static_cast<unsigned char>(byte)) & 0xff];
-    }
-    return ~crc;
-  }
-
- private:
-  static constexpr CrcTables tables_ = crc_tables();
-};
-
-/// Stores records, each at a multiple of 64 bytes; zip64 where numbers are too large.
-class ZipWriter {
- public:
-  explicit ZipWriter(const std::string& path) : file_(path) {}
-
-  void add(const std::string& name, std::string_view bytes) {
-    const bool large = bytes.size() >= kIn64 || at_ >= kIn64;
-    const uint32_t crc = Crc32()(bytes);
-    std::string extra = large ? raw<uint16_t>(1) + raw<uint16_t>(16) + raw<uint64_t>(bytes.size()) +
-                                    raw<uint64_t>(bytes.size())
-                              : "";
-    const uint64_t unpadded = at_ + 30 + name.size() + extra.size() + 4;
-    const auto padding = static_cast<uint16_t>((64 - unpadded % 64) % 64);
-    extra += "FB" + raw(padding) + std::string(padding, 'Z');
-    const std::string common = about(name, crc, large ? kIn64 : bytes.size());
-    write("PK\3\4" + raw(kVersion) + common + raw(static_cast<uint16_t>(extra.size())) + name +
-          extra);
-    directory_ += "PK\1\2" + raw(kVersion) + raw(kVersion) + common;
-    const std::string central = large ? raw<uint16_t>(1) + raw<uint16_t>(24) +
-                                            raw<uint64_t>(bytes.size()) +
-                                            raw<uint64_t>(bytes.size()) + raw<uint64_t>(begin_)
-                                      : "";
-    directory_ += raw(static_cast<uint16_t>(central.size())) + std::string(10, '\0') +
-                  raw(static_cast<uint32_t>(large ? kIn64 : begin_)) + name + central;
-    write(bytes);
-    begin_ = at_;
-    ++count_;
-  }
-
-  void commit() {
-    const uint64_t directory = at_;
-    write(directory_);
-    const uint64_t end64 = at_;
-    write("PK\6\6" + raw<uint64_t>(44) + raw(kVersion) + raw(kVersion) + raw<uint64_t>(0) +
-          raw(count_) + raw(count_) + raw<uint64_t>(directory_.size()) + raw(directory));
-    write("PK\6\7" + raw<uint32_t>(0) + raw(end64) + raw<uint32_t>(1));
-    const auto count = static_cast<uint16_t>(std::min<uint64_t>(count_, 0xffff));
-    write("PK\5\6" + raw<uint32_t>(0) + raw(count) + raw(count) +
-          raw(static_cast<uint32_t>(std::min<uint64_t>(directory_.size(), kIn64))) +
-          raw(static_cast<uint32_t>(std::min<uint64_t>(directory, kIn64))) + raw<uint16_t>(0));
-    file_.commit();
-  }
-
- private:
-  static constexpr uint64_t kIn64 = 0xffffffff;  // "see the zip64 field"
-  static constexpr uint16_t kVersion = 45;       // the first that knows zip64
-
-  /// What both headers of a record say: nothing special, stored, 1980-01-01, sizes.
-  static std::string about(const std::string& name, uint32_t crc, uint64_t size) {
-    constexpr uint16_t kUtf8 = 1 << 11;
-    constexpr uint16_t kStored = 0;
-    const auto in32 = static_cast<uint32_t>(size);
-    return raw(kUtf8) + raw(kStored) + raw<uint16_t>(0) + raw<uint16_t>(0x21) + raw(crc) +
-           raw(in32) + raw(in32) + raw(static_cast<uint16_t>(name.size()));
-  }
-
-  void write(std::string_view bytes) {
-    file_.write(bytes);
-    at_ += bytes.size();
-  }
-
-  NewFile file_;
-  uint64_t at_ = 0;
-  uint64_t begin_ = 0;  // of the next record
-  uint64_t count_ = 0;
-  std::string directory_;
-};
-
 }  // namespace
 
 void write_torch_zip(const std::string& path, const StateDict& state) {
-  const Storages storages(state);
+  const WrittenStorages storages(state);
   ZipWriter zip(path);
   zip.add("archive/data.pkl", pickled(state, storages));
   zip.add("archive/byteorder", "little");
-  for (std::size_t i = 0; i < storages.entries.size(); ++i) {
-    // A copy where the storage is on another device.
-    const torch::Storage& storage = storages.entries[i].owner.storage();
+  for (std::size_t i = 0; i < storages.all.size(); ++i) {
+    // cpu() copies a storage that is on another device.
+    const torch::Storage& storage = storages.all[i].owner.storage();
     const auto size = static_cast<int64_t>(storage.nbytes());
     const torch::Tensor bytes =
         at::empty({0}, torch::TensorOptions(torch::kByte).device(storage.device()))

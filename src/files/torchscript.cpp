@@ -2,19 +2,25 @@
 #include <convkit/module.h>
 
 #include "files/file.h"
+#include "watch/scopes.h"
+#include "weights/state_dict.h"
 
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/passes/fuse_linear.h>
 
+#include <memory>
 #include <set>
 #include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace convkit {
 namespace {
 
-/// TorchScript reads a name back as one of Python's.
+/// Refuses a name that TorchScript would read back as something of Python's.
 void check_name(const std::string& name) {
   static const std::set<std::string> taken = {
       "False",   "None",     "True",     "and",     "as",      "assert", "async",  "await",
@@ -28,21 +34,18 @@ void check_name(const std::string& name) {
                     name, "\"");
 }
 
-/// Lets the weights stand without gradients, for which TorchScript would take other kernels.
-void detach(torch::jit::Module& script, const torch::nn::Module& module) {
-  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
-    script.setattr(parameter.key(), parameter.value().detach());
-  }
-  for (const auto& child : module.named_children()) {
-    torch::jit::Module part = script.attr(child.key()).toModule();
-    detach(part, *child.value());
-  }
-}
+/// A parameter of a module's twin.
+struct TwinParameter {
+  torch::jit::Module owner;
+  std::string name;
+  torch::Tensor value;
+};
 
 /// TorchScript's twin of a module: the same tree, names and tensors. Buffers that a state_dict
-/// leaves out become constants of the trace.
+/// leaves out become constants of the trace. Adds the twin's parameters to the list.
 torch::jit::Module twin(const torch::nn::Module& module,
-                        const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
+                        const std::shared_ptr<torch::jit::CompilationUnit>& unit,
+                        std::vector<TwinParameter>& twin_parameters) {
   const std::string own_name = detail::python_name(module.name());
   c10::QualifiedName name("__torch__." + (own_name.empty() ? "Module" : own_name));
   if (unit->get_class(name) != nullptr) name = unit->mangle(name);
@@ -50,48 +53,19 @@ torch::jit::Module twin(const torch::nn::Module& module,
   unit->register_type(type);
   torch::jit::Module result(unit, type);
   result.register_attribute("training", c10::BoolType::get(), false);
-  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
-    check_name(parameter.key());
-    result.register_parameter(parameter.key(), parameter.value(), /*is_buffer=*/false);
-  }
-  const auto* ours = dynamic_cast<const TensorModule*>(&module);
-  for (const auto& buffer : module.named_buffers(/*recurse=*/false)) {
-    const bool persistent =
-        ours == nullptr || !ours->non_persistent_buffers().contains(buffer.key());
-    if (persistent && buffer.value().defined()) {
-      check_name(buffer.key());
-      result.register_buffer(buffer.key(), buffer.value());
-    }
+  const auto parameters = module.named_parameters(/*recurse=*/false);
+  for (const auto& entry : detail::own_state(module)) {
+    check_name(entry.key());
+    const bool is_buffer = !parameters.contains(entry.key());
+    result.register_parameter(entry.key(), entry.value(), is_buffer);
+    if (!is_buffer) twin_parameters.push_back({result, entry.key(), entry.value()});
   }
   for (const auto& child : module.named_children()) {
     check_name(child.key());
-    result.register_module(child.key(), twin(*child.value(), unit));
+    result.register_module(child.key(), twin(*child.value(), unit, twin_parameters));
   }
   return result;
 }
-
-/// Puts a module into eval mode, and each of its parts and buffers back as it was at the end.
-class EvalMode {
- public:
-  explicit EvalMode(torch::nn::Module& module) {
-    for (const auto& part : module.modules()) modes_.emplace_back(part, part->is_training());
-    for (const auto& buffer : module.buffers()) buffers_.emplace_back(buffer, buffer.clone());
-    module.eval();
-  }
-  ~EvalMode() {
-    for (auto& [buffer, before] : buffers_) {
-      if (!torch::equal(buffer, before)) buffer.copy_(before);
-    }
-    // train() reaches children, which come after their parents here.
-    for (const auto& [part, training] : modes_) part->train(training);
-  }
-  EvalMode(const EvalMode&) = delete;
-  EvalMode& operator=(const EvalMode&) = delete;
-
- private:
-  std::vector<std::pair<std::shared_ptr<torch::nn::Module>, bool>> modes_;
-  std::vector<std::pair<torch::Tensor, torch::Tensor>> buffers_;
-};
 
 }  // namespace
 
@@ -103,9 +77,11 @@ void save_torchscript(torch::nn::Module& module, const torch::Tensor& example_in
   TORCH_CHECK_VALUE(example_input.defined(),
                     "save_torchscript: expected an example input, got an undefined tensor");
   const torch::NoGradGuard no_grad;
-  const EvalMode eval(module);
+  const detail::EvalMode eval(module);
+  const detail::KeepBuffers buffers(module);
   const auto unit = std::make_shared<torch::jit::CompilationUnit>();
-  torch::jit::Module script = twin(module, unit);
+  std::vector<TwinParameter> parameters;
+  torch::jit::Module script = twin(module, unit, parameters);
   const auto [state, outputs] = torch::jit::tracer::trace(
       {example_input},
       [&](torch::jit::Stack inputs) -> torch::jit::Stack {
@@ -120,10 +96,11 @@ void save_torchscript(torch::nn::Module& module, const torch::Tensor& example_in
   const c10::QualifiedName forward(*script.type()->name(), "forward");
   script.type()->addMethod(unit->create_function(forward, state->graph));
 
-  detach(script, module);
+  // TorchScript would take other kernels for weights with gradients.
+  for (auto& [owner, name, value] : parameters) owner.setattr(name, value.detach());
   std::ostringstream stream;
   script.save(stream);
-  detail::NewFile file(path);
+  detail::NewFile file(path, "save_torchscript: ");
   file.write(stream.view());
   file.commit();
 }

@@ -40,7 +40,7 @@ Conv2d pointwise_conv2d(int64_t in_channels, int64_t out_channels) {
 
 namespace {
 
-/// Of StdConv2d or ScaledStdConv2d.
+/// The convolution that the options of StdConv2d or ScaledStdConv2d stand for.
 template <typename Options>
 Conv2dOptions conv2d_options(const char* name, const Options& options) {
   detail::check_positive(name, "kernel_size", options.kernel_size());
@@ -63,11 +63,11 @@ Conv2dOptions conv2d_options(const char* name, const Options& options) {
                     name, ": expected filters of more than one number, got ",
                     options.in_channels() / options.groups(), " channel and kernel_size ",
                     options.kernel_size());
-  TORCH_CHECK_VALUE(options.eps() >= 0, name, ": expected eps >= 0, got ", options.eps());
+  detail::check_eps(name, options.eps());
   return result;
 }
 
-/// Each filter of `weight` with mean 0 and variance 1, times `scale` where there is one.
+/// Gives each filter of `weight` the mean 0 and variance 1, times its `scale` where there is one.
 torch::Tensor standardised(const torch::Tensor& weight, const torch::Tensor& scale, double eps) {
   return at::batch_norm(weight.reshape({1, weight.size(0), -1}), scale, {}, {}, {},
                         /*training=*/true, /*momentum=*/0, eps,

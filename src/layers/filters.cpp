@@ -40,7 +40,7 @@ torch::Tensor derivative(int64_t size, int order) {
   return torch::tensor(kernel, torch::kFloat);
 }
 
-/// Each channel by a filter of its own, on an image that is padded already.
+/// Convolves each channel of an image, which is padded already, with a filter of its own.
 torch::Tensor depthwise(const torch::Tensor& padded, const torch::Tensor& weight, int64_t stride) {
   const ExpandingArray<2> no_more_padding(0);
   return at::conv2d(padded, weight, {}, stride, no_more_padding, 1, padded.size(1));

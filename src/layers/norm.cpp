@@ -21,6 +21,7 @@ LayerNorm2dImpl::LayerNorm2dImpl(int64_t channels, double eps) : channels(channe
 
 void LayerNorm2dImpl::reset() {
   detail::check_positive("LayerNorm2d", "channels", channels);
+  detail::check_eps("LayerNorm2d", eps);
   weight = register_parameter("weight", at::ones({channels}));
   bias = register_parameter("bias", at::zeros({channels}));
 }
@@ -38,6 +39,7 @@ FrozenBatchNorm2dImpl::FrozenBatchNorm2dImpl(int64_t num_features, double eps)
 
 void FrozenBatchNorm2dImpl::reset() {
   detail::check_positive("FrozenBatchNorm2d", "num_features", num_features);
+  detail::check_eps("FrozenBatchNorm2d", eps);
   weight = register_buffer("weight", at::ones({num_features}));
   bias = register_buffer("bias", at::zeros({num_features}));
   running_mean = register_buffer("running_mean", at::zeros({num_features}));
@@ -51,6 +53,10 @@ torch::Tensor FrozenBatchNorm2dImpl::forward(const torch::Tensor& x) {
   return x * scale + (along_channels(bias) - along_channels(running_mean) * scale);
 }
 
+std::string FrozenBatchNorm2dImpl::current_key(const std::string& key) const {
+  return key == "num_batches_tracked" ? "" : key;
+}
+
 GlobalResponseNormImpl::GlobalResponseNormImpl(int64_t dim, double eps, bool channels_last)
     : dim(dim), eps(eps), channels_last(channels_last) {
   GlobalResponseNormImpl::reset();
@@ -58,6 +64,7 @@ GlobalResponseNormImpl::GlobalResponseNormImpl(int64_t dim, double eps, bool cha
 
 void GlobalResponseNormImpl::reset() {
   detail::check_positive("GlobalResponseNorm", "dim", dim);
+  detail::check_eps("GlobalResponseNorm", eps);
   weight = register_parameter("weight", at::zeros({dim}));
   bias = register_parameter("bias", at::zeros({dim}));
 }
@@ -71,6 +78,7 @@ torch::Tensor GlobalResponseNormImpl::forward(const torch::Tensor& x) {
       x.defined() ? c10::str(x.sizes()) : "an undefined tensor");
   const std::vector<int64_t> spatial =
       channels_last ? std::vector<int64_t>{1, 2} : std::vector<int64_t>{2, 3};
+  detail::check_pixels("GlobalResponseNorm", x, spatial, weight);
   const std::vector<int64_t> shape =
       channels_last ? std::vector<int64_t>{1, 1, 1, -1} : std::vector<int64_t>{1, -1, 1, 1};
   const torch::Tensor g = x.norm(2, spatial, /*keepdim=*/true);
@@ -85,6 +93,7 @@ std::shared_ptr<nn::Module> make_norm(const Norm& norm, int64_t channels) {
 std::shared_ptr<nn::Module> detail::norm_of(const char* module, const Norm& norm,
                                             int64_t channels) {
   detail::check_positive(module, "channels", channels);
+  if (norm.kind != Norm::kNone) detail::check_eps(module, norm.eps);
   switch (norm.kind) {
     case Norm::kNone:
       return nullptr;

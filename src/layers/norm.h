@@ -7,7 +7,7 @@
 
 namespace convkit::detail {
 
-/// make_norm() whose errors name the module that wants it.
+/// Does what make_norm() does, with errors that name the module that wants the norm.
 std::shared_ptr<torch::nn::Module> norm_of(const char* module, const Norm& norm, int64_t channels);
 
 }  // namespace convkit::detail

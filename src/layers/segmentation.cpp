@@ -8,6 +8,7 @@
 
 #include <ATen/ops/cat.h>
 #include <torch/nn/init.h>
+#include <torch/nn/modules/dropout.h>
 
 namespace convkit {
 
@@ -15,7 +16,7 @@ namespace nn = torch::nn;
 
 namespace {
 
-/// torchvision's branches of ASPP, whose ReLU is not in place.
+/// A branch of torchvision's ASPP, whose ReLU is not in place.
 Sequential conv_bn_relu(const nn::Conv2dOptions& options) {
   nn::Conv2dOptions without_bias = options;
   return Sequential{nn::Conv2d(without_bias.bias(false)), nn::BatchNorm2d(options.out_channels()),
@@ -99,7 +100,8 @@ std::shared_ptr<nn::Module> make_attention(AttentionType type, int64_t in_channe
                     static_cast<int>(type));
 }
 
-/// SegmentationHead's; torch.nn.Upsample, whose form in LibTorch warns about factors like 1.5.
+/// SegmentationHead's torch.nn.UpsamplingBilinear2d; LibTorch's Upsample warns about factors like
+/// 1.5.
 class UpsamplingBilinear2dImpl : public Block<UpsamplingBilinear2dImpl> {
  public:
   explicit UpsamplingBilinear2dImpl(double scale_factor) : scale_factor(scale_factor) {}
@@ -324,6 +326,19 @@ FeaturePyramidNetworkImpl::Maps FeaturePyramidNetworkImpl::forward(const Maps& x
   Maps y;
   for (std::size_t i = 0; i < x.size(); ++i) y.insert(x[i].key(), results[i]);
   return y;
+}
+
+std::string FeaturePyramidNetworkImpl::current_key(const std::string& key) const {
+  const bool tensor = key.ends_with(".weight") || key.ends_with(".bias");
+  for (const std::string blocks : {"inner_blocks.", "layer_blocks."}) {
+    if (!tensor || !key.starts_with(blocks)) continue;
+    const std::size_t dot = key.rfind('.');
+    const std::string index = key.substr(blocks.size(), dot - blocks.size());
+    for (std::size_t i = 0; i < in_channels_list.size(); ++i) {
+      if (index == std::to_string(i)) return blocks + index + ".0" + key.substr(dot);
+    }
+  }
+  return key;
 }
 
 }  // namespace convkit

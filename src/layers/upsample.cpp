@@ -21,7 +21,8 @@ const char* mode_name(UpsampleMode mode) {
   return index < names.size() ? names[index] : "an unknown mode";
 }
 
-/// `scale`, where it is known, goes to the kernels as Python passes it: they need not divide.
+/// Resizes x. The kernels get the `scale`, where it is known, as Python passes it: they need not
+/// divide.
 torch::Tensor interpolate(const torch::Tensor& x, torch::IntArrayRef size, UpsampleMode mode,
                           std::optional<double> scale = std::nullopt) {
   switch (mode) {

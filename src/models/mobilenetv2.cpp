@@ -58,8 +58,8 @@ MobileNetV2Impl::MobileNetV2Impl(const MobileNetV2Options& options) : options(op
 
 void MobileNetV2Impl::reset() {
   constexpr const char* kName = "MobileNetV2";
-  // How much wider than its input a block is inside, its channels, how many there are, and the
-  // stride of the first: table 2 of the paper.
+  // A row of table 2 of the paper: how much wider than its input a block is inside, the channels
+  // that it gives, how many blocks there are, and the stride of the first.
   struct Stage {
     int64_t expand_ratio, channels, blocks, stride;
   };

@@ -68,8 +68,8 @@ const std::vector<Builder>& builders() {
   return table;
 }
 
-/// How many letters have to be put in, left out or changed to make one of the other.
-std::size_t distance(const std::string& a, const std::string& b) {
+/// Counts the letters that have to be put in, left out or changed to make one name of the other.
+std::size_t edit_distance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -85,9 +85,9 @@ std::size_t distance(const std::string& a, const std::string& b) {
 /// The three names nearest to one that there is not.
 std::string nearest(const std::string& name) {
   std::vector<std::pair<std::size_t, std::string>> ranked;
-  // Of an endless name the beginning tells as much.
+  // The beginning of an endless name tells as much as all of it.
   for (const Builder& known : builders()) {
-    ranked.emplace_back(distance(name.substr(0, 100), known.name), known.name);
+    ranked.emplace_back(edit_distance(name.substr(0, 100), known.name), known.name);
   }
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });

@@ -47,7 +47,7 @@ void check_block(const char* name, const BlockOptions& options, int64_t expansio
       out_planes, " channels with stride ", options.stride());
 }
 
-/// The way around a block, which Python makes before the block itself; null without one.
+/// Makes the way around a block, which Python makes before the block itself; null if it has none.
 Sequential make_downsample(const char* name, const BlockOptions& options, int64_t out_planes) {
   if (!options.downsample()) return nullptr;
   return Sequential{conv1x1(options.inplanes(), out_planes, options.stride()),
@@ -80,7 +80,8 @@ torch::Tensor BasicBlockImpl::forward(const torch::Tensor& x) {
   convkit::detail::check_input("BasicBlock", x, options.inplanes(),
                                convkit::detail::Batch::kRequired, conv1->weight);
   torch::Tensor y = relu(forward_child(*bn1, conv1(x)));
-  y = forward_child(*bn2, conv2(y));
+  y = conv2(y);  // a step at a time: what a step has read is freed before the next
+  y = forward_child(*bn2, y);
   y += downsample ? downsample(x) : x;
   return relu(y);
 }
@@ -112,8 +113,10 @@ torch::Tensor BottleneckImpl::forward(const torch::Tensor& x) {
   convkit::detail::check_input("Bottleneck", x, options.inplanes(),
                                convkit::detail::Batch::kRequired, conv1->weight);
   torch::Tensor y = relu(forward_child(*bn1, conv1(x)));
-  y = relu(forward_child(*bn2, conv2(y)));
-  y = forward_child(*bn3, conv3(y));
+  y = conv2(y);  // a step at a time: what a step has read is freed before the next
+  y = relu(forward_child(*bn2, y));
+  y = conv3(y);
+  y = forward_child(*bn3, y);
   y += downsample ? downsample(x) : x;
   return relu(y);
 }
@@ -199,7 +202,7 @@ void ResNetImpl::reset() {
     inplanes = out_planes;
   }
 
-  // Without its head too the network draws what Python draws for it.
+  // A network without its head draws random numbers for it too, as Python does.
   const nn::Linear head(nn::LinearOptions(inplanes, options.num_classes));
   if (!options.features_only) {
     avgpool = register_module("avgpool", nn::AdaptiveAvgPool2d(1));
@@ -222,8 +225,13 @@ void ResNetImpl::reset() {
 }
 
 torch::Tensor ResNetImpl::forward(const torch::Tensor& x) {
-  const torch::Tensor y = features(x, 5).back();
-  return options.features_only ? y : fc(avgpool(y).flatten(1));
+  // Each map lives until the next is there, as in Python: features() would keep all five.
+  torch::Tensor y = stem(x);
+  y = maxpool(y);
+  for (Sequential& layer : layers) y = layer(y);
+  if (options.features_only) return y;
+  y = avgpool(y).flatten(1);
+  return fc(y);
 }
 
 std::vector<torch::Tensor> ResNetImpl::features(const torch::Tensor& x) {
@@ -231,14 +239,18 @@ std::vector<torch::Tensor> ResNetImpl::features(const torch::Tensor& x) {
 }
 
 std::vector<torch::Tensor> ResNetImpl::features(const torch::Tensor& x, std::size_t depth) {
-  convkit::detail::check_input("ResNet", x, conv1->options.in_channels(),
-                               convkit::detail::Batch::kRequired, conv1->weight);
   TORCH_CHECK_VALUE(depth >= 1 && depth <= 5, "ResNet: expected 1 <= depth <= 5, got ", depth);
-  std::vector<torch::Tensor> maps{relu(forward_child(*bn1, conv1(x)))};
+  std::vector<torch::Tensor> maps{stem(x)};
   for (std::size_t i = 0; i + 1 < depth; ++i) {
     maps.push_back(layers[i](i == 0 ? maxpool(maps.back()) : maps.back()));
   }
   return maps;
+}
+
+torch::Tensor ResNetImpl::stem(const torch::Tensor& x) {
+  convkit::detail::check_input("ResNet", x, conv1->options.in_channels(),
+                               convkit::detail::Batch::kRequired, conv1->weight);
+  return relu(forward_child(*bn1, conv1(x)));
 }
 
 }  // namespace resnet

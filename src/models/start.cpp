@@ -1,16 +1,13 @@
-#include <convkit/blocks.h>
-#include <convkit/models/classifier.h>
-
-#include "core/check.h"
 #include "models/start.h"
 
+#include "core/check.h"
+
 #include <torch/nn/init.h>
+#include <torch/nn/modules/conv.h>
 
 namespace convkit::models {
 
 namespace nn = torch::nn;
-
-Backbone::~Backbone() = default;
 
 namespace detail {
 
@@ -47,12 +44,7 @@ void check_stride(const char* block, int64_t stride) {
 
 void check_norm_layer(const char* module, const Norm& norm_layer) {
   TORCH_CHECK_VALUE(norm_layer.kind != Norm::kNone, module, ": expected a norm_layer, got kNone");
-}
-
-void check_image_for(const std::string& network, const nn::Module& stem, const torch::Tensor& x) {
-  const auto& conv = stem.as<Conv2dNormActivation>()->conv;
-  convkit::detail::check_input(network.c_str(), x, conv->options.in_channels(),
-                               convkit::detail::Batch::kRequired, conv->weight);
+  convkit::detail::check_eps(module, norm_layer.eps);
 }
 
 }  // namespace detail

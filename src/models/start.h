@@ -7,17 +7,17 @@
 
 #include <functional>
 
-/// How torchvision's networks draw their first weights.
+/// How torchvision's networks draw their first weights, and the options that all networks check.
 namespace convkit::models::detail {
 
-/// Kaiming-normal filters by fan_out for each convolution, with biases of 0.
+/// Draws Kaiming-normal filters by fan_out for each convolution, and sets the biases to 0.
 void start_convolutions(const torch::nn::Module& network);
 
-/// `start` for the weight of each linear layer, and biases of 0.
+/// Calls `start` for each linear layer, which draws its weight, and sets the biases to 0.
 void start_linears(const torch::nn::Module& network,
                    const std::function<void(torch::nn::LinearImpl&)>& start);
 
-/// Throw c10::ValueError for what no network or block can be made of.
+/// These throw c10::ValueError for what no network or block can be made of.
 void check_num_classes(const char* network, int64_t num_classes);
 void check_multiplier(const char* network, const char* option, double value);
 void check_stride(const char* block, int64_t stride);

@@ -1,7 +1,8 @@
 #include "summary/receptive_field.h"
 
+#include "watch/operator_names.h"
+
 #include <algorithm>
-#include <set>
 
 namespace convkit::detail {
 
@@ -9,21 +10,7 @@ namespace {
 
 using Field = ReceptiveFields::Field;
 
-/// Element by element, of tensors of one size; and what keeps each element in its place.
-bool is_pointwise(const std::string& name) {
-  static const std::set<std::string> names = {
-      "add",        "sub",        "mul",     "div",         "relu",      "relu6",
-      "hardtanh",   "clamp",      "elu",     "selu",        "celu",      "silu",
-      "gelu",       "mish",       "sigmoid", "tanh",        "softplus",  "hardswish",
-      "leaky_relu", "prelu",      "dropout", "batch_norm",  "clone",     "feature_dropout",
-      "cat",        "contiguous", "detach",  "hardsigmoid", "threshold", "to",
-  };
-  std::string plain = name.starts_with("aten::") ? name.substr(6) : name;
-  if (plain.ends_with('_')) plain.pop_back();
-  return names.contains(plain);
-}
-
-/// Element `axis` of a list that may hold one number for both axes, or none.
+/// Gives element `axis` of a list that may hold one number for both axes, or none.
 int64_t at(const c10::IValue& list, std::size_t axis, int64_t otherwise) {
   const std::vector<int64_t> values = list.toIntVector();
   if (values.empty()) return otherwise;
@@ -44,7 +31,7 @@ Field window(const Field& field, const c10::IValue& kernel, const c10::IValue& s
   return result;
 }
 
-/// What both see together, if their windows are at equal distances.
+/// Gives what two maps see together, if their windows are at equal distances.
 Field together(const Field& a, const Field& b) {
   if (!a || !b) return std::nullopt;
   Field result = a;
@@ -98,7 +85,7 @@ ReceptiveFields::Operation ReceptiveFields::start(c10::ArrayRef<const c10::IValu
   if (entries_.empty()) return result;
   result.inputs.assign(inputs.begin(), inputs.end());
   result.same_place = true;
-  // Tensors without an entry are constants: weights, and what is made of them alone.
+  // Tensors without an entry are constants: weights, and what is computed of weights alone.
   const auto look = [&](const torch::Tensor& tensor) {
     const Entry* const entry = tensor.defined() ? find(tensor) : nullptr;
     if (entry == nullptr) return;
@@ -126,25 +113,25 @@ void ReceptiveFields::finish(const std::string& name, const Operation& operation
   Field field;
   bool known = true;
   const c10::IValue one(std::vector<int64_t>{1});
-  if (name == "aten::convolution" && inputs.size() >= 8 && !inputs[6].toBool() &&
+  const Reach reach = reach_of(name);
+  if (reach == Reach::kConvolution && inputs.size() >= 8 && !inputs[6].toBool() &&
       inputs[1].toTensor().dim() == 4) {
     const c10::IValue kernel(inputs[1].toTensor().sizes().slice(2).vec());
     field = window(seen, kernel, inputs[3], inputs[4], inputs[5]);
-  } else if (name == "aten::max_pool2d" && inputs.size() >= 5) {
+  } else if (reach == Reach::kMaxPool && inputs.size() >= 5) {
     field = window(seen, inputs[1], inputs[2], inputs[3], inputs[4]);
-  } else if (name == "aten::avg_pool2d" && inputs.size() >= 4) {
+  } else if (reach == Reach::kAvgPool && inputs.size() >= 4) {
     field = window(seen, inputs[1], inputs[2], inputs[3], one);
-  } else if (name == "aten::constant_pad_nd" || name == "aten::reflection_pad2d" ||
-             name == "aten::replication_pad2d") {
+  } else if (reach == Reach::kPad) {
     field = padded(seen, inputs[1].toIntVector());
-  } else if (is_pointwise(name) && operation.same_place && outputs.size() == 1 &&
+  } else if (reach == Reach::kSamePlace && operation.same_place && outputs.size() == 1 &&
              outputs[0].dim() == 4 && outputs[0].sizes().slice(2) == operation.sizes) {
     field = seen;
   } else {
     known = false;
   }
   for (const torch::Tensor& output : outputs) {
-    // What an operator is made of may have said it already.
+    // An operator inside this one may have said it already.
     const Entry* const entry = find(output);
     if (known || entry == nullptr || entry->serial <= operation.serial) set(output, field);
   }

@@ -21,10 +21,10 @@ class ReceptiveFields {
  public:
   using Field = std::optional<std::array<ReceptiveField, 2>>;  ///< along the height and the width
 
-  /// The network's own input.
+  /// Starts with the input of the network.
   void begin(const torch::Tensor& input);
 
-  /// An operator that runs: its arguments, and what they depended on before it.
+  /// An operator that runs: its arguments, and what they depend on before it runs.
   struct Operation {
     std::vector<c10::IValue> inputs;
     bool depends = false;     ///< on the network's input
@@ -33,16 +33,19 @@ class ReceptiveFields {
     std::vector<int64_t> sizes;
     int64_t serial = 0;
   };
+  /// Looks at the arguments, before the operator runs.
   [[nodiscard]] Operation start(c10::ArrayRef<const c10::IValue> inputs) const;
+  /// Works out what the outputs of the operator of this full name depend on.
   void finish(const std::string& name, const Operation& operation,
               const std::vector<torch::Tensor>& outputs);
 
-  /// Nothing for a map whose elements do not look through windows at equal distances.
+  /// Gives the field of a map; nothing if its elements do not look through windows at equal
+  /// distances.
   [[nodiscard]] Field of(const torch::Tensor& tensor) const;
 
  private:
   struct Entry {
-    // Weak: keeps the address from being used again, not the numbers.
+    // The weak pointer keeps the address from being used again, but does not keep the numbers.
     c10::weak_intrusive_ptr<c10::TensorImpl> tensor;
     Field field;
     int64_t serial = 0;

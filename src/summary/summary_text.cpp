@@ -1,4 +1,4 @@
-// How a summary is shown.
+// Shows a summary as text and as JSON.
 #include <convkit/summary.h>
 
 #include <algorithm>
@@ -21,8 +21,8 @@ std::string with_commas(int64_t number) {
   return text;
 }
 
-/// "[1, 3, 8, 8]", or "[1, 3, 8, 8] + 5 more": a decoder that takes all maps of an encoder would
-/// make every line as long as its own.
+/// Writes "[1, 3, 8, 8]", or "[1, 3, 8, 8] + 5 more": a decoder that takes all maps of an encoder
+/// would make every line as long as its own.
 std::string sizes_text(const std::vector<std::vector<int64_t>>& sizes) {
   if (sizes.empty()) return "-";
   std::string text = c10::str(torch::IntArrayRef(sizes[0]));
@@ -39,14 +39,14 @@ std::string megabytes(int64_t bytes) {
   return text + rest + " MB";
 }
 
-/// How many characters a text has, not bytes: the tree's lines have three each.
+/// Counts the characters of a text, not its bytes: the lines of the tree have three bytes each.
 std::size_t width(const std::string& text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
   }));
 }
 
-/// "11 / 4 / -5", or "11x3 / 4x1 / -5x0" where the axes differ.
+/// Writes "11 / 4 / -5", or "11x3 / 4x1 / -5x0" where the axes differ.
 std::string field_text(const SummaryRow& row) {
   if (!row.receptive_field) return "-";
   const auto& [height, width] = *row.receptive_field;
@@ -67,28 +67,29 @@ ordered_json field_json(const SummaryRow& row) {
 
 using Line = std::array<std::string, 6>;
 
-/// The rows of `depth` levels below the outermost module, or all of them.
+/// Gives the rows of `depth` levels below the outermost module, or all rows.
 std::vector<SummaryRow> down_to(const std::vector<SummaryRow>& rows, int64_t depth) {
   std::vector<SummaryRow> shown = rows;
   if (depth >= 0) std::erase_if(shown, [=](const auto& row) { return row.depth > depth; });
   return shown;
 }
 
-/// Whether a later row is on the same level of the same parent.
-bool has_next(const std::vector<SummaryRow>& rows, std::size_t index, int64_t depth) {
-  for (std::size_t i = index + 1; i < rows.size() && rows[i].depth >= depth; ++i) {
-    if (rows[i].depth == depth) return true;
+/// Draws the part of the tree that stands to the left of each row.
+std::vector<std::string> branches_of(const std::vector<SummaryRow>& rows) {
+  std::vector<std::string> branches(rows.size());
+  std::vector<bool> more;  // by depth: whether a later row is on that level of the same parent
+  for (std::size_t i = rows.size(); i-- > 0;) {
+    const auto own = static_cast<std::size_t>(rows[i].depth);
+    more.resize(own + 1, false);
+    for (std::size_t depth = 1; depth <= own; ++depth) {
+      branches[i] += depth < own ? (more[depth] ? "│ " : "  ") : (more[depth] ? "├─" : "└─");
+    }
+    more[own] = true;
   }
-  return false;
+  return branches;
 }
 
-Line line_of(const std::vector<SummaryRow>& rows, std::size_t index) {
-  const SummaryRow& row = rows[index];
-  std::string tree;
-  for (int64_t depth = 1; depth <= row.depth; ++depth) {
-    const bool more = has_next(rows, index, depth);
-    tree += depth < row.depth ? (more ? "│ " : "  ") : (more ? "├─" : "└─");
-  }
+Line line_of(const SummaryRow& row, std::string tree) {
   const std::string name = row.path.substr(row.path.rfind('.') + 1);
   if (!name.empty()) tree.append(name).append(" ");
   tree.append(row.type);
@@ -108,8 +109,9 @@ std::string Summary::text(int64_t depth) const {
       {"module", "input", "output", "parameters", "MACs", "receptive field"}};
   bool inferred = false;
   const std::vector<SummaryRow> shown = down_to(rows, depth);
+  const std::vector<std::string> branches = branches_of(shown);
   for (std::size_t i = 0; i < shown.size(); ++i) {
-    lines.push_back(line_of(shown, i));
+    lines.push_back(line_of(shown[i], branches[i]));
     inferred = inferred || shown[i].inferred;
   }
   std::array<std::size_t, 6> widths{};

@@ -1,5 +1,5 @@
-// Compiled alone and with NDEBUG, as LibTorch's wheel was: the layout of RecordFunction is another
-// one without it.
+// This file is compiled alone and with NDEBUG, as LibTorch's wheel was: RecordFunction has another
+// layout without it.
 #include "watch/operators.h"
 
 #include <ATen/record_function.h>
@@ -20,8 +20,8 @@ struct Current {
 
 constinit thread_local Current current;
 
-/// Tells the observer, who is not told of the operators that it runs itself. What it throws waits
-/// for the forward's end: LibTorch would print it and go on.
+/// Tells the observer, but not of the operators that it runs itself. What it throws waits for the
+/// end of the forward: LibTorch would print it and go on.
 template <typename Tell>
 void guarded(const Tell& tell) {
   OperatorObserver* const observer = std::exchange(current.observer, nullptr);

@@ -19,15 +19,17 @@ class OperatorObserver {
   OperatorObserver& operator=(const OperatorObserver&) = delete;
   virtual ~OperatorObserver();
 
-  /// All arguments of the schema, defaults included; valid during the call alone.
+  /// `inputs` are all arguments of the schema, defaults included; they are valid during the call
+  /// alone.
   virtual void before(const c10::OperatorName& name, c10::ArrayRef<const c10::IValue> inputs,
                       int64_t depth) = 0;
-  /// Nothing in `outputs` where the operator has thrown.
+  /// `outputs` is empty if the operator has thrown.
   virtual void after(c10::ArrayRef<c10::IValue> outputs, int64_t depth) = 0;
 };
 
-/// Runs `f`. The operators that threads of its own run are not seen, nor those of the observer. An
-/// observer that throws is told nothing more, and what it threw is thrown once `f` has ended.
+/// Runs `f`, and tells the observer of its operators. Those that other threads run are not seen,
+/// nor those that the observer runs itself. An observer that throws is told nothing more, and what
+/// it threw is thrown once `f` has ended.
 void observe_operators(OperatorObserver& observer, const std::function<void()>& f);
 
 /// Whether an observer is told of the operators that this thread runs now.

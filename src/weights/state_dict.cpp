@@ -1,37 +1,96 @@
 #include <convkit/state_dict.h>
 
-#include <convkit/norm.h>
-#include <convkit/segmentation.h>
+#include "weights/state_dict.h"
 
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 namespace convkit {
-namespace {
 
-using Keys = std::vector<std::string>;
-
-/// The entries of one module alone, those that are in a state_dict.
-StateDict own_state(const torch::nn::Module& module) {
+StateDict detail::own_state(const torch::nn::Module& module) {
   StateDict state;
   for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
     state.insert(parameter.key(), parameter.value());
   }
-  const auto* ours = dynamic_cast<const TensorModule*>(&module);
+  const auto* rules = dynamic_cast<const StateKeys*>(&module);
   for (const auto& buffer : module.named_buffers(/*recurse=*/false)) {
     const bool persistent =
-        ours == nullptr || !ours->non_persistent_buffers().contains(buffer.key());
+        rules == nullptr || !rules->non_persistent_buffers().contains(buffer.key());
     if (persistent && buffer.value().defined()) state.insert(buffer.key(), buffer.value());
   }
   return state;
 }
 
-void collect(const torch::nn::Module& module, const std::string& prefix, StateDict& state) {
-  for (const auto& entry : own_state(module)) state.insert(prefix + entry.key(), entry.value());
+namespace {
+
+using Keys = std::vector<std::string>;
+
+/// A module and all modules in it. It follows a key of a state_dict from module to module, which
+/// costs as much as the key has names, however many modules there are.
+class KeyTree {
+ public:
+  struct Branch {
+    std::string prefix;  // of its keys: "" of the root, "0.conv." of a child's child
+    StateDict own;
+    const StateKeys* rules;                                 // null of a module that has none
+    std::unordered_map<std::string, std::size_t> children;  // by their places in `branches`
+  };
+
+  /// Where a key of a state_dict leads to.
+  struct Place {
+    std::string key;     // its current name
+    std::size_t branch;  // the innermost that it names
+    bool known;          // whether that branch has such a tensor
+  };
+
+  explicit KeyTree(const torch::nn::Module& root) { add(root, ""); }
+
+  /// Follows a key; nothing for one that a module ignores. A key of an older version gets its
+  /// current name unless `taken` says that another tensor has it.
+  template <typename Taken>
+  std::optional<Place> find(std::string key, const Taken& taken) const {
+    for (std::size_t at = 0;;) {
+      const Branch& branch = branches[at];
+      std::string rest = key.substr(branch.prefix.size());
+      if (branch.rules != nullptr && !rest.empty()) {
+        std::string current = branch.rules->current_key(rest);
+        if (current.empty()) return std::nullopt;
+        if (current != rest && !taken(branch.prefix + current)) {
+          rest = std::move(current);
+          key = branch.prefix + rest;
+        }
+      }
+      const std::size_t dot = rest.find('.');
+      if (dot == std::string::npos) return Place{key, at, branch.own.contains(rest)};
+      const auto child = branch.children.find(rest.substr(0, dot));
+      if (child == branch.children.end()) return Place{key, at, false};
+      at = child->second;
+    }
+  }
+
+  std::vector<Branch> branches;  ///< each before its children: Python's order
+
+ private:
+  void add(const torch::nn::Module& module, const std::string& prefix) {
+    const std::size_t at = branches.size();
+    branches.push_back(
+        {prefix, detail::own_state(module), dynamic_cast<const StateKeys*>(&module), {}});
+    for (const auto& child : module.named_children()) {
+      branches[at].children.emplace(child.key(), branches.size());
+      add(*child.value(), prefix + child.key() + ".");
+    }
+  }
+};
+
+void add_state(const torch::nn::Module& module, const std::string& prefix, StateDict& state) {
+  for (const auto& entry : detail::own_state(module)) {
+    state.insert(prefix + entry.key(), entry.value().detach());
+  }
   for (const auto& child : module.named_children()) {
-    collect(*child.value(), prefix + child.key() + ".", state);
+    add_state(*child.value(), prefix + child.key() + ".", state);
   }
 }
 
@@ -45,7 +104,7 @@ std::string python_size(torch::IntArrayRef sizes) {
   return c10::str("torch.Size(", sizes, ")");
 }
 
-/// The prefix that every key of `longer` has before a key of `shorter`, and covers all of it.
+/// The prefix under which all keys of `shorter` are in `longer`; empty where there is none.
 std::string common_prefix(const StateDict& longer, const StateDict& shorter) {
   if (longer.is_empty() || shorter.is_empty()) return "";
   const std::string& first = shorter.front().key();
@@ -60,37 +119,41 @@ std::string common_prefix(const StateDict& longer, const StateDict& shorter) {
   return "";
 }
 
-/// Collects in Python's order what does not fit: each module's own keys before its children's.
-class Matcher {
+/// Compares a state_dict with a module, and notes in Python's order what does not fit.
+class StateMatcher {
  public:
-  Matcher(const StateDict& state, const LoadStateDictOptions& options)
-      : state_(state), options_(options) {}
-
-  void match(const torch::nn::Module& module, const std::string& prefix = "") {
-    const StateDict own = own_state(module);
-    for (const auto& entry : own) match_tensor(prefix + entry.key(), entry.value());
-    const auto children = module.named_children();
-    // The batch norm that it stands for had one.
-    const bool frozen = dynamic_cast<const FrozenBatchNorm2dImpl*>(&module) != nullptr;
-    for (const auto& entry : state_) {
-      if (!entry.key().starts_with(prefix)) continue;
-      const std::string rest = entry.key().substr(prefix.size());
-      const std::size_t dot = rest.find('.');
-      const bool known = dot == std::string::npos
-                             ? own.contains(rest) || (frozen && rest == "num_batches_tracked")
-                             : children.contains(rest.substr(0, dot));
-      if (!known) result.unexpected_keys.push_back(entry.key());
+  StateMatcher(const torch::nn::Module& module, const StateDict& given,
+               const LoadStateDictOptions& options)
+      : options_(options) {
+    const KeyTree tree(module);
+    std::vector<Keys> unexpected(tree.branches.size());
+    const auto taken = [&](const std::string& key) {
+      return given.contains(key) || state.contains(key);
+    };
+    state.reserve(given.size());
+    for (const auto& entry : given) {
+      const auto place = tree.find(entry.key(), taken);
+      if (!place) continue;
+      state.insert(place->key, entry.value());
+      if (!place->known) unexpected[place->branch].push_back(place->key);
     }
-    for (const auto& child : children) match(*child.value(), prefix + child.key() + ".");
+    // Python goes from module to module: the keys that one misses, those that it does not expect.
+    for (std::size_t i = 0; i < tree.branches.size(); ++i) {
+      const KeyTree::Branch& branch = tree.branches[i];
+      for (const auto& entry : branch.own) match(branch.prefix + entry.key(), entry.value());
+      Keys& keys = result.unexpected_keys;
+      keys.insert(keys.end(), unexpected[i].begin(), unexpected[i].end());
+    }
   }
 
+  StateDict state;  ///< the given one under current names, without what the modules ignore
   LoadStateDictResult result;
   std::vector<std::pair<torch::Tensor, torch::Tensor>> copies;  // the module's, the state's
   Keys mismatches;
 
  private:
-  void match_tensor(const std::string& key, const torch::Tensor& target) {
-    const torch::Tensor* found = state_.find(key);
+  void match(const std::string& key, const torch::Tensor& target) {
+    const torch::Tensor* found = state.find(key);
     if (found == nullptr) {
       const bool counter = key == "num_batches_tracked" || key.ends_with(".num_batches_tracked");
       if (!counter) result.missing_keys.push_back(key);
@@ -113,7 +176,7 @@ class Matcher {
     }
   }
 
-  /// So that no copy fails after others were made.
+  /// Checks a source before anything is copied, so that no copy fails after others were made.
   void check_copyable(const std::string& key, const torch::Tensor& source,
                       const torch::Tensor& target) const {
     const bool dense = !source.is_nested() && source.layout() == target.layout() &&
@@ -137,12 +200,11 @@ class Matcher {
     }
   }
 
-  const StateDict& state_;
   const LoadStateDictOptions& options_;
 };
 
-/// Copies of the tensors that other targets' memory holds: after .rename a copy may write to the
-/// source of another.
+/// Replaces the sources that lie in another target's memory by copies: after .rename a copy may
+/// write to the source of another.
 void separate(std::vector<std::pair<torch::Tensor, torch::Tensor>>& copies) {
   const auto storage = [](const torch::Tensor& tensor) {
     return tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
@@ -168,31 +230,7 @@ StateDict renamed(const StateDict& state, const LoadStateDictOptions& options) {
   return result;
 }
 
-/// The state with today's names for those that older versions of Python's modules had.
-StateDict with_todays_names(const torch::nn::Module& module, const StateDict& state) {
-  std::map<std::string, std::string> names;
-  for (const auto& entry : module.named_modules("", /*include_self=*/true)) {
-    const auto* pyramid = dynamic_cast<const FeaturePyramidNetworkImpl*>(entry.value().get());
-    if (pyramid == nullptr) continue;
-    const std::string prefix = entry.key().empty() ? "" : entry.key() + ".";
-    for (std::size_t i = 0; i < pyramid->in_channels_list.size(); ++i) {
-      for (const char* blocks : {"inner_blocks.", "layer_blocks."}) {
-        const std::string block = prefix + blocks + std::to_string(i) + ".";
-        for (const char* name : {"weight", "bias"}) names[block + name] = block + "0." + name;
-      }
-    }
-  }
-  if (names.empty()) return state;
-  StateDict result;
-  for (const auto& entry : state) {
-    const auto found = names.find(entry.key());
-    const bool old = found != names.end() && !state.contains(found->second);
-    result.insert(old ? found->second : entry.key(), entry.value());
-  }
-  return result;
-}
-
-/// What to do where every key is there, under a prefix too many or too few.
+/// Says what to do where every key is there, under a prefix too many or too few.
 std::string prefix_hint(const StateDict& state, const StateDict& own) {
   std::string prefix = common_prefix(state, own);
   if (!prefix.empty()) {
@@ -210,10 +248,8 @@ std::string prefix_hint(const StateDict& state, const StateDict& own) {
 }  // namespace
 
 StateDict state_dict(const torch::nn::Module& module) {
-  StateDict own;
-  collect(module, "", own);
   StateDict state;
-  for (const auto& entry : own) state.insert(entry.key(), entry.value().detach());
+  add_state(module, "", state);
   return state;
 }
 
@@ -229,9 +265,7 @@ StateDict with_prefix_removed(const StateDict& state, const std::string& prefix)
 
 LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& state,
                                     const LoadStateDictOptions& options) {
-  const StateDict given = with_todays_names(module, renamed(state, options));
-  Matcher matcher(given, options);
-  matcher.match(module);
+  StateMatcher matcher(module, renamed(state, options), options);
 
   Keys problems;
   const LoadStateDictResult& result = matcher.result;
@@ -243,7 +277,7 @@ LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& 
   }
   problems.insert(problems.end(), matcher.mismatches.begin(), matcher.mismatches.end());
   if (!problems.empty()) {
-    const std::string hint = prefix_hint(given, state_dict(module));
+    const std::string hint = prefix_hint(matcher.state, state_dict(module));
     if (!hint.empty()) problems.push_back(hint);
     std::string text;
     for (const std::string& problem : problems) text += "\n\t" + problem;

@@ -10,18 +10,18 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/modules/upsampling.h>
+#include <catch2/matchers/catch_matchers_vector.hpp>
 
 #include <cmath>
 #include <filesystem>
 #include <limits>
-#include <regex>
 
 using namespace convkit;
 namespace nn = torch::nn;
 
 namespace {
 
-/// What is wrong with a Small, each as it was seen in ports.
+/// What is wrong with a Small. Each was seen in ports.
 enum Break : int {
   kNothing,
   kEps,
@@ -87,7 +87,7 @@ struct AlwaysTrainingImpl : Block<AlwaysTrainingImpl> {
 };
 CONVKIT_MODULE(AlwaysTraining);
 
-/// tests/parity/recorded.py's Small, as one would write it here.
+/// Small of tests/parity/recorded.py, as one would write it here.
 struct SmallImpl : Block<SmallImpl> {
   explicit SmallImpl(Break broken = kNothing) : broken(broken) { SmallImpl::reset(); }
 
@@ -183,7 +183,7 @@ struct DirectImpl : Block<DirectImpl> {
     seen += 1;
     torch::Tensor x = bn(stem(image)).relu_();
     x = act(mix(mix(x)));
-    // Not calls of theirs: their weights, used in another way.
+    // This is no call of `mix`: its weight is used in another way.
     x = x + at::conv2d(x, mix->weight, {}, {1, 1}, {2, 2}, {2, 2});
     x = up(x).sigmoid_();
     x = norm(rows(x.flatten(2).transpose(1, 2)));
@@ -200,7 +200,7 @@ struct DirectImpl : Block<DirectImpl> {
 };
 CONVKIT_MODULE(Direct);
 
-/// Words of an image's numbers, by two modules that share their weight.
+/// Makes words of an image's numbers, by two modules that share their weight.
 struct WordsImpl : Block<WordsImpl> {
   WordsImpl() { WordsImpl::reset(); }
   void reset() override {
@@ -260,12 +260,16 @@ Comparison compared(Break broken) {
   return compare(*small, recording);
 }
 
-/// Without the columns.
-std::string with_single_spaces(const std::string& text) {
-  return std::regex_replace(text, std::regex(" +"), " ");
+/// The first row of the layer of this path that differs.
+const ComparisonRow& different_row(const Comparison& comparison, const std::string& path) {
+  for (const ComparisonRow& row : comparison.layers) {
+    if (row.path == path && row.status == ComparisonRow::kDifferent) return row;
+  }
+  FAIL("no row of " << path << " differs");
+  return comparison.layers.front();
 }
 
-/// One thread, as record.py uses.
+/// Computes with one thread, as record.py does, until the end of the scope.
 struct OneThread {
   OneThread() { at::set_num_threads(1); }
   ~OneThread() { at::set_num_threads(before); }
@@ -303,35 +307,51 @@ TEST_CASE("a test of a port is one line, and says what differs", "[compare]") {
 
 TEST_CASE("every broken port is found, and the wrong layer named", "[compare]") {
   const OneThread one;
+  enum Where : int { kKeys, kNumbers, kRow, kEndToEnd };
   struct Expected {
     Break broken;
     const char* first;
+    Where where;
     const char* said;
   };
   const std::vector<Expected> table = {
-      {kEps, "bn", "bn BatchNorm2d different: up to "},
-      {kPadding, "stem", "ours is Float [2, 8, 13, 9], expected Float [2, 8, 15, 11]"},
-      {kBiasDropped, "stem", "stem.bias: is in the recording alone"},
-      {kTransposedWeight, "proj", "proj Linear different: up to "},
-      {kSwappedLayers, "", "the first module that is given another input is relu#0"},
-      {kStatisticsNotLoaded, "bn", "bn.running_mean: is in the recording alone"},
-      {kAlignCorners, "up", "up Upsample different: up to "},
-      {kGroups, "mix.0", "mix.0.weight: has the shape [8, 2, 3, 3], recorded [8, 4, 3, 3]"},
-      {kMissingActivation, "", "the first module that is given another input is mix.0#0"},
-      {kAlwaysTraining, "bn", "bn BatchNorm2d different: up to "},
-      {kZeros, "relu", "relu"},
-      {kStaleBuffer, "shift", "shift Shift different: up to "},
-      {kForgottenLayer, "", "the first module that is given another input is relu#1"},
-      {kWrongNonlinearity, "mix.1", "mix.1"},
+      {kEps, "bn", kNumbers, "BatchNorm2d"},
+      {kPadding, "stem", kRow, "ours is Float [2, 8, 13, 9], expected Float [2, 8, 15, 11]"},
+      {kBiasDropped, "stem", kKeys, "stem.bias: is in the recording alone"},
+      {kTransposedWeight, "proj", kNumbers, "Linear"},
+      {kSwappedLayers, "", kEndToEnd, "the first module that is given another input is relu#0"},
+      {kStatisticsNotLoaded, "bn", kKeys, "bn.running_mean: is in the recording alone"},
+      {kAlignCorners, "up", kNumbers, "Upsample"},
+      {kGroups, "mix.0", kKeys, "mix.0.weight: has the shape [8, 2, 3, 3], recorded [8, 4, 3, 3]"},
+      {kMissingActivation, "", kEndToEnd,
+       "the first module that is given another input is mix.0#0"},
+      {kAlwaysTraining, "bn", kNumbers, "BatchNorm2d"},
+      {kZeros, "relu", kNumbers, "ReLU"},
+      {kStaleBuffer, "shift", kNumbers, "Shift"},
+      {kForgottenLayer, "", kEndToEnd, "the first module that is given another input is relu#1"},
+      {kWrongNonlinearity, "mix.1", kNumbers, "Hardswish"},
   };
   for (const Expected& expected : table) {
     const Comparison comparison = compared(expected.broken);
-    const std::string text = with_single_spaces(comparison.text());
+    const std::string text = comparison.text();
     INFO(text);
     CHECK_FALSE(comparison.equal);
     CHECK(comparison.first_difference == expected.first);
     CHECK_THAT(text, Catch::Matchers::ContainsSubstring(expected.said));
     CHECK(nlohmann::json::parse(comparison.json()).at("first_difference") == expected.first);
+    if (expected.where == kKeys) {
+      CHECK_THAT(comparison.keys, Catch::Matchers::VectorContains(std::string(expected.said)));
+    } else if (expected.where == kEndToEnd) {
+      CHECK(comparison.end_to_end.status == ComparisonRow::kDifferent);
+      CHECK_THAT(comparison.end_to_end.reason, Catch::Matchers::EndsWith(expected.said));
+    } else if (expected.where == kRow) {
+      CHECK(different_row(comparison, expected.first).reason == expected.said);
+    } else {
+      const ComparisonRow& row = different_row(comparison, expected.first);
+      CHECK(row.type == expected.said);
+      CHECK(row.difference.max_absolute > 0);
+      CHECK_THAT(text, Catch::Matchers::ContainsSubstring(" different: up to "));
+    }
   }
 }
 
@@ -531,7 +551,7 @@ TEST_CASE("difference() counts what lies between two tensors", "[compare]") {
   }
   CHECK_FALSE(difference(torch::tensor({1, 2}), torch::tensor({1, 3})).equal);
 
-  // What is not finite is no scale, and no proof.
+  // A number that is not finite is no scale, and proves nothing.
   const torch::Tensor infinite = torch::tensor({1.0F, 2.0F, INFINITY});
   const torch::Tensor zeros = torch::tensor({1.0F, 2.0F, 0.0F});
   CHECK(std::isinf(difference(zeros, infinite).relative_to_scale));

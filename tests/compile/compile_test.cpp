@@ -15,8 +15,11 @@
 #include <ATen/autocast_mode.h>
 
 #include <unistd.h>
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 namespace {
@@ -48,6 +51,11 @@ struct GivenImpl : Block<GivenImpl> {
 CONVKIT_MODULE(Given);
 
 using M = GivenImpl;
+using Notes = std::map<std::string, int64_t>;
+
+bool is_by_onednn(const PlanExplanation& plan) {
+  return plan.engine.starts_with("oneDNN");
+}
 
 struct Refusal {
   std::string words;  ///< part of the message
@@ -144,9 +152,12 @@ TEST_CASE("with fallback the plain module runs, and explain says why", "[compile
   const Compiled fast = compile(net, x, {.fallback = true});
   const torch::NoGradGuard no_grad;
   CHECK(torch::equal(fast(x), net(x)));
-  CHECK(contains(explain(fast),
-                 "engine: the plain module: compile: the forward reads a value that "
-                 "depends on its input, by aten::item"));
+  const PlanExplanation plan = support::plan_of(fast);
+  CHECK(plan.engine == "the plain module");
+  CHECK(plan.fell_back);
+  CHECK(plan.remarks ==
+        std::vector<std::string>{"compile: the forward reads a value that depends on its input, by "
+                                 "aten::item"});
 }
 
 TEST_CASE("compile says what it expects", "[compile][errors]") {
@@ -164,6 +175,7 @@ TEST_CASE("compile says what it expects", "[compile][errors]") {
         "compile: expected a module and inputs of Float on CUDA, to compute in Half");
   CHECK(error({.memory_format = torch::MemoryFormat::ChannelsLast3d}) ==
         "compile: expected memory_format to be Contiguous or ChannelsLast, got ChannelsLast3d");
+  CHECK(error({.tf32 = true}) == "compile: expected tf32 for inputs on CUDA alone, got one on cpu");
   CHECK(error({.max_plans = 0}) == "compile: expected max_plans >= 1, got 0");
 
   Given net = plain_net();
@@ -233,7 +245,8 @@ TEST_CASE("a compiled module within another one is planned as a part of it", "[c
   Given outer = given([&](M& m, const Tensor& t) { return m.conv(part(t)) + t; });
   const Compiled fast = compile(outer, x);
   CHECK(distance(fast(x), outer->conv(inner(x)) + x) < 1e-5);
-  CHECK(contains(explain(fast), "folded batch_norm: 1\nfused add: 1\nfused relu: 1\n"));
+  CHECK(support::plan_of(fast).notes ==
+        Notes{{"folded batch_norm", 1}, {"fused add", 1}, {"fused relu", 1}});
 
   // Its options hold there too, and what it refuses.
   Given writes =
@@ -261,24 +274,66 @@ TEST_CASE("a compiled module within another one is planned as a part of it", "[c
 
 TEST_CASE("explain names the engine, the steps and the memory", "[compile]") {
   at::set_num_threads(1);
-  const Compiled fast = compile(plain_net(), randn({1, 3, 40, 40}));
-  const std::string text = explain(fast);
-  INFO(text);
-  CHECK(contains(text, "plan for [1, 3, 40, 40], 1 thread\n"));
-  CHECK(contains(text, "folded batch_norm: 1\nfused relu: 1\n"));
-  CHECK(contains(text, "\n  conv2d 3x3 + relu"));
-#ifdef CONVKIT_ONEDNN
-  CHECK(contains(text, "engine: oneDNN 3."));
-  CHECK(contains(text, "memory: workspace "));
-#else
-  CHECK(contains(text, "engine: LibTorch's operators\n"));
-#endif
-  const Compiled other = compile(plain_net(), randn({1, 3, 40, 40}), {.onednn = false});
-  CHECK(contains(explain(other), "engine: LibTorch's operators\n"));
+  const Tensor x = randn({1, 3, 40, 40});
+  const Explanation explanation = explain(compile(plain_net(), x));
+  INFO(explanation);
+  REQUIRE(explanation.plans.size() == 1);
+  const PlanExplanation& plan = explanation.plans[0];
+  REQUIRE(plan.inputs.size() == 1);
+  CHECK(plan.inputs[0].sizes == x.sizes());
+  CHECK(plan.inputs[0].dtype == "Float");
+  CHECK_FALSE(plan.inputs[0].channels_last);
+  CHECK(plan.threads == 1);
+  CHECK(plan.notes == Notes{{"folded batch_norm", 1}, {"fused relu", 1}});
+  CHECK(plan.remarks.empty());
+  const auto step = std::find_if(plan.steps.begin(), plan.steps.end(), [](const auto& candidate) {
+    return candidate.what == "conv2d 3x3 + relu";
+  });
+  REQUIRE(step != plan.steps.end());
+  CHECK(step->fused == std::vector<std::string>{"relu"});
+  CHECK(step->bytes == 4 * x.numel());
+  CHECK(step->by == (is_by_onednn(plan) ? "oneDNN" : "LibTorch"));
+  CHECK((plan.workspace_bytes >= step->bytes) == is_by_onednn(plan));
+  CHECK((plan.weight_bytes > 0) == is_by_onednn(plan));
+
+  CHECK(support::plan_of(compile(plain_net(), x, {.onednn = false})).engine ==
+        "LibTorch's operators");
   Given wide = plain_net();
   wide->to(torch::kDouble);
-  const Compiled exact = compile(wide, randn({1, 3, 8, 8}, torch::kDouble));
-  CHECK(contains(explain(exact), "engine: LibTorch's operators, with the module's own bits\n"));
+  CHECK(support::plan_of(compile(wide, randn({1, 3, 8, 8}, torch::kDouble))).engine ==
+        "LibTorch's operators, with the module's own bits");
+}
+
+TEST_CASE("an explanation is text and JSON", "[compile]") {
+  Explanation explanation;
+  PlanExplanation& plan = explanation.plans.emplace_back();
+  plan.inputs = {{{1, 3, 8, 8}, true, "Float"}};
+  plan.threads = 2;
+  plan.engine = "oneDNN 3.2.0";
+  plan.notes = {{"fused relu", 1}};
+  plan.remarks = {"a remark"};
+  plan.steps = {{"conv2d 3x3 + relu", "oneDNN", "jit:avx2", {"relu"}, 256},
+                {"sort", "LibTorch", "", {}, 8}};
+  plan.workspace_bytes = 1024 * 1024;
+  CHECK(explanation.text() ==
+        "plan for [1, 3, 8, 8] channels_last, 2 threads\n"
+        "fused relu: 1\n"
+        "a remark\n"
+        "engine: oneDNN 3.2.0\n"
+        "  conv2d 3x3 + relu  (oneDNN jit:avx2)\n"
+        "  sort  (LibTorch)\n"
+        "memory: workspace 1.0 MiB (buffers of their own: 0.0 MiB), scratchpad 0.0 MiB, weights "
+        "0.0 MiB\n");
+  const auto json = nlohmann::json::parse(explanation.json());
+  const auto& shown = json.at("plans").at(0);
+  CHECK(shown.at("inputs").at(0).at("sizes") == nlohmann::json({1, 3, 8, 8}));
+  CHECK(shown.at("inputs").at(0).at("channels_last") == true);
+  CHECK(shown.at("engine") == "oneDNN 3.2.0");
+  CHECK(shown.at("notes").at("fused relu") == 1);
+  CHECK(shown.at("steps").size() == 2);
+  CHECK(shown.at("steps").at(0).at("fused") == nlohmann::json({"relu"}));
+  CHECK(shown.at("steps").at(0).at("bytes") == 256);
+  CHECK(shown.at("memory").at("workspace_bytes") == 1024 * 1024);
 }
 
 TEST_CASE("a module of another dtype keeps its own bits", "[compile]") {
@@ -395,10 +450,10 @@ TEST_CASE("new shapes are planned on first use, and a bounded number is kept", "
     const Tensor x = randn({1, 3, size, size});
     CHECK(distance(fast(x), net(x)) < 1e-5);
   }
-  const std::string text = explain(fast);
-  CHECK(contains(text, "[1, 3, 6, 6]"));
-  CHECK(contains(text, "[1, 3, 7, 7]"));
-  CHECK_FALSE(contains(text, "[1, 3, 8, 8]"));
+  const Explanation explanation = explain(fast);
+  REQUIRE(explanation.plans.size() == 2);
+  CHECK(explanation.plans[0].inputs[0].sizes == std::vector<int64_t>{1, 3, 6, 6});
+  CHECK(explanation.plans[1].inputs[0].sizes == std::vector<int64_t>{1, 3, 7, 7});
   CHECK(fast(torch::zeros({0, 3, 6, 6})).sizes() == torch::IntArrayRef({0, 3, 6, 6}));
   {
     const c10::InferenceMode inference;
@@ -432,8 +487,12 @@ TEST_CASE("a large result is computed by rows", "[compile]") {
         const Compiled fast =
             compile(conv, randn(x.sizes()), {.memory_format = torch::MemoryFormat::Contiguous});
         CHECK(distance(fast(x), conv(x)) < 1e-5);
-#if defined(CONVKIT_ONEDNN) && !defined(__clang__)  // whose OpenMP is not LibTorch's
-        CHECK(contains(explain(fast), "by rows"));
+#ifndef __clang__  // whose OpenMP is not LibTorch's
+        const PlanExplanation plan = support::plan_of(fast);
+        const bool by_rows = std::any_of(plan.steps.begin(), plan.steps.end(), [](const auto& s) {
+          return s.what == "conv2d 3x3 by rows" || s.what == "conv2d 3x3 stride 2 by rows";
+        });
+        CHECK(by_rows == is_by_onednn(plan));
 #endif
       }
     }
@@ -441,7 +500,7 @@ TEST_CASE("a large result is computed by rows", "[compile]") {
   at::set_num_threads(1);
 }
 
-TEST_CASE("eight threads on one compiled module get the bits of one", "[compile]") {
+TEST_CASE("eight threads on one compiled module get the bits of one", "[compile][threads]") {
   at::set_num_threads(1);
   torch::manual_seed(1);
   models::Network net = models::create("mobilenet_v3_small", {.num_classes = 7});

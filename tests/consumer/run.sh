@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh BUILD TORCH JSON: BUILD is a built static convkit, TORCH LibTorch's prefix, JSON the CMake
-# folder of nlohmann-json. Builds the consumers of this folder against what BUILD installs, with the library
-# as a part of their project, which makes it a shared one, and against what that project installs.
+# folder of nlohmann-json. Installs it, builds the consumers of this folder against the static and a shared
+# library, and as a part of their project.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
@@ -28,13 +28,16 @@ quietly install.log cmake --install "$build" --prefix "$work/static"
 consume "static library" find_package "$work/static;$torch" &
 static=$!
 
-# The layers and models are compiled as in BUILD, whose objects are taken.
-consume "part of a project, shared" add_subdirectory "$torch" -D BUILD_SHARED_LIBS=ON \
-  -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl" \
-  -D CONVKIT_BORROWED_FROM="$build" -D CONVKIT_BORROWED="convkit_layers;convkit_models"
+# The shared library is built and installed by README.md's own commands, in a folder that has convkit. Most of
+# its objects are those of BUILD, which are compiled in the same way for either kind of library.
+ln -s "$(cd "$here/../.." && pwd)" "$work/convkit"
+sed -n '/^cmake -S convkit -B/,/^cmake --install/p' "$here/../../README.md" > "$work/commands"
+[ "$(grep -c '^cmake ' "$work/commands")" = 3 ] || fail "README.md does not say how to build and install"
+sed -i "s|^cmake -S convkit|& -D CONVKIT_BORROWED_FROM='$build' -D 'CONVKIT_BORROWED=convkit_layers;convkit_models;convkit_uses;convkit_compile'|" \
+  "$work/commands"
+(cd "$work" && export LIBTORCH=$torch PREFIX=$work/shared CMAKE_GENERATOR=Ninja \
+   nlohmann_json_ROOT=$json dnnl_ROOT=$dnnl && quietly shared.log bash -euo pipefail commands)
 wait "$static" || fail "the static library"
-
-quietly install.log cmake --install "$work/part of a project, shared" --prefix "$work/shared"
 consume "shared library" find_package "$work/shared;$torch"
 
 # Nothing but convkit's own names is exported, and LibTorch is found without the program's help.
@@ -58,3 +61,7 @@ tr -s ' \n' ' ' < "$work/refused.log" > "$work/message"
 grep -qE 'built with LibTorch [0-9.]+, but this project.s is 2\.99\.1' "$work/message" ||
   { cat "$work/refused.log"; fail "no word of the versions"; }
 echo "another LibTorch: refused, with both versions"
+
+consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl" \
+  -D CONVKIT_BORROWED_FROM="$build" \
+  -D CONVKIT_BORROWED="convkit_layers;convkit_models;convkit_uses;convkit_compile;convkit_onednn_room"

@@ -139,6 +139,19 @@ TEST_CASE("Sequential obeys replace_module, as Python's item assignment", "[modu
   CHECK(net(torch::randn({1, 3, 2, 2})).size(1) == 7);
 }
 
+TEST_CASE("Sequential counts its children whoever adds and removes them", "[module]") {
+  Sequential net{nn::ReLU(), ConvBlock(3, 4)};
+  nn::Module& module = *net;
+  module.register_module("last", nn::ReLU());
+  CHECK(net->size() == 3);
+  CHECK((*net)[2]->as<nn::ReLU>() != nullptr);
+  module.unregister_module("0");
+  CHECK(net->size() == 2);
+  CHECK((*net)[0]->as<ConvBlock>() != nullptr);
+  CHECK_THAT(support::error([&] { (*net)[2]; }),
+             Catch::Matchers::StartsWith("Sequential: expected an index below its size 2, got 2"));
+}
+
 TEST_CASE("Sequential refuses what it cannot run, naming the child and its type",
           "[module][errors]") {
   CHECK(support::error([] { Sequential net{nn::ReLU(), nn::LSTM(3, 4)}; }) ==

@@ -270,6 +270,52 @@ void write_script(const std::string& name, Sequential net, const torch::Tensor& 
   save_checkpoint(folder / (name + ".safetensors"), state);
 }
 
+/// A user's module whose forward gives its buffers another size.
+struct GrowingImpl : Block<GrowingImpl> {
+  explicit GrowingImpl(bool in_place) : in_place(in_place) { GrowingImpl::reset(); }
+  void reset() override {
+    seen = register_buffer("seen", torch::arange(3, torch::kFloat));
+    last = register_buffer("last", torch::zeros({2}, torch::kLong));
+    conv = register_module("conv", ConvBlock(3, 4));
+  }
+  torch::Tensor forward(const torch::Tensor& x) override {
+    if (in_place) {
+      seen.resize_({7}).fill_(1);
+      last.fill_(9);
+    } else {
+      seen.set_data(torch::cat({seen, torch::ones({4})}));
+      last.set_data(torch::ones({5}));
+    }
+    return conv(x);
+  }
+  bool in_place;
+  torch::Tensor seen;
+  torch::Tensor last;
+  ConvBlock conv{nullptr};
+};
+
+TEST_CASE("save_torchscript() leaves a module as it was, whatever its forward does to buffers",
+          "[torch_file]") {
+  const Folder folder;
+  for (const bool in_place : {false, true}) {
+    const auto module = std::make_shared<GrowingImpl>(in_place);
+    module->conv->eval();
+    const StateDict state = state_dict(*module);
+    StateDict before;
+    for (const auto& entry : state) before.insert(entry.key(), entry.value().clone());
+    // It may be refused: TorchScript records no change of a buffer's size.
+    support::error(
+        [&] { save_torchscript(*module, torch::randn({2, 3, 5, 5}), folder / "net.pt"); });
+    CHECK(module->is_training());
+    CHECK_FALSE(module->conv->is_training());
+    for (const auto& entry : state_dict(*module)) {
+      INFO(entry.key());
+      CHECK(entry.value().dtype() == before[entry.key()].dtype());
+      CHECK(torch::equal(entry.value(), before[entry.key()]));
+    }
+  }
+}
+
 TEST_CASE("save_torchscript() writes what torch.jit.load runs, bit for bit",
           "[torch_file][parity]") {
   torch::manual_seed(3);
@@ -304,4 +350,6 @@ TEST_CASE("save_torchscript() writes what torch.jit.load runs, bit for bit",
         "save_torchscript: expected names that TorchScript has no other use for, got \"lambda\"");
   CHECK(support::error([&] { save_torchscript(*net, x, "x.safetensors"); }) ==
         "save_torchscript: expected a name that ends with .pt or .pth, got x.safetensors");
+  CHECK(support::error([&] { save_torchscript(*net, x, "no/such/net.pt"); }) ==
+        "save_torchscript: cannot write no/such/net.pt: No such file or directory");
 }

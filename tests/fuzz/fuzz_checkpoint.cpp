@@ -1,5 +1,5 @@
 // Any bytes are a checkpoint or a c10::Error.
-#include "files/formats.h"
+#include "files/checkpoint.h"
 
 #include <c10/util/Exception.h>
 

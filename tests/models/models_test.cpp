@@ -4,6 +4,7 @@
 
 #include <catch2/generators/catch_generators.hpp>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -76,6 +77,38 @@ TEST_CASE("a ResNet without its head is an encoder", "[models][shape]") {
   CHECK(whole->features(x, 2).size() == 2);
   CHECK(support::error([&] { whole->features(x, 6); }) ==
         "ResNet: expected 1 <= depth <= 5, got 6");
+}
+
+/// Notes, when a ResNet's layer is done, how many maps of the layers before it are still there.
+struct MapWatcher : convkit::detail::CallObserver {
+  explicit MapWatcher(const models::resnet::ResNetImpl& network) : network(network) {}
+  void before(const torch::nn::Module&, const Tensors&) override {}
+  void after(const torch::nn::Module& module, const Tensors& outputs) override {
+    const auto is_module = [&](const Sequential& layer) { return layer.get() == &module; };
+    if (std::none_of(network.layers.begin(), network.layers.end(), is_module)) return;
+    alive.push_back(
+        std::count_if(maps.begin(), maps.end(), [](const auto& map) { return !map.expired(); }));
+    maps.emplace_back(outputs.at(0).second.getIntrusivePtr());
+  }
+  const models::resnet::ResNetImpl& network;
+  std::vector<c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>> maps;
+  std::vector<int64_t> alive;
+};
+
+TEST_CASE("a ResNet's forward keeps no map that the next layer has read", "[models]") {
+  torch::manual_seed(4);
+  auto network = models::resnet18();
+  network->eval();
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::randn({1, 3, 40, 40});
+  MapWatcher watcher(*network);
+  convkit::detail::CallObserver::current = &watcher;
+  const torch::Tensor y = network(x);
+  convkit::detail::CallObserver::current = nullptr;
+  // The input of the layer that ends, and no other.
+  CHECK(watcher.alive == std::vector<int64_t>{0, 1, 1, 1});
+  const torch::Tensor last = network->features(x).back();
+  CHECK(torch::equal(y, network->fc(network->avgpool(last).flatten(1))));
 }
 
 TEST_CASE("networks obey the laws of every module", "[models][clone]") {

@@ -57,7 +57,7 @@ struct FailingImpl : Block<FailingImpl> {
 };
 CONVKIT_MODULE(Failing);
 
-/// Goes on without it.
+/// Calls a Failing, and goes on when it throws.
 struct CatchingImpl : Block<CatchingImpl> {
   CatchingImpl() { CatchingImpl::reset(); }
   void reset() override { failing = register_module("failing", Failing()); }
@@ -138,8 +138,8 @@ TEST_CASE("a summary of a user's module places operators by weights and types", 
 
 namespace {
 
-/// The pixels that element `index` of the maps depends on, by gradients: the first and the last
-/// along each axis. Of positive weights and gradients, so that nothing cancels out.
+/// Finds the pixels that element `index` of the maps depends on, by gradients: the first and the
+/// last along each axis. Weights and gradients are positive, so that nothing cancels out.
 std::array<std::pair<int64_t, int64_t>, 2> seen_by_gradient(
     const std::function<torch::Tensor(torch::Tensor)>& forward, torch::IntArrayRef sizes,
     std::array<int64_t, 2> index) {
@@ -192,7 +192,7 @@ TEST_CASE("receptive fields are those that gradients see", "[summary]") {
   const std::vector<int64_t> sizes{1, 2, 67, 58};
   const Summary summary = summarize(*chain, torch::rand(sizes, torch::kDouble));
   INFO(summary.text());
-  // Of elements whose windows lie inside: those at the border see padding within the chain too.
+  // The windows of these elements lie inside: those at the border see padding of the chain too.
   for (const std::array<int64_t, 2> index : {std::array<int64_t, 2>{3, 4}, {5, 8}}) {
     const auto seen = seen_by_gradient([&](auto x) { return chain(x); }, sizes, index);
     check_field(row(summary, ""), index, seen, sizes);
@@ -283,6 +283,55 @@ TEST_CASE("frozen and shared weights count once", "[summary]") {
   const Summary shared = summarize(*twice, torch::randn({1, 3, 4, 4}));
   CHECK(shared.parameters == 12);
   CHECK(shared.macs == 2 * 9 * 16);
+}
+
+TEST_CASE("a tensor at several places counts once in each module that has it", "[summary]") {
+  nn::Conv2d conv(nn::Conv2dOptions(3, 3, 1));
+  nn::Conv2d same(nn::Conv2dOptions(3, 3, 1));
+  same->weight = same->register_parameter("other", conv->weight);  // 9 + 3, and a weight of its own
+  Sequential net{{"a", Sequential{conv, same}}, {"b", Sequential{conv, Noisy()}}};
+  net[1]->register_buffer("weight", conv->weight.detach());
+  net[0]->register_buffer("weight", net[1]->buffers()[0]);
+  const Summary summary = summarize(*net, torch::randn({1, 3, 4, 4}));
+  INFO(summary.text());
+  CHECK(row(summary, "a.0").parameters == 12);
+  CHECK(row(summary, "a.1").parameters == 21);
+  CHECK(row(summary, "a").parameters == 24);
+  CHECK(row(summary, "b").parameters == 12);
+  CHECK(row(summary, "").parameters == 24);
+  CHECK(summary.parameters == parameter_count(*net));
+  CHECK(summary.parameter_bytes == 4 * 24);
+  CHECK(row(summary, "a").buffers == 9);
+  CHECK(row(summary, "b").buffers == 10);
+  CHECK(summary.buffers == 10);
+  conv->weight.set_requires_grad(false);
+  CHECK(summarize(*net, torch::randn({1, 3, 4, 4})).trainable == 15);
+}
+
+TEST_CASE("activations called by a module itself are found in their order", "[summary]") {
+  struct Net : nn::Module {
+    torch::Tensor forward(torch::Tensor x) {
+      x = torch::relu(first(x));
+      x = inner->relu(x);
+      x = first(torch::tanh(x));
+      return inner->relu(first(x));
+    }
+    struct Inner : nn::Module {
+      nn::ReLU relu = register_module("relu", nn::ReLU());
+      nn::ReLU unused = register_module("unused", nn::ReLU());
+    };
+    nn::ReLU first = register_module("first", nn::ReLU());
+    std::shared_ptr<Inner> inner = register_module("inner", std::make_shared<Inner>());
+    nn::ReLU last = register_module("last", nn::ReLU());
+  };
+  const auto net = std::make_shared<Net>();
+  const Summary summary = summarize(*net, [&] { net->forward(torch::randn({1, 2, 3, 3})); });
+  INFO(summary.text());
+  // Seven operators, of which the first four are given to the four modules.
+  CHECK(row(summary, "first").calls == 4);
+  CHECK(row(summary, "inner.relu").calls == 1);
+  CHECK(row(summary, "inner.unused").calls == 1);
+  CHECK(row(summary, "last").calls == 1);
 }
 
 TEST_CASE("a summary is a tree, and JSON", "[summary]") {

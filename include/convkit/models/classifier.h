@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-/// What the networks of models/ have in common.
+/// The base classes of the networks of models/.
 namespace convkit::models {
 
-/// A network whose intermediate maps the heads of segmentation and detection can take.
+/// A network that gives its intermediate maps to the heads of segmentation and detection.
 class CONVKIT_API Backbone {
  public:
   Backbone() = default;
@@ -19,9 +19,9 @@ class CONVKIT_API Backbone {
   Backbone& operator=(const Backbone&) = default;
   virtual ~Backbone();
 
-  /// The last map before each layer with a stride, and the last of all: of an image [N, 3, H, W]
-  /// maps of about H / 2, H / 4, ... H / 32 (ConvNeXt begins with H / 4). A ResNet that dilates
-  /// gives five, too.
+  /// Gives the last map before each layer with a stride, and the last of all: for an image
+  /// [N, 3, H, W] maps of about H / 2, H / 4, ... H / 32 (ConvNeXt begins with H / 4). A ResNet
+  /// that dilates gives five, too.
   virtual std::vector<torch::Tensor> features(const torch::Tensor& x) = 0;
 };
 
@@ -33,12 +33,15 @@ CONVKIT_API void check_image_for(const std::string& network, const torch::nn::Mo
 
 }  // namespace detail
 
-/// y = classifier(flattened avgpool(features(x))): what torchvision's networks after ResNet are.
+/// y = classifier(flattened avgpool(features(x))), as all of torchvision's networks after ResNet
+/// are.
 template <typename Derived>
 class Classifier : public Block<Derived>, public Backbone {
  public:
   torch::Tensor forward(const torch::Tensor& x) override {
-    return classifier(avgpool(features_(checked(x))).flatten(1));
+    torch::Tensor y = features_(checked(x));
+    y = avgpool(y).flatten(1);
+    return classifier(y);
   }
 
   std::vector<torch::Tensor> features(const torch::Tensor& x) override {
@@ -57,20 +60,20 @@ class Classifier : public Block<Derived>, public Backbone {
   Sequential classifier{nullptr};
 
  protected:
-  /// Begins `features` anew.
+  /// Begins the child `features` anew.
   void reset_features() {
     features_ = this->register_module("features", Sequential());
     avgpool = torch::nn::AdaptiveAvgPool2d(1);  // MobileNetV2's is no child
     halves_.clear();
   }
 
-  /// The next layer of `features`, and whether it makes the map smaller.
+  /// Appends a layer to `features`, and notes whether it makes the map smaller.
   void add_feature(SequentialChild layer, bool halves) {
     features_->push_back(std::move(layer));
     halves_.push_back(halves);
   }
 
-  /// The image itself, if it is one that the first convolution takes.
+  /// Returns the image itself, if it is one that the first convolution takes.
   [[nodiscard]] const torch::Tensor& checked(const torch::Tensor& x) const {
     detail::check_image_for(this->name(), *(*features_)[0], x);
     return x;

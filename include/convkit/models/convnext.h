@@ -9,10 +9,10 @@
 
 namespace convkit::models {
 
-/// What a caller chooses of a ConvNeXt; what is left out is as torchvision has it for each.
+/// Options of a ConvNeXt; by default those of each are torchvision's.
 struct ConvNeXtOptions {
   int64_t num_classes = 1000;
-  /// Of the last block; that of the others grows up to it. The class itself takes 0.
+  /// The last block's; those of the others grow up to it. The class itself takes 0.
   std::optional<double> stochastic_depth_prob = std::nullopt;
   double layer_scale = 1e-6;
 };
@@ -48,11 +48,12 @@ CONVKIT_MODULE(CNBlock);
 /// A stage of blocks, and the channels that the 2x2 convolution after it makes.
 struct CNBlockConfig {
   int64_t input_channels = 0;
-  std::optional<int64_t> out_channels = std::nullopt;  ///< without one there is no convolution
+  std::optional<int64_t> out_channels = std::nullopt;  ///< by default there is no convolution
   int64_t num_layers = 1;
 };
 
-/// A 4x4 convolution with stride 4, the stages, their mean, a layer norm and a linear layer.
+/// The network is a 4x4 convolution with stride 4 and the stages; then the mean of each channel, a
+/// layer norm and a linear layer.
 ///
 /// Shape:   x [N, 3, H, W], for four stages of at least 32 pixels a side -> y [N, num_classes]
 /// Keys:    features.0.* features.{1,3,..}.j.* of the blocks, features.{2,4,..}.{0,1}.* between

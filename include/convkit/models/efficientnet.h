@@ -10,17 +10,17 @@
 
 namespace convkit::models {
 
-/// What a caller chooses of an EfficientNet; what is left out is as torchvision has it for each.
+/// Options of an EfficientNet; by default those of each are torchvision's.
 struct EfficientNetOptions {
   int64_t num_classes = 1000;
   std::optional<double> dropout = std::nullopt;
-  double stochastic_depth_prob = 0.2;  ///< of the last block; that of the others grows up to it
+  double stochastic_depth_prob = 0.2;  ///< the last block's; those of the others grow up to it
   std::optional<Norm> norm_layer = std::nullopt;
 };
 
 namespace efficientnet {
 
-/// A stage of blocks: table 1 of https://arxiv.org/abs/1905.11946 and table 4 of
+/// A stage of blocks, as in table 1 of https://arxiv.org/abs/1905.11946 and table 4 of
 /// https://arxiv.org/abs/2104.00298.
 struct MBConvConfig {
   double expand_ratio = 1;
@@ -28,8 +28,8 @@ struct MBConvConfig {
   int64_t stride = 1;
   int64_t input_channels = 0;
   int64_t out_channels = 0;
-  int64_t num_layers = 1;
-  bool fused = false;  ///< FusedMBConv for MBConv
+  int64_t num_layers = 1;  ///< a block by itself, which is one layer, leaves it aside
+  bool fused = false;      ///< whether the stage's blocks are FusedMBConvs; a block leaves it aside
 };
 
 /// y = block(x), plus x where the shape stays: a 1x1 convolution to expand_ratio times the
@@ -83,15 +83,16 @@ class CONVKIT_API FusedMBConvImpl : public Block<FusedMBConvImpl> {
 };
 CONVKIT_MODULE(FusedMBConv);
 
-/// What makes one EfficientNet another.
+/// An EfficientNet's own stages and settings, which make it another than the others.
 struct Layout {
   std::vector<MBConvConfig> stages;
   double dropout = 0.2;
   Norm norm_layer = {};
-  std::optional<int64_t> last_channel = std::nullopt;  ///< without one, 4 times the last stage's
+  std::optional<int64_t> last_channel = std::nullopt;  ///< by default 4 times the last stage's
 };
 
-/// A convolution, the stages of blocks, a 1x1 convolution; their mean, dropout and a linear layer.
+/// The network is a convolution, the stages of blocks and a 1x1 convolution; then the mean of each
+/// channel, dropout and a linear layer.
 ///
 /// Shape:   x [N, 3, H, W] -> y [N, num_classes]
 /// Keys:    features.0.* features.i.j.* of the blocks, of the last convolution features.n.*;

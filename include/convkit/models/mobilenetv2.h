@@ -7,7 +7,7 @@
 
 namespace convkit::models {
 
-/// What a caller chooses of a MobileNetV2.
+/// Options of a MobileNetV2.
 struct MobileNetV2Options {
   int64_t num_classes = 1000;
   double width_mult = 1;
@@ -45,7 +45,8 @@ class CONVKIT_API InvertedResidualImpl : public Block<InvertedResidualImpl> {
 };
 CONVKIT_MODULE(InvertedResidual);
 
-/// A convolution, 17 inverted residuals, a 1x1 convolution; their mean, dropout and a linear layer.
+/// The network is a convolution, 17 inverted residuals and a 1x1 convolution; then the mean of each
+/// channel, dropout and a linear layer.
 ///
 /// Shape:   x [N, 3, H, W] -> y [N, num_classes]
 /// Keys:    features.{0..18}.* classifier.1.{weight,bias}

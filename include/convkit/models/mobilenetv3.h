@@ -8,7 +8,7 @@
 
 namespace convkit::models {
 
-/// What a caller chooses of a MobileNetV3.
+/// Options of a MobileNetV3.
 struct MobileNetV3Options {
   int64_t num_classes = 1000;
   double width_mult = 1;
@@ -26,9 +26,9 @@ struct InvertedResidualConfig {
   int64_t kernel = 3;
   int64_t expanded_channels = 0;
   int64_t out_channels = 0;
-  bool use_se = false;  ///< with SqueezeExcitation
-  bool use_hs = false;  ///< Hardswish for ReLU
-  int64_t stride = 1;
+  bool use_se = false;  ///< whether there is a SqueezeExcitation
+  bool use_hs = false;  ///< whether the activation is Hardswish; else it is ReLU
+  int64_t stride = 1;   ///< it has no effect with a dilation above 1
   int64_t dilation = 1;
 };
 
@@ -57,9 +57,11 @@ class CONVKIT_API InvertedResidualImpl : public Block<InvertedResidualImpl> {
 };
 CONVKIT_MODULE(InvertedResidual);
 
+/// The two networks of the paper.
 enum class Size { kLarge, kSmall };
 
-/// A convolution, the inverted residuals, a 1x1 convolution; their mean and two linear layers.
+/// The network is a convolution, the inverted residuals and a 1x1 convolution; then the mean of
+/// each channel and two linear layers.
 ///
 /// Shape:   x [N, 3, H, W] -> y [N, num_classes]
 /// Keys:    features.i.* classifier.{0,3}.{weight,bias}

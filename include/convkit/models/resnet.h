@@ -17,15 +17,15 @@
 
 namespace convkit::models {
 
-/// What a caller chooses of a ResNet.
+/// Options of a ResNet.
 struct ResNetOptions {
-  int64_t num_classes = 1000;
-  /// The last norm of each block begins with weights of 0, and the block as the identity.
+  int64_t num_classes = 1000;  ///< of fc; it changes nothing where features_only leaves fc out
+  /// Whether the last norm of each block begins with weights of 0, and the block as the identity.
   bool zero_init_residual = false;
   /// Whether layer2, layer3 and layer4 dilate their convolutions where they would halve the size.
   std::array<bool, 3> replace_stride_with_dilation = {false, false, false};
   Norm norm_layer = {};
-  /// Without avgpool and fc: an encoder, whose forward gives the map of layer4.
+  /// Leaves avgpool and fc out: an encoder, whose forward gives the map of layer4.
   bool features_only = false;
 };
 
@@ -118,11 +118,12 @@ struct CONVKIT_API Layout {
   int64_t groups = 1;
   int64_t width_per_group = 64;
 
-  /// How many times the planes of a block it gives; c10::ValueError for another block.
+  /// How many times its planes a block gives as channels.
+  /// Throws: c10::ValueError for another block.
   [[nodiscard]] int64_t expansion() const;
 };
 
-/// The layout of resnet18, resnext50_32x4d, ... by its name.
+/// The layout of a ResNet, by its name: resnet18, resnext50_32x4d, ...
 ///
 /// Throws:  c10::ValueError for any other name.
 CONVKIT_API Layout layout(const std::string& name);
@@ -141,9 +142,9 @@ class CONVKIT_API ResNetImpl : public Block<ResNetImpl>, public Backbone {
 
   void reset() override;
   torch::Tensor forward(const torch::Tensor& x) override;
-  /// relu(bn1(conv1(x))), then the maps of layer1 to layer4.
+  /// Gives relu(bn1(conv1(x))), then the maps of layer1 to layer4.
   std::vector<torch::Tensor> features(const torch::Tensor& x) override;
-  /// The first `depth` of them, computing no more than that.
+  /// Gives the first `depth` of these maps, and computes no more than them.
   std::vector<torch::Tensor> features(const torch::Tensor& x, std::size_t depth);
 
   Layout layout;
@@ -155,6 +156,9 @@ class CONVKIT_API ResNetImpl : public Block<ResNetImpl>, public Backbone {
   std::array<Sequential, 4> layers = {nullptr, nullptr, nullptr, nullptr};  ///< layer1 to layer4
   torch::nn::AdaptiveAvgPool2d avgpool{nullptr};                            ///< not features_only
   torch::nn::Linear fc{nullptr};                                            ///< not features_only
+
+ private:
+  torch::Tensor stem(const torch::Tensor& x);
 };
 CONVKIT_MODULE(ResNet);
 

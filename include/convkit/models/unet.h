@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-/// A network that gives each pixel its class.
+/// The U-Net, a network that gives each pixel its class.
 namespace convkit::models::unet {
 
-/// What a caller chooses of a Unet.
+/// Options of a Unet.
 struct UnetOptions {
   std::string encoder_name = "resnet34";  ///< one of encoder_names()
   int64_t encoder_depth = 5;              ///< how often the size is halved, from 1 to 5
@@ -27,11 +27,12 @@ struct UnetOptions {
   Activation activation = {Activation::kNone};
 };
 
-/// The encoders that there are: resnet18, ..., resnext101_32x8d.
+/// The names of the encoders: resnet18, ..., resnext101_32x8d.
 CONVKIT_API std::vector<std::string> encoder_names();
 
-/// The way back to the size of the image: of the smallest map a block, joined with the next larger
-/// map, another, and so on. It takes several maps, so it is no Block.
+/// The way back to the size of the image: the first block takes the smallest map and joins it with
+/// the next larger one, the second takes the result, and so on. It takes several maps, so it is no
+/// Block.
 ///
 /// Shape:   {[N, encoder_channels[i], H_i, W_i]}, the image itself first, each map smaller than the
 ///          one before -> [N, decoder_channels.back(), H_0, W_0]

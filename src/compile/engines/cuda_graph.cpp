@@ -1,4 +1,4 @@
-#include "compile/engines/engine.h"
+#include "compile/engines/cuda_graph.h"
 
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/core/Event.h>
@@ -52,8 +52,9 @@ class CudaGraphEngine : public Engine {
     return results;
   }
 
-  [[nodiscard]] std::string text() const override {
-    return "one CUDA graph of\n" + engine_->text();
+  void explain(PlanExplanation& plan) const override {
+    engine_->explain(plan);
+    plan.cuda_graph = true;
   }
 
  private:
@@ -71,8 +72,9 @@ class UncapturedEngine : public Engine {
       : engine_(std::move(engine)), why_(std::move(why)) {}
 
   Tensors run(const Tensors& inputs) override { return engine_->run(inputs); }
-  [[nodiscard]] std::string text() const override {
-    return "no CUDA graph: " + why_ + '\n' + engine_->text();
+  void explain(PlanExplanation& plan) const override {
+    engine_->explain(plan);
+    plan.remarks.push_back("no CUDA graph: " + why_);
   }
 
  private:

@@ -1,5 +1,5 @@
 // In the place of this room, where convkit is built without oneDNN.
-#include "compile/engines/engine.h"
+#include "compile/onednn/engine.h"
 
 namespace convkit::detail {
 
@@ -7,7 +7,7 @@ bool has_onednn() {
   return false;
 }
 
-std::unique_ptr<Engine> make_onednn_engine(const Plan&, const Tensors&, const EngineOptions&) {
+std::unique_ptr<Engine> make_onednn_engine(const Graph&, const Tensors&, const EngineOptions&) {
   TORCH_CHECK(false, "compile: convkit was built without oneDNN");
 }
 

@@ -1,101 +1,18 @@
-#include "compile/engines/engine.h"
-#include "compile/onednn/program.h"
+#include "compile/onednn/engine.h"
 
-#include <c10/core/CPUAllocator.h>
+#include "compile/onednn/lowering.h"
+#include "compile/onednn/workspace.h"
+
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <functional>
 #include <mutex>
-#include <sstream>
 #include <utility>
 
 namespace convkit::detail {
 
 namespace {
-
-constexpr std::size_t kAlignment = 64;
-
-std::size_t aligned(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-/// What one call needs for itself: memory, and oneDNN's handles of it.
-struct Workspace {
-  explicit Workspace(const Program& program);
-
-  at::DataPtr memory;
-  std::vector<torch::Tensor> values;
-  dnnl::stream stream{cpu_engine()};
-  std::vector<dnnl::memory> memories;
-  std::vector<std::vector<dnnl_exec_arg_t>> arguments;  ///< of each command, if it is a primitive
-
-  /// Memory that is another one in each call.
-  struct Binding {
-    dnnl_memory_t memory;
-    int64_t buffer;
-    int64_t offset;
-  };
-  /// Tensors in the workspace that each command's operator takes.
-  std::vector<std::vector<std::pair<int64_t, torch::Tensor>>> step_inputs;
-  std::vector<Binding> bindings;                      ///< of inputs and outputs
-  std::vector<std::vector<Binding>> tensor_bindings;  ///< of what each command's operator makes
-  std::vector<char*> buffers;                         ///< begin of each
-};
-
-Workspace::Workspace(const Program& program)
-    : memory(c10::GetCPUAllocator()->allocate(program.arena_bytes + program.scratchpad_bytes +
-                                              kAlignment)),
-      values(program.constants),
-      arguments(program.commands.size()),
-      step_inputs(program.commands.size()),
-      tensor_bindings(program.commands.size()),
-      buffers(program.buffers.size()) {
-  auto* arena = static_cast<char*>(memory.get());
-  arena +=
-      aligned(reinterpret_cast<std::uintptr_t>(arena)) - reinterpret_cast<std::uintptr_t>(arena);
-  for (std::size_t i = 0; i < buffers.size(); ++i) {
-    if (program.buffers[i].kind == Buffer::Kind::kArena)
-      buffers[i] = arena + program.buffers[i].offset;
-  }
-
-  std::vector<std::size_t> makers(values.size(), program.commands.size());
-  for (std::size_t i = 0; i < program.commands.size(); ++i) {
-    const auto& what = program.commands[i].what;
-    if (const auto* step = std::get_if<StepCommand>(&what)) {
-      for (const auto& [value, slot] : step->outputs) makers[static_cast<std::size_t>(value)] = i;
-      for (const auto& [value, slot] : step->inputs) {
-        if (slot.buffer < 0 || buffers[static_cast<std::size_t>(slot.buffer)] == nullptr) continue;
-        char* data = buffers[static_cast<std::size_t>(slot.buffer)] +
-                     slot.offset * static_cast<int64_t>(c10::elementSize(slot.dtype));
-        step_inputs[i].emplace_back(
-            value, at::from_blob(data, slot.sizes, slot.strides, at::TensorOptions(slot.dtype)));
-      }
-      continue;
-    }
-    const auto* primitive = std::get_if<PrimitiveCommand>(&what);
-    if (primitive == nullptr) continue;
-    for (const Operand& operand : primitive->operands) {
-      if (operand.name == DNNL_ARG_SCRATCHPAD) {
-        memories.emplace_back(operand.desc, cpu_engine(), arena + program.arena_bytes);
-      } else if (operand.buffer < 0) {
-        memories.push_back(operand.constant);
-      } else {
-        const auto index = static_cast<std::size_t>(operand.buffer);
-        char* begin = buffers[index];
-        memories.emplace_back(operand.desc, cpu_engine(),
-                              begin == nullptr ? nullptr : begin + operand.offset);
-        const Binding binding{memories.back().get(), operand.buffer, operand.offset};
-        const Buffer& buffer = program.buffers[index];
-        if (buffer.kind == Buffer::Kind::kTensor) {
-          tensor_bindings[makers.at(static_cast<std::size_t>(buffer.index))].push_back(binding);
-        } else if (begin == nullptr) {
-          bindings.push_back(binding);
-        }
-      }
-      arguments[i].push_back({operand.name, memories.back().get()});
-    }
-  }
-}
 
 void check_status(dnnl_status_t status) {
   TORCH_CHECK(status == dnnl_success, "compile: oneDNN reports error ", static_cast<int>(status));
@@ -114,24 +31,16 @@ class OnednnEngine : public Engine {
     return outputs;
   }
 
-  std::string text() const override {
-    const auto mebibytes = [](std::size_t bytes) {
-      std::ostringstream text;
-      text.precision(1);
-      text << std::fixed << static_cast<double>(bytes) / (1024 * 1024) << " MiB";
-      return text.str();
-    };
-    std::ostringstream text;
-    text << "engine: oneDNN " << dnnl_version()->major << '.' << dnnl_version()->minor << '.'
-         << dnnl_version()->patch << '\n';
+  void explain(PlanExplanation& plan) const override {
+    const dnnl_version_t* version = dnnl_version();
+    plan.engine = c10::str("oneDNN ", version->major, ".", version->minor, ".", version->patch);
     for (const Command& command : program_.commands) {
-      if (!command.text.empty()) text << "  " << command.text << '\n';
+      if (!command.explanation.what.empty()) plan.steps.push_back(command.explanation);
     }
-    text << "memory: workspace " << mebibytes(program_.arena_bytes)
-         << " (buffers of their own: " << mebibytes(program_.separate_bytes) << "), scratchpad "
-         << mebibytes(program_.scratchpad_bytes) << ", weights " << mebibytes(program_.weight_bytes)
-         << '\n';
-    return text.str();
+    plan.workspace_bytes = static_cast<int64_t>(program_.arena_bytes);
+    plan.separate_bytes = static_cast<int64_t>(program_.separate_bytes);
+    plan.scratchpad_bytes = static_cast<int64_t>(program_.scratchpad_bytes);
+    plan.weight_bytes = static_cast<int64_t>(program_.weight_bytes);
   }
 
  private:
@@ -269,50 +178,17 @@ class OnednnEngine : public Engine {
   std::vector<std::unique_ptr<Workspace>> free_;
 };
 
-/// Offsets of the arena's buffers: the largest first, each at the lowest place that no buffer which
-/// lives at the same time takes.
-void place(Program& program) {
-  std::vector<Buffer*> order;
-  for (Buffer& buffer : program.buffers) {
-    if (buffer.kind == Buffer::Kind::kArena && buffer.used) order.push_back(&buffer);
-  }
-  std::stable_sort(order.begin(), order.end(),
-                   [](const Buffer* a, const Buffer* b) { return a->bytes > b->bytes; });
-  std::vector<Buffer*> placed;
-  for (Buffer* buffer : order) {
-    std::vector<std::pair<int64_t, int64_t>> taken;
-    for (const Buffer* other : placed) {
-      if (other->first <= buffer->last && buffer->first <= other->last) {
-        taken.emplace_back(other->offset, other->offset + other->bytes);
-      }
-    }
-    std::sort(taken.begin(), taken.end());
-    int64_t offset = 0;
-    for (const auto& [begin, end] : taken) {
-      if (offset + buffer->bytes <= begin) break;
-      offset = std::max(offset, static_cast<int64_t>(aligned(static_cast<std::size_t>(end))));
-    }
-    buffer->offset = offset;
-    placed.push_back(buffer);
-    program.separate_bytes += aligned(static_cast<std::size_t>(buffer->bytes));
-    program.arena_bytes =
-        std::max(program.arena_bytes, aligned(static_cast<std::size_t>(offset + buffer->bytes)));
-  }
-}
-
 }  // namespace
 
 bool has_onednn() {
   return true;
 }
 
-std::unique_ptr<Engine> make_onednn_engine(const Plan& plan, const Tensors& example,
+std::unique_ptr<Engine> make_onednn_engine(const Graph& plan, const Tensors& example,
                                            const EngineOptions& options) {
   const torch::NoGradGuard no_grad;
   try {
-    Program program = make_program(plan, example, options);
-    place(program);
-    return std::make_unique<OnednnEngine>(std::move(program));
+    return std::make_unique<OnednnEngine>(make_program(plan, example, options));
   } catch (const dnnl::error& error) {
     TORCH_CHECK(false, "compile: oneDNN: ", error.what());
   }

@@ -2,11 +2,13 @@
 
 #include "compile/engines/engine.h"
 #include "compile/engines/transpose.h"
+#include "core/strides.h"
 
 #include <dnnl.hpp>
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -17,15 +19,15 @@ namespace convkit::detail {
 struct Buffer {
   enum class Kind {
     kArena,   ///< part of the workspace, at `offset`
-    kInput,   ///< that of input `index`
-    kOutput,  ///< that of output `index`, new at each call
-    kTensor,  ///< that of value `index`, which an operator of LibTorch makes
+    kInput,   ///< the memory of input `index`
+    kOutput,  ///< the memory of output `index`, new at each call
+    kTensor,  ///< the memory of value `index`, which an operator of LibTorch makes
   };
   Kind kind = Kind::kArena;
   int64_t bytes = 0;
   int64_t index = -1;
   int64_t offset = 0;
-  std::size_t first = 0;  ///< command that uses it
+  std::size_t first = 0;  ///< the first command that uses it
   std::size_t last = 0;
   bool used = false;
 };
@@ -34,8 +36,8 @@ struct Buffer {
 struct Slot {
   int64_t buffer = -1;
   int64_t offset = 0;  ///< in elements, from the buffer's begin
-  std::vector<int64_t> sizes;
-  std::vector<int64_t> strides;
+  Sizes sizes;
+  Sizes strides;
   torch::Dtype dtype = torch::kFloat32;
 };
 
@@ -57,11 +59,11 @@ struct PrimitiveCommand {
 struct StepCommand {
   Step step;
   std::vector<std::pair<int64_t, Slot>> inputs;  ///< values, and where they are
-  /// Values that it makes, and what those who use them expect.
+  /// Values that it makes, and the places that those who use them expect.
   std::vector<std::pair<int64_t, Slot>> outputs;
 };
 
-/// Matrices of float32, transposed.
+/// Matrices of float32 that are transposed.
 struct TransposeCommand {
   Slot from;
   Slot to;
@@ -70,8 +72,8 @@ struct TransposeCommand {
 
 struct Command {
   std::variant<PrimitiveCommand, StepCommand, TransposeCommand> what;
-  std::vector<int64_t> drops;  ///< values of LibTorch's that nothing uses any more
-  std::string text;  ///< a line of explain(); nothing where the line before stands for it too
+  StepExplanation explanation;  ///< without `what` where the command before stands for it too
+  std::vector<int64_t> drops;   ///< values of LibTorch's that nothing uses any more
 };
 
 struct Program {
@@ -85,18 +87,24 @@ struct Program {
   };
   std::vector<Output> outputs;
   std::size_t arena_bytes = 0;
-  std::size_t separate_bytes = 0;  ///< what it would be, if no buffer shared its memory
+  std::size_t separate_bytes = 0;  ///< what the workspace would be if no buffer shared its memory
   std::size_t scratchpad_bytes = 0;
   std::size_t weight_bytes = 0;
 };
 
 dnnl::engine& cpu_engine();
 
-/// Throws dnnl::error, c10::Error.
-Program make_program(const Plan& plan, const Tensors& example, const EngineOptions& options);
-
 int64_t bytes_of(const Slot& slot);
 dnnl::memory::data_type type_of(torch::Dtype dtype);
 dnnl::memory::desc desc_of(const Slot& slot);
+
+/// The buffers that a command reads or writes, of those that the program knows beforehand.
+std::vector<int64_t> buffers_of(const Command& command);
+
+/// The next multiple of a cache line, at which buffers begin.
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 }  // namespace convkit::detail

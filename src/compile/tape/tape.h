@@ -1,9 +1,9 @@
 #pragma once
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <torch/nn/module.h>
 #include <torch/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -27,14 +27,14 @@ struct Value {
   enum class Kind { kInput, kConstant, kResult };
   Kind kind = Kind::kResult;
   int64_t storage = -1;  ///< values of one number share memory
-  bool tainted = false;  ///< depends on the inputs
+  bool tainted = false;  ///< it depends on the inputs
   std::vector<int64_t> sizes;
   std::vector<int64_t> strides;
   torch::Dtype dtype = torch::kFloat32;
-  torch::Tensor tensor;  ///< a constant; a result that does not depend on the inputs
+  torch::Tensor tensor;  ///< of a constant, and of a result that does not depend on the inputs
   std::string name;      ///< of a parameter or buffer
-  /// What it is no new tensor of but the same one: of a result in place, or of one that is its
-  /// input (eval-mode dropout).
+  /// The value that this one is the same tensor as: where an operator works in place, or returns its
+  /// input (dropout in eval mode).
   int64_t same_as = -1;
 };
 
@@ -51,7 +51,7 @@ struct Operation {
 /// Memory of one or several values.
 struct Storage {
   int64_t tensors = 0;   ///< how many tensors share it, those in place not counted
-  bool written = false;  ///< by an operator in place, after it was made
+  bool written = false;  ///< an operator has written to it in place, after it was made
 };
 
 struct Tape {
@@ -62,24 +62,26 @@ struct Tape {
   std::size_t input_count = 0;
 };
 
-/// Throws c10::Error for a module in training mode.
-void check_eval(const std::string& name, const torch::nn::Module& module);
+/// "%3 = conv2d(%0, %1, -, [1, 1], [1, 1], [1, 1], 1)  [1, 8, 8, 8]": inputs, weights and constants,
+/// a line for each operator, and the results.
+std::string text_of(const Tape& tape);
 
-/// Throws c10::Error under autocast.
-void check_autocast();
-
-/// Runs `forward` on `inputs`, without gradients, and records it; its results into `outputs`.
-/// Throws c10::Error, with the operator's name, for what cannot be recorded faithfully.
-Tape record_tape(const torch::nn::Module& module, const Forward& forward, const Tensors& inputs,
-                 Tensors* outputs);
+/// The same for one value that a program begins with, or one call.
+std::string text_of(int64_t id, const Value& value);
+std::string text_of(const Operation& operation);
 
 /// Throws c10::Error, saying where, unless both are the same program with the same constants.
 void check_same(const Tape& a, const Tape& b);
 
+/// The tensor of a value.
+inline torch::Tensor& tensor_at(std::vector<torch::Tensor>& values, int64_t id) {
+  return values.at(static_cast<std::size_t>(id));
+}
+
 /// Calls an operator with its tensors from `values`, and puts its results there.
 void call(const Operation& operation, std::vector<torch::Tensor>& values);
 
-/// The same results, by the same operators in the same order.
+/// The results for other inputs, by the same operators in the same order.
 Tensors replay(const Tape& tape, const Tensors& inputs);
 
 }  // namespace convkit::detail

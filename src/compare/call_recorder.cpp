@@ -1,20 +1,20 @@
-// What modules take and give, as their calls and operators show it.
-#include <convkit/compare.h>
+#include "compare/call_recorder.h"
 
-#include "compare/recording.h"
 #include "core/strides.h"
+#include "watch/calls.h"
+#include "watch/operator_names.h"
 #include "watch/operators.h"
+#include "watch/scopes.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <torch/nn/modules.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 #include <torch/version.h>
 
-#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
-#include <typeindex>
 
 namespace convkit {
 
@@ -24,33 +24,12 @@ using detail::CallObserver;
 using Module = torch::nn::Module;
 namespace nn = torch::nn;
 
-/// Whether the operator is the forward of the module: of torch::nn's modules with weights, which
-/// their own holders call without a word to us. LinearImpl's may need a second one for the bias.
+/// Whether the operator of this full name is the forward of the module: of torch::nn's modules with
+/// weights, whose own holders do not tell of their calls. LinearImpl may add its bias by a second
+/// operator.
 bool is_forward_of(const Module& module, const std::string& name) {
-  static const std::multimap<std::string, std::type_index> table = {
-      {"conv1d", typeid(nn::Conv1dImpl)},
-      {"conv2d", typeid(nn::Conv2dImpl)},
-      {"conv3d", typeid(nn::Conv3dImpl)},
-      {"conv_transpose1d", typeid(nn::ConvTranspose1dImpl)},
-      {"conv_transpose2d", typeid(nn::ConvTranspose2dImpl)},
-      {"conv_transpose3d", typeid(nn::ConvTranspose3dImpl)},
-      {"addmm", typeid(nn::LinearImpl)},
-      {"matmul", typeid(nn::LinearImpl)},
-      {"add_", typeid(nn::LinearImpl)},
-      {"batch_norm", typeid(nn::BatchNorm1dImpl)},
-      {"batch_norm", typeid(nn::BatchNorm2dImpl)},
-      {"batch_norm", typeid(nn::BatchNorm3dImpl)},
-      {"instance_norm", typeid(nn::InstanceNorm1dImpl)},
-      {"instance_norm", typeid(nn::InstanceNorm2dImpl)},
-      {"instance_norm", typeid(nn::InstanceNorm3dImpl)},
-      {"group_norm", typeid(nn::GroupNormImpl)},
-      {"layer_norm", typeid(nn::LayerNormImpl)},
-      {"prelu", typeid(nn::PReLUImpl)},
-      {"embedding", typeid(nn::EmbeddingImpl)},
-  };
-  const auto [first, last] = table.equal_range(name);
-  return std::any_of(first, last,
-                     [&](const auto& entry) { return entry.second == typeid(module); });
+  return module.name().starts_with("torch::nn::") &&
+         detail::is_given_weights_by(detail::python_name(module.name()), name);
 }
 
 template <typename Conv>
@@ -66,8 +45,8 @@ bool pads_before(const Module& module) {
          has_padding_mode<nn::Conv3dImpl>(module);
 }
 
-/// Whether an operator's arguments are the convolution's own options: another module may use its
-/// weights at another dilation.
+/// Whether an operator's arguments are the convolution's own options: another module may use the
+/// same weights at another dilation.
 template <typename Conv>
 bool has_options(const Module& module, c10::ArrayRef<const c10::IValue> inputs) {
   const auto* const conv = module.as<Conv>();
@@ -83,12 +62,12 @@ bool is_transposed(const torch::Tensor& argument, const torch::Tensor& weight) {
          argument.stride(1) == weight.stride(0);
 }
 
-/// Whether the module itself would call its operator so.
+/// Whether the module itself would call its operator with these arguments.
 bool is_called_so(const Module& module, const std::string& name,
                   c10::ArrayRef<const c10::IValue> inputs) {
   if (const auto* const linear = module.as<nn::LinearImpl>()) {
     const std::size_t place = name == "addmm" ? 2 : 1;
-    return name == "add_" || is_transposed(inputs[place].toTensor(), linear->weight);
+    return name == "add" || is_transposed(inputs[place].toTensor(), linear->weight);
   }
   return has_options<nn::Conv1dImpl>(module, inputs) &&
          has_options<nn::Conv2dImpl>(module, inputs) && has_options<nn::Conv3dImpl>(module, inputs);
@@ -99,18 +78,10 @@ bool adds_bias(const Module& module) {
   return linear != nullptr && linear->bias.defined();
 }
 
-bool is_running(const Module& module) {
-  for (const auto* running = detail::Running::innermost; running != nullptr;
-       running = running->outer) {
-    if (&running->module == &module) return true;
-  }
-  return false;
-}
-
 /// Keeps what the modules of one module take and give.
-class Recorder : public CallObserver, public detail::OperatorObserver {
+class CallRecorder : public CallObserver, public detail::OperatorObserver {
  public:
-  explicit Recorder(Module& module) : paths_(detail::module_paths(module)) {
+  explicit CallRecorder(Module& module) : paths_(detail::module_paths(module)) {
     for (const auto& [part, path] : paths_) {
       for (const auto& tensors : {part->named_parameters(false), part->named_buffers(false)}) {
         for (const auto& entry : tensors) {
@@ -118,31 +89,28 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
         }
       }
     }
-    outer_ = std::exchange(current, this);
   }
-  ~Recorder() override { current = outer_; }
 
-  // Calls of modules.
+  // Holders tell of the calls of their modules.
   void before(const Module& module, const Tensors& inputs) override {
     if (paths_.contains(&module)) open_.begin(begun(module, copied(inputs)));
   }
   void after(const Module& module, const Tensors& outputs) override {
-    if (!paths_.contains(&module)) return;  // not one of the module's own
+    if (!paths_.contains(&module)) return;  // another network runs inside
     if (auto call = open_.end()) end(std::move(*call), copied(outputs));
   }
 
-  // Operators: the calls of leaves that nobody else tells of.
+  // Operators show the calls of leaves that nobody tells of.
   void before(const c10::OperatorName& operator_name, c10::ArrayRef<const c10::IValue> inputs,
               int64_t depth) override {
     if (depth > 0) return;
-    const std::string& full = operator_name.name;
-    const std::string name = full.starts_with("aten::") ? full.substr(6) : full;
+    const std::string name = detail::plain_name(operator_name.name);
     const Step last = std::exchange(step_, Step());
     if (name == "_pad_enum") step_.padded = inputs[0].toTensor();
-    const auto [leaf, x] = leaf_of(name, inputs);
+    const auto [leaf, x] = leaf_of(operator_name.name, inputs);
     if (leaf == nullptr) return;
-    if (name == "add_") {
-      // The bias of a matrix product that was the operator before.
+    if (name == "add") {
+      // The operator before has to be the matrix product that the bias belongs to.
       if (last.leaf != leaf || !last.output.is_same(x)) return;
       step_.call = last.call;
     } else {
@@ -172,15 +140,16 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
   std::vector<Recording::Call> calls;
 
  private:
-  /// A tensor's memory and where it begins in it: a parameter's and its transpose's are the same.
+  /// The memory of a tensor, and where the tensor begins in it: a parameter and its transpose have
+  /// the same key.
   using Key = std::pair<const void*, int64_t>;
 
-  /// The last operator.
+  /// The operator that ran last.
   struct Step {
-    const Module* leaf = nullptr;  ///< whose it is
+    const Module* leaf = nullptr;  ///< the module whose forward it belongs to
     Recording::Call call;
-    bool ends = false;     ///< the call ends with it
-    torch::Tensor padded;  ///< what it pads
+    bool ends = false;     ///< it is the last one of the call
+    torch::Tensor padded;  ///< its input, if it pads
     torch::Tensor output;
   };
 
@@ -207,8 +176,8 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
     calls.push_back(std::move(call));
   }
 
-  /// The one module whose forward the operator is, by the weights among its arguments, and its one
-  /// other argument; no module where there is a doubt.
+  /// Finds the one module whose forward the operator is, by the weights among its arguments, and
+  /// gives it with the one other argument. It gives no module where there is a doubt.
   std::pair<const Module*, torch::Tensor> leaf_of(const std::string& name,
                                                   c10::ArrayRef<const c10::IValue> inputs) const {
     std::optional<std::set<const Module*>> leaves;
@@ -229,15 +198,14 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
     }
     if (!x.defined() || !leaves) return {};
     std::erase_if(*leaves, [&](const Module* leaf) {
-      return !is_forward_of(*leaf, name) || !is_called_so(*leaf, name, inputs);
+      return !is_forward_of(*leaf, name) || !is_called_so(*leaf, detail::plain_name(name), inputs);
     });
-    if (leaves->size() != 1 || is_running(**leaves->begin())) return {};
+    if (leaves->size() != 1 || detail::is_running(**leaves->begin())) return {};
     return {*leaves->begin(), x};
   }
 
   std::map<const Module*, std::string> paths_;
   std::map<Key, std::set<const Module*>> owners_;
-  CallObserver* outer_ = nullptr;
   std::map<std::string, int64_t> counts_;
   detail::OpenCalls<Recording::Call> open_;
   Step step_;
@@ -247,72 +215,11 @@ class Recorder : public CallObserver, public detail::OperatorObserver {
 
 namespace detail {
 
-std::map<const Module*, std::string> module_paths(const Module& module) {
-  std::map<const Module*, std::string> paths = {{&module, ""}};
-  for (const auto& entry : module.named_modules("", /*include_self=*/false)) {
-    paths.emplace(entry.value().get(), entry.key());
-  }
-  return paths;
-}
-
 std::vector<Recording::Call> record_calls(Module& module, const torch::Tensor& input) {
-  Recorder recorder(module);
-  observe_operators(recorder, [&] { forward_child(module, input); });
+  CallRecorder recorder(module);
+  observe_calls(recorder,
+                [&] { observe_operators(recorder, [&] { forward_child(module, input); }); });
   return std::move(recorder.calls);
-}
-
-int64_t hash(const torch::Tensor& tensor) {
-  const torch::Tensor dense = tensor.detach().cpu().contiguous();
-  const auto* const bytes = static_cast<const uint8_t*>(dense.const_data_ptr());
-  uint64_t sum = 0;
-  for (std::size_t i = 0; i < dense.nbytes(); ++i) sum += bytes[i] * (2 * uint64_t{i} + 1);
-  return static_cast<int64_t>(sum);
-}
-
-EvalMode::EvalMode(Module& module) {
-  for (const auto& part : module.named_modules("", /*include_self=*/false)) {
-    modes_.emplace_back(part.value().get(), part.value()->is_training());
-  }
-  modes_.emplace_back(&module, module.is_training());
-  module.eval();
-}
-
-EvalMode::~EvalMode() {
-  // From the outermost inwards: train() of a module sets its children's too.
-  modes_.back().first->train(modes_.back().second);
-  modes_.pop_back();
-  for (const auto& [module, training] : modes_) module->train(training);
-}
-
-KeepBuffers::KeepBuffers(const Module& module) {
-  for (const torch::Tensor& buffer : module.buffers()) {
-    if (buffer.defined()) copies_.emplace_back(buffer, buffer.clone());
-  }
-}
-
-KeepBuffers::~KeepBuffers() {
-  const torch::NoGradGuard no_grad;
-  for (auto& [buffer, copy] : copies_) {
-    try {
-      const bool alike = buffer.sizes() == copy.sizes() && buffer.dtype() == copy.dtype() &&
-                         buffer.device() == copy.device();
-      if (!alike) {
-        buffer.set_data(copy);
-      } else if (!torch::equal(buffer, copy)) {
-        buffer.copy_(copy);
-      }
-    } catch (const std::exception&) {
-      // One that cannot be written to stays as it is: no reason to end the program.
-    }
-  }
-}
-
-int64_t running_depth() {
-  int64_t depth = 0;
-  for (const Running* running = Running::innermost; running != nullptr; running = running->outer) {
-    ++depth;
-  }
-  return depth;
 }
 
 }  // namespace detail

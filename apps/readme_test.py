@@ -1,0 +1,177 @@
+"""readme_test.py SOURCE BUILD [PYTHON] [--onednn]: every example in the README files holds.
+
+The words after ``` say what a block is, and what holds it:
+
+    cpp      lines of a program in apps/ that the build compiles and the tests run
+    cmake    lines of a project in tests/consumer/, which .ci/run configures and builds
+    sh       commands that succeed here, in the order of the page; workflows have to be presets
+    console  commands, each after "$ ", and what they print; "..." stands for any text
+
+The commands of a page run in a folder of their own with `build` and `apps` in it, and the tool `convkit` in the PATH.
+What .ci/run or nobody runs has a comment above it that says so: <!-- run by FILE -->, <!-- not run: REASON -->.
+
+A page that needs Python is skipped without PYTHON, which has torch. All links to files and headings have to lead there.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+SOURCE, BUILD = (Path(argument).resolve() for argument in sys.argv[1:3])
+ONEDNN = "--onednn" in sys.argv
+PYTHON = next((os.path.abspath(argument) for argument in sys.argv[3:] if not argument.startswith("--")), None)
+
+FENCE = re.compile(r"(?:^<!-- ([^\n]*) -->\n+)?^```(\w*)\n(.*?)^```$", re.M | re.S)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+failures = []
+
+
+def pages():
+    folders = [SOURCE / name for name in (".github", "apps", "cmake", "include", "src", "tests")]
+    return sorted([*SOURCE.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))])
+
+
+def fail(page, what):
+    failures.append(f"{page.relative_to(SOURCE)}: {what.strip()}")
+
+
+def anchors(page):
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def check_links(page, text):
+    for link in LINK.findall(FENCE.sub("", text)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or SOURCE not in (target, *target.parents):
+            fail(page, f"a link leads nowhere: {link}")
+        elif anchor and anchor not in anchors(target):
+            fail(page, f"a link leads to no heading: {link}")
+
+
+def lines_of(text):
+    """The lines without the indentation that all have; blank lines at the ends do not count."""
+    return textwrap.dedent(text).strip("\n").split("\n")
+
+
+def stands_in(block, file):
+    wanted = lines_of(block)
+    lines = file.read_text().split("\n")
+    return any(lines_of("\n".join(lines[i:i + len(wanted)])) == wanted for i in range(len(lines)))
+
+
+def check_quotation(page, block, files):
+    if not any(stands_in(block, file) for file in files):
+        fail(page, f"no program has these lines:\n{block}")
+
+
+def matches(expected, actual):
+    parts = [re.escape(part) for part in expected.rstrip("\n").split("...")]
+    return re.fullmatch("(?s:.*?)".join(parts), actual.rstrip("\n")) is not None
+
+
+def commands_of(language, block):
+    """Pairs of a command and what it has to print, None where that is not said."""
+    block = block.replace("\\\n", " ")
+    if language == "sh":
+        return [(line, None) for line in block.split("\n") if line.split("#")[0].strip()]
+    chunks = re.split(r"^\$ ", block, flags=re.M)
+    assert not chunks[0].strip(), f"a console block begins with a command: {block}"
+    return [(command, output) for command, _, output in (chunk.partition("\n") for chunk in chunks[1:])]
+
+
+class Shell:
+    """Runs the commands of one page."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        Path(folder, "build").symlink_to(BUILD)
+        Path(folder, "apps").symlink_to(SOURCE / "apps")
+        # A torchvision for CUDA beside a torch for CPUs, as the tests have it, has to be helped.
+        Path(folder, "site").mkdir()
+        Path(folder, "site", "sitecustomize.py").write_text("import torchvision_operators\n")
+
+    def run(self, command):
+        environment = os.environ | {
+            "PATH": f"{BUILD / 'apps' / 'convkit'}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "NO_COLOR": "1",
+            "PYTHONDONTWRITEBYTECODE": "1", "EXAMPLE_PYTHON": PYTHON or "",
+            "PYTHONPATH": f"{self.folder}/site:{SOURCE / 'tests' / 'parity'}"}
+        script = 'python() { "$EXAMPLE_PYTHON" "$@"; }\n' + command
+        return subprocess.run(["bash", "-c", script], cwd=self.folder, env=environment, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+
+def check_command(page, shell, command, expected):
+    workflow = re.match(r"cmake --workflow --preset (\w+)", command)
+    if workflow:
+        if f'"name": "{workflow[1]}"' not in (SOURCE / "CMakePresets.json").read_text().partition("workflowPresets")[2]:
+            fail(page, f"no such workflow: {command}")
+        return
+    done = shell.run(command)
+    # `convkit compare` says by 1 that something differs; the text says that too.
+    if done.returncode not in ((0,) if expected is None else (0, 1)):
+        fail(page, f"exit code {done.returncode}: {command}\n{done.stdout}")
+    elif expected is not None and not matches(expected, done.stdout):
+        fail(page, f"{command}\nexpected:\n{expected}\ngot:\n{done.stdout}")
+
+
+def check_page(page, counts):
+    text = page.read_text()
+    check_links(page, text)
+    blocks = FENCE.findall(text)
+    programs = [*SOURCE.glob("apps/*.cpp")]
+    projects = [*SOURCE.glob("tests/consumer/*/CMakeLists.txt")]
+    without_python = PYTHON is None and any("$ python " in block or block.startswith("python ") for *_, block in blocks)
+    with tempfile.TemporaryDirectory() as folder:
+        shell = Shell(folder)
+        for note, language, block in blocks:
+            if note.startswith("run by "):
+                runner = (page.parent / note.removeprefix("run by ")).resolve()
+                if not runner.is_file() or page.name not in runner.read_text():
+                    fail(page, f"does not run it: {note}")
+                verdict = "run elsewhere"
+            elif note.startswith("not run: "):
+                verdict = "not run"
+            elif language in ("cpp", "cmake"):
+                check_quotation(page, block, programs if language == "cpp" else projects)
+                verdict = "compiled"
+            elif language not in ("sh", "console"):
+                fail(page, f"nothing holds a block of {language or 'no language'}:\n{block}")
+                continue
+            elif without_python or ("oneDNN" in block and not ONEDNN):
+                verdict = "skipped, for want of Python or oneDNN"
+            else:
+                for command, expected in commands_of(language, block):
+                    check_command(page, shell, command, expected)
+                verdict = "run"
+            counts[verdict] = counts.get(verdict, 0) + 1
+
+
+def check_snippets():
+    """A page runs each function of snippets.cpp."""
+    snippets = SOURCE / "apps" / "snippets.cpp"
+    run = {name for page in pages() for name in re.findall(r"^\$ build/apps/snippets (\w+)$", page.read_text(), re.M)}
+    for name in re.findall(r'\{"(\w+)", \1\}', snippets.read_text().partition("kSnippets")[2]):
+        if name not in run:
+            fail(snippets, f"no page runs {name}")
+
+
+def main():
+    counts = {}
+    for page in pages():
+        check_page(page, counts)
+    check_snippets()
+    print(f"{len(pages())} pages;", "; ".join(f"{count} examples {verdict}" for verdict, count in sorted(counts.items())))
+    if failures:
+        sys.exit("\n\n".join(["", *failures]))
+
+
+main()

@@ -1,0 +1,146 @@
+// The short examples of the README files, in one program that runs them:
+//   snippets modules weights compile
+// readme_test.py holds the README files to the text of this file, and runs it.
+#include "cli.h"
+
+#include <convkit/convkit.h>
+
+#include <c10/util/Exception.h>
+#include <torch/serialize.h>
+
+#include <fstream>
+#include <iostream>
+#include <map>
+
+namespace {
+
+void modules() {
+  // What a user has downloaded from torchvision has 1000 classes.
+  convkit::save_checkpoint("resnet18.pth",
+                           convkit::state_dict(*convkit::models::create("resnet18")));
+  const torch::Tensor image = torch::randn({1, 3, 64, 64});
+
+  auto net = convkit::models::create("resnet18", {.num_classes = 10});
+  convkit::load_state_dict(*net, convkit::load_checkpoint("resnet18.pth").state,
+                           {.skip_mismatched = true});
+  std::vector<torch::Tensor> maps = net.features(image);  // 1/2, 1/4, ... 1/32 of the image's size
+
+  namespace unet = convkit::models::unet;
+  auto segmenter = unet::Unet(unet::UnetOptions{.encoder_name = "resnet18", .classes = 3});
+  torch::Tensor masks = segmenter(image);  // [1, 3, H, W]
+
+  using convkit::SeparableConv2dOptions;
+  auto half = convkit::SeparableConv2d(SeparableConv2dOptions(64, 128).stride(2));
+  auto lean = convkit::SeparableConv2d(SeparableConv2dOptions(64, 128).depthwise_bias(false));
+
+  auto a = convkit::ConvBlock(3, 64);
+  auto b = a;           // a second name of the same module
+  auto c = a->clone();  // a second module
+
+  std::cout << "maps: " << maps.size() << ", masks: " << masks.sizes() << '\n'
+            << "parameters: " << convkit::parameter_count(*half) << " and "
+            << convkit::parameter_count(*lean) << '\n'
+            << "one module: " << (a.get() == b.get()) << ", and " << (a.ptr() == c) << '\n';
+}
+
+/// A checkpoint as a training script of Python leaves it: a state_dict beside other things, with the
+/// names that DataParallel gives.
+void write_training_checkpoint(const std::string& path, const torch::nn::Module& module) {
+  c10::Dict<std::string, torch::Tensor> model;
+  for (const auto& entry : convkit::state_dict(module)) {
+    model.insert("module." + entry.key(), entry.value());
+  }
+  c10::impl::GenericDict ema(c10::StringType::get(), c10::AnyType::get());
+  ema.insert("model", model);
+  c10::impl::GenericDict checkpoint(c10::StringType::get(), c10::AnyType::get());
+  checkpoint.insert("ema", ema);
+  checkpoint.insert("epoch", 90);
+  const std::vector<char> bytes = torch::pickle_save(checkpoint);
+  std::ofstream(path, std::ios::binary).write(bytes.data(), std::ssize(bytes));
+}
+
+void weights() {
+  auto net = convkit::ConvBlock(3, 64);
+  convkit::save_checkpoint("from_python.pt", convkit::state_dict(*net));
+  write_training_checkpoint("training.pt", *net);
+
+  convkit::load_state_dict(*net, convkit::load_checkpoint("from_python.pt").state);
+  convkit::save_checkpoint("to_python.safetensors", convkit::state_dict(*net));
+
+  auto ema = convkit::load_checkpoint("training.pt", {.at = "ema.model"});
+  convkit::load_state_dict(*net, ema.state, {.prefix = "module."});
+
+  convkit::save_torchscript(*net, torch::randn({1, 3, 32, 32}), "traced.pt");
+}
+
+void transfer() {
+  auto net = convkit::models::create("resnet18", {.num_classes = 10});
+  const auto old_state = convkit::state_dict(*convkit::models::create("resnet18"));
+
+  auto result = convkit::load_state_dict(*net, old_state, {.skip_mismatched = true});
+  for (auto& parameter : net->named_parameters()) {
+    parameter.value().set_requires_grad(parameter.key().starts_with("fc."));
+  }
+
+  for (const auto& key : result.skipped_keys) std::cout << "fresh and trainable: " << key << '\n';
+}
+
+void compile() {
+  torch::manual_seed(0);
+  auto net = convkit::models::create("resnet18");
+  const torch::Tensor x = torch::randn({2, 3, 64, 64});
+
+  net->eval();
+  auto fast = convkit::compile(net, torch::randn({1, 3, 224, 224}));
+  torch::Tensor y = fast(x);  // any shape: a new one is planned on its first call
+
+  const torch::NoGradGuard no_grad;
+  std::cout << "close to the plain module's result: "
+            << (torch::allclose(y, net(x), 1e-4, 1e-5) ? "yes" : "no") << '\n';
+}
+
+void explain() {
+  torch::manual_seed(0);
+  auto net = convkit::models::create("mobilenet_v2");
+  net->eval();
+  auto fast = convkit::compile(net, torch::randn({1, 3, 224, 224}));
+  std::cout << convkit::explain(fast);
+}
+
+void summarize() {
+  auto net = convkit::Sequential{convkit::ConvBlock(3, 16), convkit::Upsampler(16, 8)};
+  std::cout << convkit::summarize(*net, torch::randn({1, 3, 32, 32}));
+}
+
+/// tiny_net.py's TinyNet with a mistake: another eps.
+void broken_port() {
+  const auto recording = convkit::load_recording("tiny_net.safetensors");
+  torch::set_num_threads(static_cast<int>(recording.threads));
+  torch::manual_seed(static_cast<uint64_t>(recording.seed));
+  auto first = convkit::ConvBlock(3, 16);
+  first->bn->options.eps(1e-3);
+  auto body =
+      convkit::Sequential{first, convkit::SeparableConv2d(16, 32), convkit::Upsampler(32, 8)};
+  auto net = convkit::Sequential{{"body", body}};
+  std::cout << convkit::compare(*net, recording);
+}
+
+const std::map<std::string, void (*)()> kSnippets = {
+    {"modules", modules},        {"weights", weights}, {"transfer", transfer},
+    {"compile", compile},        {"explain", explain}, {"summarize", summarize},
+    {"broken_port", broken_port}};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs the short examples of the README files, in the current folder.", "snippets");
+  std::vector<std::string> chosen;
+  app.add_option("NAME", chosen, "Those of this file's functions that run")
+      ->required()
+      ->check(CLI::IsMember(kSnippets));
+  app.footer("snippets modules weights");
+  return cli::run(app, argc, argv, [&] {
+    for (const std::string& name : chosen) kSnippets.at(name)();
+    return 0;
+  });
+}

@@ -1,0 +1,143 @@
+#include "compile/engines/torch_fused.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace convkit::detail {
+
+namespace {
+
+using Scalars = c10::List<std::optional<at::Scalar>>;
+
+/// What LibTorch's fused convolutions call an activation.
+struct FusedActivation {
+  std::string name = "none";
+  Scalars scalars;
+  std::optional<std::string> algorithm;
+};
+
+std::optional<FusedActivation> fused_activation(const std::optional<Operation>& operation) {
+  FusedActivation result;
+  if (!operation) return result;
+  const std::string name = plain_name(*operation);
+  const auto& arguments = operation->arguments;
+  if (name == "relu" || name == "sigmoid" || name == "tanh" || name == "hardswish") {
+    result.name = name;
+  } else if (name == "silu") {
+    result.name = "swish";
+  } else if (name == "gelu") {
+    result.name = name;
+    result.algorithm = arguments[1].constant.toStringRef();
+  } else if (name == "leaky_relu") {
+    result.name = name;
+    result.scalars.push_back(arguments[1].constant.toScalar());
+  } else if (name == "relu6") {
+    result.name = "hardtanh";
+    result.scalars.push_back(at::Scalar(0.0));
+    result.scalars.push_back(at::Scalar(6.0));
+  } else if (name == "hardtanh") {
+    result.name = "hardtanh";
+    for (std::size_t i = 1; i < 3; ++i) result.scalars.push_back(arguments[i].constant.toScalar());
+  } else {
+    return std::nullopt;
+  }
+  return result;
+}
+
+bool has_operators() {
+  auto& dispatcher = c10::Dispatcher::singleton();
+  static const bool has = dispatcher.findSchema({"mkldnn::_convolution_pointwise", ""}) &&
+                          dispatcher.findSchema({"mkldnn::_convolution_pointwise", "binary"}) &&
+                          dispatcher.findSchema({"mkldnn::_reorder_convolution_weight", ""});
+  return has;
+}
+
+torch::Tensor call_boxed(const char* name, const char* overload, torch::jit::Stack stack) {
+  c10::Dispatcher::singleton().findSchemaOrThrow(name, overload).callBoxed(stack);
+  return stack.at(0).toTensor();
+}
+
+constexpr auto kChannelsLast = torch::MemoryFormat::ChannelsLast;
+
+c10::IValue optional(const torch::Tensor& tensor) {
+  return tensor.defined() ? c10::IValue(tensor) : c10::IValue();
+}
+
+/// By oneDNN, with the weight in its own layout.
+FusedConvolution fused_on_cpu(const Convolution& c, const std::vector<int64_t>& sizes,
+                              const std::vector<int64_t>& output) {
+  const auto activation = fused_activation(c.activation);
+  if (!has_operators() || c.linear || c.transposed || !activation) return nullptr;
+  // After an addition they have relu alone.
+  if (c.added >= 0 && c.activation && activation->name != "relu") return nullptr;
+  // LibTorch's fused operators cost about 18 us a call, its own convolutions of small images less.
+  const int64_t positions = output[0] * output[2] * output[3];
+  if (positions * c.weight.numel() < 250'000) return nullptr;
+  torch::Tensor weight;
+  try {
+    weight = call_boxed(
+        "mkldnn::_reorder_convolution_weight", "",
+        {c.weight.contiguous(kChannelsLast), c.padding, c.stride, c.dilation, c.groups, sizes});
+  } catch (const c10::Error&) {
+    return nullptr;  // bfloat16, on a processor that has no instructions for it
+  }
+  const c10::IValue bias = optional(c.bias);
+  if (c.added < 0) {
+    const c10::IValue algorithm =
+        activation->algorithm ? c10::IValue(*activation->algorithm) : c10::IValue();
+    return [=](std::vector<torch::Tensor>& values) {
+      tensor_at(values, c.output) = call_boxed(
+          "mkldnn::_convolution_pointwise", "",
+          {tensor_at(values, c.input).contiguous(kChannelsLast), weight, bias, c.padding, c.stride,
+           c.dilation, c.groups, activation->name, activation->scalars, algorithm});
+    };
+  }
+  const c10::IValue unary = c.activation ? c10::IValue(activation->name) : c10::IValue();
+  return [=](std::vector<torch::Tensor>& values) {
+    tensor_at(values, c.output) = call_boxed(
+        "mkldnn::_convolution_pointwise", "binary",
+        {tensor_at(values, c.input).contiguous(kChannelsLast),
+         tensor_at(values, c.added).contiguous(kChannelsLast), weight, bias, c.padding, c.stride,
+         c.dilation, c.groups, std::string("add"), c10::IValue(), unary, Scalars(), c10::IValue()});
+  };
+}
+
+/// By cuDNN, which has relu alone, also after an addition.
+FusedConvolution fused_on_cuda(const Convolution& c, const std::vector<int64_t>& sizes,
+                               const std::vector<int64_t>& output) {
+  const bool relu = c.activation && plain_name(*c.activation) == "relu";
+  if (!at::globalContext().hasCuDNN() || c.linear || c.transposed || !relu) return nullptr;
+  const torch::Tensor weight = c.weight.contiguous(kChannelsLast);
+  const c10::IValue bias = optional(c.bias);
+  const FusedConvolution run = [=](std::vector<torch::Tensor>& values) {
+    const torch::Tensor x = tensor_at(values, c.input).contiguous(kChannelsLast);
+    tensor_at(values, c.output) =
+        c.added < 0 ? call_boxed("aten::cudnn_convolution_relu", "",
+                                 {x, weight, bias, c.stride, c.padding, c.dilation, c.groups})
+                    : call_boxed("aten::cudnn_convolution_add_relu", "",
+                                 {x, weight, tensor_at(values, c.added).contiguous(kChannelsLast),
+                                  at::Scalar(1), bias, c.stride, c.padding, c.dilation, c.groups});
+  };
+  try {  // not for every size and type, and it alone knows for which
+    std::vector<torch::Tensor> values(
+        static_cast<std::size_t>(std::max({c.input, c.added, c.output})) + 1);
+    tensor_at(values, c.input) = at::zeros(sizes, weight.options());
+    if (c.added >= 0) tensor_at(values, c.added) = at::zeros(output, weight.options());
+    run(values);
+  } catch (const c10::Error&) {
+    return nullptr;
+  }
+  return run;
+}
+
+}  // namespace
+
+FusedConvolution fused_by_torch(const Graph& plan, const Convolution& convolution) {
+  const auto& sizes = plan.value(convolution.input).sizes;
+  const auto& output = plan.value(convolution.output).sizes;
+  return convolution.weight.is_cuda() ? fused_on_cuda(convolution, sizes, output)
+                                      : fused_on_cpu(convolution, sizes, output);
+}
+
+}  // namespace convkit::detail

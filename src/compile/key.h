@@ -1,0 +1,30 @@
+#pragma once
+
+#include "compile/tape/tape.h"
+
+#include <convkit/compile.h>
+
+#include <vector>
+
+namespace convkit::detail {
+
+/// What a plan is made for: the sizes, layouts, types and devices of the inputs, and the threads.
+class PlanKey {
+ public:
+  explicit PlanKey(const Tensors& tensors);
+
+  [[nodiscard]] bool fits(const Tensors& tensors) const;
+  void explain(PlanExplanation& plan) const;
+
+ private:
+  struct Input {
+    std::vector<int64_t> sizes;
+    bool channels_last = false;
+    torch::Dtype dtype = torch::kFloat32;
+    torch::Device device = torch::kCPU;
+  };
+  std::vector<Input> inputs_;
+  int threads_ = 0;
+};
+
+}  // namespace convkit::detail

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "compile/onednn/lowering.h"
+
+#include <string>
+#include <vector>
+
+/// Convolutions and linear layers by oneDNN. Each function is false for what it cannot compute.
+namespace convkit::detail {
+
+bool lower_convolution(Lowering& lowering, const Convolution& convolution);
+
+/// A linear layer.
+bool lower_linear(Lowering& lowering, const Convolution& convolution);
+
+/// A 1x1 convolution and the depthwise one after it, in one primitive: what is between them never leaves
+/// the cache.
+bool lower_with_depthwise(Lowering& lowering, const Convolution& convolution);
+
+/// A large result as [N, C, H, W]: some rows at a time, transposed while they are in the cache.
+bool lower_by_rows(Lowering& lowering, const Convolution& convolution);
+
+// What they share.
+
+/// A convolution as oneDNN runs it.
+struct PreparedConvolution {
+  dnnl::primitive primitive;
+  dnnl::memory::desc scratchpad;
+  std::vector<Operand> constants;
+  std::string implementation;
+};
+
+/// Makes the primitive for these inputs and outputs, with `left` rows and columns of padding before the
+/// image and `right` after it. Throws dnnl::error where oneDNN has a reference implementation alone.
+PreparedConvolution prepare(const Convolution& convolution, torch::Dtype dtype,
+                            const dnnl::memory::desc& x, const dnnl::memory::desc& y,
+                            const Sizes& left, const Sizes& right,
+                            const dnnl::primitive_attr& attributes);
+
+/// Throws dnnl::error for the name of a reference implementation, which is slow.
+void refuse_reference(const std::string& implementation);
+
+/// Lets an activation, if there is one, follow what a primitive computes.
+void append(dnnl::post_ops& ops, const std::optional<Operation>& activation);
+
+/// `ops` as the attributes of a primitive.
+dnnl::primitive_attr attributes_with(const dnnl::post_ops& ops);
+
+/// Lets the residual, if there is one, follow what the primitive computes on `x`; gives the place of the
+/// output, which may be the residual's own.
+Slot add_residual(Lowering& lowering, const Convolution& convolution, const Slot& x,
+                  const Sizes& strides, dnnl::post_ops& ops, std::vector<Operand>& operands);
+
+}  // namespace convkit::detail

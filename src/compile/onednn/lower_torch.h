@@ -1,0 +1,13 @@
+#pragma once
+
+#include "compile/onednn/lowering.h"
+
+#include <string>
+
+namespace convkit::detail {
+
+/// Leaves a step to LibTorch's operators; `why` says what oneDNN said of it, if it was tried. The step is
+/// run once, on ones: that tells how it lays out its results, and of which inputs they are views.
+void lower_to_torch(Lowering& lowering, const Step& step, const std::string& why);
+
+}  // namespace convkit::detail

@@ -1,0 +1,107 @@
+#include "compile/plan/convolutions.h"
+
+namespace convkit::detail {
+
+namespace {
+
+/// Sets the padding on both sides; false where "same" takes more on one side than on the other.
+bool set_padding(Convolution& convolution, const Argument& padding) {
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (!padding.constant.isString()) {
+      convolution.padding[i] = number_at(padding, i);
+    } else if (padding.constant.toStringRef() == "same") {
+      const int64_t kernel = convolution.weight.size(2 + static_cast<int64_t>(i));
+      const int64_t total = convolution.dilation[i] * (kernel - 1);
+      if (total % 2 != 0) return false;
+      convolution.padding[i] = total / 2;
+    }
+  }
+  return true;
+}
+
+std::optional<Convolution> convolution_of(const Graph& graph, const Operation& operation) {
+  const auto& arguments = operation.arguments;
+  const int64_t input = tensor_argument(operation, 0);
+  const int64_t weight = tensor_argument(operation, 1);
+  const int64_t bias = tensor_argument(operation, 2);
+  if (graph.value(input).sizes.size() != 4 || !graph.is_constant(weight)) return std::nullopt;
+  if (bias >= 0 && !graph.is_constant(bias)) return std::nullopt;
+  Convolution result;
+  result.input = input;
+  result.weight = graph.value(weight).tensor;
+  if (bias >= 0) result.bias = graph.value(bias).tensor;
+  result.transposed = plain_name(operation) == "conv_transpose2d";
+  result.groups = arguments[6].constant.toInt();
+  const Argument& dilation = arguments[result.transposed ? 7 : 5];
+  for (std::size_t i = 0; i < 2; ++i) {
+    result.stride[i] = number_at(arguments[3], i);
+    result.dilation[i] = number_at(dilation, i);
+    if (result.transposed) result.output_padding[i] = number_at(arguments[5], i);
+  }
+  return set_padding(result, arguments[4]) ? std::optional(result) : std::nullopt;
+}
+
+/// The arguments of the operators that a linear layer can be.
+struct LinearArguments {
+  int64_t input = -1;
+  int64_t weight = -1;
+  int64_t bias = -1;
+  bool transposed = true;  ///< the weight is [in, out]
+};
+
+std::optional<LinearArguments> linear_arguments(const Operation& operation) {
+  const std::string name = plain_name(operation);
+  const auto tensor = [&](std::size_t i) { return tensor_argument(operation, i); };
+  if (name == "linear") return LinearArguments{tensor(0), tensor(1), tensor(2), false};
+  if (name == "matmul" || name == "mm") return LinearArguments{tensor(0), tensor(1)};
+  if (name != "addmm" || !is_one(operation.arguments[3]) || !is_one(operation.arguments[4])) {
+    return std::nullopt;
+  }
+  return LinearArguments{tensor(1), tensor(2), tensor(0)};
+}
+
+std::optional<Convolution> linear_of(const Graph& graph, const Operation& operation) {
+  const auto found = linear_arguments(operation);
+  if (!found || !graph.is_constant(found->weight) || graph.is_constant(found->input) ||
+      graph.value(found->weight).sizes.size() != 2 || graph.value(found->input).sizes.size() < 2) {
+    return std::nullopt;
+  }
+  Convolution result;
+  result.linear = true;
+  result.input = found->input;
+  result.weight = graph.value(found->weight).tensor;
+  if (found->transposed) result.weight = result.weight.t();
+  if (found->bias >= 0) {
+    const bool of_channels =
+        graph.is_constant(found->bias) &&
+        graph.value(found->bias).sizes == std::vector<int64_t>{result.weight.size(0)};
+    if (!of_channels) return std::nullopt;
+    result.bias = graph.value(found->bias).tensor;
+  }
+  return result;
+}
+
+std::optional<Convolution> found_in(const Graph& graph, const Operation& operation) {
+  const std::string name = plain_name(operation);
+  if (name == "conv2d" || name == "conv_transpose2d") return convolution_of(graph, operation);
+  const bool linear = name == "linear" || name == "addmm" || name == "matmul" || name == "mm";
+  return linear ? linear_of(graph, operation) : std::nullopt;
+}
+
+}  // namespace
+
+void find_convolutions(Graph& graph) {
+  for (Step& step : graph.steps) {
+    const auto& operation = std::get<Operation>(step);
+    if (operation.outputs.size() != 1 || !graph.is_pure(operation.outputs[0])) continue;
+    std::optional<Convolution> found = found_in(graph, operation);
+    if (!found || graph.value(found->input).dtype != torch::kFloat32 ||
+        found->weight.scalar_type() != torch::kFloat32 || !graph.is_pure(found->input)) {
+      continue;
+    }
+    found->output = operation.outputs[0];
+    step = std::move(*found);
+  }
+}
+
+}  // namespace convkit::detail

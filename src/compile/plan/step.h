@@ -1,0 +1,86 @@
+#pragma once
+
+#include "compile/tape/tape.h"
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// What a plan is made of: the operators of a tape, or what stands for several of them.
+namespace convkit::detail {
+
+/// A convolution of images with constant weights, and what follows it: activation(conv(x) + y).
+struct Convolution {
+  int64_t input = -1;
+  int64_t added = -1;  ///< y, of the output's size; -1 without one
+  int64_t output = -1;
+  /// The weight of torch.nn.Conv2d or ConvTranspose2d; [out, in] for a linear layer.
+  torch::Tensor weight;
+  torch::Tensor bias;  ///< may be undefined
+  std::vector<int64_t> stride{1, 1};
+  std::vector<int64_t> padding{0, 0};
+  std::vector<int64_t> dilation{1, 1};
+  std::vector<int64_t> output_padding{0, 0};
+  int64_t groups = 1;
+  bool transposed = false;
+  bool linear = false;  ///< the channels are the input's last dimension
+  std::optional<Operation> activation;
+};
+
+/// Layer norm over the channels of an image [N, C, H, W].
+struct ChannelNorm {
+  int64_t input = -1;
+  int64_t output = -1;
+  torch::Tensor weight;  ///< may be undefined, as the bias
+  torch::Tensor bias;
+  double eps = 0;
+};
+
+using Step = std::variant<Operation, Convolution, ChannelNorm>;
+
+/// The values that a step reads, and those that it makes.
+std::vector<int64_t> inputs_of(const Step& step);
+std::vector<int64_t> outputs_of(const Step& step);
+
+/// Calls `f(id)` for each place of a step that names a value which it reads, or -1.
+template <typename F>
+void for_each_input(Step& step, const F& f) {
+  if (auto* operation = std::get_if<Operation>(&step)) {
+    for (Argument& argument : operation->arguments) {
+      for (int64_t& id : argument.values) f(id);
+    }
+    for (int64_t& id : operation->written) f(id);
+  } else if (auto* convolution = std::get_if<Convolution>(&step)) {
+    f(convolution->input);
+    f(convolution->added);
+  } else {
+    f(std::get<ChannelNorm>(step).input);
+  }
+}
+
+/// The value of a step's first argument; -1 where that is no tensor.
+int64_t first_input(const Step& step);
+
+/// The only tensor of argument `i`; -1 where there is none.
+int64_t tensor_argument(const Operation& operation, std::size_t i);
+
+/// Number `i` of an argument that may be a list of one number for both axes.
+int64_t number_at(const Argument& argument, std::size_t i, int64_t otherwise = 0);
+
+/// Whether an argument is the number 1.
+bool is_one(const Argument& argument);
+
+/// "relu" of "aten::relu_".
+std::string plain_name(const Operation& operation);
+
+/// Whether an operator is an activation that can follow a convolution.
+bool is_activation(const Operation& operation);
+
+/// "conv2d 3x3 stride 2 + add + relu": what a step computes, as explain() shows it.
+std::string describe(const Step& step);
+
+/// The operators that a step computes beside its own: {"add", "relu"}.
+std::vector<std::string> fused_in(const Step& step);
+
+}  // namespace convkit::detail
