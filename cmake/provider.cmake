@@ -105,10 +105,11 @@ function(convkit_pip package folder stamp result)
     file(GLOB own "${environment}/lib/python3*/site-packages")
     file(WRITE "${own}/convkit.pth" "${convkit_site_packages}\n")
   endif()
-  # A user's own settings of where pip installs to do not hold here.
+  # A user's own settings of where pip installs to do not hold here. Python compiles what it imports;
+  # pip would take 15 s for all of torch.
   set(pip ${CMAKE_COMMAND} -E env TMPDIR=${environment}/tmp PIP_USER=0 --unset=PIP_TARGET
       --unset=PIP_PREFIX --unset=PIP_ROOT python3 -m pip --python "${environment}/bin/python" install --no-input
-      --disable-pip-version-check --no-cache-dir --retries 1 ${ARGN})
+      --disable-pip-version-check --no-cache-dir --no-compile --retries 1 ${ARGN})
   convkit_run(${package} code ${pip})
   if(NOT code EQUAL 0)
     convkit_run(${package} code ${pip} --extra-index-url ${CONVKIT_TORCH_INDEX})
