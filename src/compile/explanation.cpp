@@ -11,10 +11,12 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string mebibytes(int64_t bytes) {
+/// "9.2 MiB", and below a tenth of one "1.5 KiB".
+std::string size_text(int64_t bytes) {
+  const bool small = bytes < 1024 * 1024 / 10;
   std::ostringstream text;
-  text << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1024 * 1024)
-       << " MiB";
+  text << std::fixed << std::setprecision(1)
+       << static_cast<double>(bytes) / (small ? 1024 : 1024 * 1024) << (small ? " KiB" : " MiB");
   return text.str();
 }
 
@@ -35,9 +37,9 @@ void write(std::ostream& text, const PlanExplanation& plan) {
   text << "engine: " << plan.engine << (plan.cuda_graph ? ", as one CUDA graph" : "") << '\n';
   for (const StepExplanation& step : plan.steps) text << "  " << text_of(step) << '\n';
   if (plan.workspace_bytes + plan.scratchpad_bytes + plan.weight_bytes == 0) return;
-  text << "memory: workspace " << mebibytes(plan.workspace_bytes)
-       << " (buffers of their own: " << mebibytes(plan.separate_bytes) << "), scratchpad "
-       << mebibytes(plan.scratchpad_bytes) << ", weights " << mebibytes(plan.weight_bytes) << '\n';
+  text << "memory: workspace " << size_text(plan.workspace_bytes)
+       << " (buffers of their own: " << size_text(plan.separate_bytes) << "), scratchpad "
+       << size_text(plan.scratchpad_bytes) << ", weights " << size_text(plan.weight_bytes) << '\n';
 }
 
 ordered_json json_of(const PlanExplanation& plan) {

@@ -8,7 +8,7 @@
 
 namespace convkit::detail {
 
-/// What a plan is made for: the sizes, layouts, types and devices of the inputs, and the threads.
+/// A plan is made for the sizes, layouts, types and devices of its inputs, and for a number of threads.
 class PlanKey {
  public:
   explicit PlanKey(const Tensors& tensors);

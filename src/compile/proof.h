@@ -7,8 +7,8 @@
 
 namespace convkit::detail {
 
-/// That a plan computes what the module does: it is held to the module's results for other inputs of the
-/// same sizes, types and layouts.
+/// Proves that a plan computes what the module does: it holds the plan to the module's results for other
+/// inputs of the same sizes, types and layouts.
 class Proof {
  public:
   /// Records the forward with `inputs` and with others. Throws c10::Error unless both give one program, and

@@ -23,8 +23,8 @@ class WatchedWeights {
   void check_eval_mode() const;
 
  private:
-  /// What a glance at a tensor tells. LibTorch's optimizers, and batch norms in training mode, write past
-  /// the version counters: so it has four elements, too.
+  /// A tensor as a glance shows it. LibTorch's optimizers, and batch norms in training mode, write past the
+  /// version counters: so the glance has four elements, too.
   struct Glance {
     const void* data = nullptr;
     uint32_t version = 0;

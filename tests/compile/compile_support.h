@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-/// What the tests of compile() share.
+/// The tests of compile() share these.
 namespace support {
 
 using convkit::Compiled;

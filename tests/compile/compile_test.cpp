@@ -315,6 +315,7 @@ TEST_CASE("an explanation is text and JSON", "[compile]") {
   plan.steps = {{"conv2d 3x3 + relu", "oneDNN", "jit:avx2", {"relu"}, 256},
                 {"sort", "LibTorch", "", {}, 8}};
   plan.workspace_bytes = 1024 * 1024;
+  plan.scratchpad_bytes = 1536;
   CHECK(explanation.text() ==
         "plan for [1, 3, 8, 8] channels_last, 2 threads\n"
         "fused relu: 1\n"
@@ -322,8 +323,8 @@ TEST_CASE("an explanation is text and JSON", "[compile]") {
         "engine: oneDNN 3.2.0\n"
         "  conv2d 3x3 + relu  (oneDNN jit:avx2)\n"
         "  sort  (LibTorch)\n"
-        "memory: workspace 1.0 MiB (buffers of their own: 0.0 MiB), scratchpad 0.0 MiB, weights "
-        "0.0 MiB\n");
+        "memory: workspace 1.0 MiB (buffers of their own: 0.0 KiB), scratchpad 1.5 KiB, weights "
+        "0.0 KiB\n");
   const auto json = nlohmann::json::parse(explanation.json());
   const auto& shown = json.at("plans").at(0);
   CHECK(shown.at("inputs").at(0).at("sizes") == nlohmann::json({1, 3, 8, 8}));

@@ -23,7 +23,7 @@ class Engine {
   virtual void explain(PlanExplanation& plan) const = 0;
 };
 
-/// What an engine computes in, as CompileOptions has it.
+/// The type and layout that an engine computes in, as CompileOptions has them.
 struct EngineOptions {
   torch::Dtype dtype = torch::kFloat32;
   std::optional<torch::MemoryFormat> memory_format;

@@ -10,7 +10,7 @@ namespace {
 
 using Scalars = c10::List<std::optional<at::Scalar>>;
 
-/// What LibTorch's fused convolutions call an activation.
+/// An activation as LibTorch's fused convolutions name it.
 struct FusedActivation {
   std::string name = "none";
   Scalars scalars;
@@ -64,7 +64,7 @@ c10::IValue optional(const torch::Tensor& tensor) {
   return tensor.defined() ? c10::IValue(tensor) : c10::IValue();
 }
 
-/// By oneDNN, with the weight in its own layout.
+/// LibTorch's fused operator of oneDNN, with the weight in oneDNN's own layout.
 FusedConvolution fused_on_cpu(const Convolution& c, const std::vector<int64_t>& sizes,
                               const std::vector<int64_t>& output) {
   const auto activation = fused_activation(c.activation);
@@ -103,7 +103,7 @@ FusedConvolution fused_on_cpu(const Convolution& c, const std::vector<int64_t>& 
   };
 }
 
-/// By cuDNN, which has relu alone, also after an addition.
+/// LibTorch's fused operator of cuDNN, which knows relu alone, also after an addition.
 FusedConvolution fused_on_cuda(const Convolution& c, const std::vector<int64_t>& sizes,
                                const std::vector<int64_t>& output) {
   const bool relu = c.activation && plain_name(*c.activation) == "relu";

@@ -6,10 +6,10 @@ namespace convkit::detail {
 
 namespace {
 
-// Of a tile: a line of the cache read at once, and four written one after the other.
+// A tile reads one line of the cache at once, and writes four one after the other.
 constexpr int64_t kColumns = 16;
 constexpr int64_t kRows = 64;
-constexpr int64_t kBand = 512;            // rows or columns, of which a thread takes some
+constexpr int64_t kBand = 512;            // rows or columns: a thread takes some bands
 constexpr int64_t kWorthThreads = 16384;  // elements: a few microseconds
 
 // Four floats, which every 64-bit processor has registers for.

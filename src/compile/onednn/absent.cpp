@@ -1,4 +1,4 @@
-// In the place of this room, where convkit is built without oneDNN.
+// This file takes the place of the room where convkit is built without oneDNN.
 #include "compile/onednn/engine.h"
 
 namespace convkit::detail {

@@ -20,7 +20,7 @@ bool lower_with_depthwise(Lowering& lowering, const Convolution& convolution);
 /// A large result as [N, C, H, W]: some rows at a time, transposed while they are in the cache.
 bool lower_by_rows(Lowering& lowering, const Convolution& convolution);
 
-// What they share.
+// ---- The functions above share these.
 
 /// A convolution as oneDNN runs it.
 struct PreparedConvolution {

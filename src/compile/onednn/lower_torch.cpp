@@ -33,7 +33,7 @@ void lower_to_torch(Lowering& lowering, const Step& step, const std::string& why
       place.strides = result.strides().vec();
       place.dtype = result.scalar_type();
       command.outputs.emplace_back(id, place);
-      // What may be a view of an input keeps that one's memory from others.
+      // A result that may be a view of an input keeps that input's memory from others.
       for (const auto& [input, from] : command.inputs) {
         if (result.is_alias_of(at(input))) memory.pin(from.buffer);
       }

@@ -51,7 +51,7 @@ class Lowering {
   static Operand operand(int name, const Slot& place, const Desc& desc);
   static Operand operand(int name, dnnl::memory constant);
 
-  /// What a step computes, for a result at `result`.
+  /// Explains a step whose result is at `result`.
   [[nodiscard]] static StepExplanation explanation_of(const Step& step, const Slot& result);
   [[nodiscard]] static StepExplanation explanation_of(std::string what, const Slot& result);
 

@@ -9,7 +9,7 @@
 
 namespace convkit::detail {
 
-/// What one call needs for itself: memory, and oneDNN's handles of it.
+/// One call's own memory, and oneDNN's handles of it.
 struct Workspace {
   explicit Workspace(const Program& program);
 
@@ -19,7 +19,7 @@ struct Workspace {
   std::vector<dnnl::memory> memories;
   std::vector<std::vector<dnnl_exec_arg_t>> arguments;  ///< of each command, if it is a primitive
 
-  /// Memory that is another one in each call.
+  /// A handle whose memory is another one in each call.
   struct Binding {
     dnnl_memory_t memory;
     int64_t buffer;

@@ -140,7 +140,7 @@ class Fusion {
     return scaled(convolution, scale, shift);
   }
 
-  /// With a constant for each channel that the output is multiplied by, or that is added to it.
+  /// The convolution with a constant for each channel, which multiplies its output or is added to it.
   std::optional<Convolution> with_channels(const Convolution& convolution, const std::string& name,
                                            int64_t constant) {
     const Value& output = graph_.value(convolution.output);

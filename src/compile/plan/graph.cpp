@@ -104,7 +104,9 @@ std::string text_of(const Graph& graph) {
   };
   for (const Step& step : graph.steps) {
     text += names(outputs_of(step)) + " = " + describe(step) + "(" + names(inputs_of(step)) + ")";
-    for (const int64_t id : outputs_of(step)) text += "  " + c10::str(graph.value(id).sizes);
+    for (const int64_t id : outputs_of(step)) {
+      text += "  " + c10::str(torch::IntArrayRef(graph.value(id).sizes));
+    }
     text += "\n";
   }
   return text + "return " + names(graph.outputs) + "\n";

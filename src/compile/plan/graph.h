@@ -49,16 +49,16 @@ class Graph {
 
   void note(const std::string& what, int64_t times = 1) { notes[what] += times; }
 
-  /// For each value the step that makes it (steps.size() for inputs and constants), and how often
-  /// steps and the program's results use it. Both are true of the steps as they are now.
+  /// Says for each value which step makes it (steps.size() for inputs and constants), and how often steps
+  /// and the program's results use it, as the steps are now.
   struct Links {
     std::vector<std::size_t> makers;
     std::vector<int64_t> uses;
   };
   [[nodiscard]] Links links() const;
 
-  /// For each step the values that are used there for the last time; the program's results are never
-  /// among them.
+  /// Lists for each step the values that are used there for the last time. The program's results are
+  /// never among them.
   [[nodiscard]] std::vector<std::vector<int64_t>> last_uses() const;
 };
 

@@ -4,9 +4,10 @@
 
 namespace convkit::detail {
 
-/// What an engine runs: a tape's operators, made fewer, on values that nothing overwrites. With `fuse`
-/// all passes run. Without, and where the forward counts on how its tensors lie in memory, constants are
-/// folded and what does nothing is removed, and the results have the module's own bits.
+/// Makes the plan that an engine runs: the tape's operators, made fewer, on values that nothing overwrites.
+/// With `fuse` all passes run. Without it, and where the forward counts on how its tensors lie in memory,
+/// the plan is exact: constants are folded, what does nothing is removed, and the results have the module's
+/// own bits.
 Graph make_plan(const Tape& tape, bool fuse);
 
 }  // namespace convkit::detail

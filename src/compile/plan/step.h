@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-/// What a plan is made of: the operators of a tape, or what stands for several of them.
+/// A plan is made of steps: operators of a tape, or structs that stand for several of them.
 namespace convkit::detail {
 
 /// A convolution of images with constant weights, and what follows it: activation(conv(x) + y).

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-/// What a tape cannot repeat faithfully, and so refuses by its name.
+/// The rules for what a tape cannot repeat faithfully, which is refused by its name.
 namespace convkit::detail {
 
 class TensorRegistry;

@@ -42,7 +42,11 @@ std::string listed(const Items& items, const F& shown) {
 std::string text_of(const Argument& argument) {
   if (argument.kind == Argument::Kind::kConstant) {
     std::ostringstream text;
-    text << argument.constant;
+    if (argument.constant.isDouble()) {
+      text << argument.constant.toDouble();
+    } else {
+      text << argument.constant;
+    }
     return argument.constant.isNone() ? "-" : text.str();
   }
   const std::string names = listed(argument.values, name_of);
@@ -54,7 +58,7 @@ std::string text_of(const Argument& argument) {
 std::string text_of(int64_t id, const Value& value) {
   std::string what = value.kind == Value::Kind::kInput ? "input" : value.name;
   if (what.empty()) what = "constant";
-  return name_of(id) + " = " + what + "  " + c10::str(value.sizes);
+  return name_of(id) + " = " + what + "  " + c10::str(torch::IntArrayRef(value.sizes));
 }
 
 std::string text_of(const Operation& operation) {
@@ -76,7 +80,9 @@ std::string text_of(const Tape& tape) {
   for (const Operation& operation : tape.operations) {
     text += text_of(operation);
     for (const int64_t id : operation.outputs) {
-      if (id >= 0) text += "  " + c10::str(tape.values.at(static_cast<std::size_t>(id)).sizes);
+      if (id < 0) continue;
+      const Value& value = tape.values.at(static_cast<std::size_t>(id));
+      text += "  " + c10::str(torch::IntArrayRef(value.sizes));
     }
     text += "\n";
   }

@@ -69,7 +69,7 @@ class TapeRecorder : public OperatorObserver {
       const bool varies = value.tainted || storage.varies;
       if (value.kind == Value::Kind::kResult && varies) value.tensor = torch::Tensor();
     }
-    // What empty() made and a pointer filled has become a constant.
+    // A tensor that empty() made and a pointer filled has become a constant.
     std::erase_if(tape_.operations, [&](const Operation& operation) {
       return makes_unwritten_memory(operation.name()) && operation.outputs.size() == 1 &&
              registry_.value(operation.outputs[0]).kind == Value::Kind::kConstant;

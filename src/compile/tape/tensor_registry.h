@@ -10,7 +10,7 @@
 
 namespace convkit::detail {
 
-/// Which value each tensor of a forward is, and what is known of its memory, while it is recorded.
+/// Knows which value each tensor of a forward is, and what its memory holds, while it is recorded.
 ///
 /// It holds tensors weakly, or every activation would live until the end; their addresses stay taken.
 class TensorRegistry {
