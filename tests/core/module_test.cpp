@@ -148,7 +148,7 @@ TEST_CASE("Sequential counts its children whoever adds and removes them", "[modu
   module.unregister_module("0");
   CHECK(net->size() == 2);
   CHECK((*net)[0]->as<ConvBlock>() != nullptr);
-  CHECK_THAT(support::error([&] { (*net)[2]; }),
+  CHECK_THAT(support::error([&] { static_cast<void>((*net)[2]); }),
              Catch::Matchers::StartsWith("Sequential: expected an index below its size 2, got 2"));
 }
 
