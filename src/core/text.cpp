@@ -8,7 +8,7 @@ namespace {
 
 /// What a text begins with.
 struct Character {
-  std::size_t size = 1;         // in bytes, of those that cannot be decoded too
+  std::size_t size = 1;          // in bytes, of those that cannot be decoded too
   std::optional<uint32_t> code;  // nothing where the bytes are not UTF-8
 };
 
