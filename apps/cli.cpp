@@ -1,5 +1,6 @@
 #include "cli.h"
 
+#include "core/text.h"
 #include "files/file.h"
 
 #include <c10/util/Exception.h>
@@ -7,7 +8,6 @@
 
 #include <cstdio>
 #include <exception>
-#include <nlohmann/json.hpp>
 
 namespace cli {
 
@@ -47,8 +47,7 @@ std::string counted(int64_t number, const std::string& what) {
 std::string printable(const std::string& text) {
   const bool blank = text.empty() || text.front() == ' ' || text.back() == ' ';
   if (!blank && convkit::detail::is_plain(text)) return text;
-  return nlohmann::json(text).dump(-1, ' ', /*ensure_ascii=*/true,
-                                   nlohmann::json::error_handler_t::replace);
+  return convkit::detail::quoted_ascii(text);
 }
 
 }  // namespace cli

@@ -5,10 +5,12 @@ add_library(convkit_warnings INTERFACE)
 target_compile_options(convkit_warnings INTERFACE -Wall -Wextra -Wpedantic)
 
 # LibTorch's headers cost 20 s a file, and its inlined templates 10 s more in the optimizer; apps and
-# tests spend their time inside LibTorch, which -O1 does not slow down.
+# tests spend their time inside LibTorch and the library, which is optimised.
 add_library(convkit_development INTERFACE)
-target_link_libraries(convkit_development INTERFACE convkit::convkit convkit_warnings)
-target_compile_options(convkit_development INTERFACE -O1)
+target_include_directories(convkit_development INTERFACE ${PROJECT_SOURCE_DIR}/include)
+target_compile_features(convkit_development INTERFACE cxx_std_20)
+target_compile_options(convkit_development INTERFACE -O0)
+target_link_libraries(convkit_development INTERFACE torch convkit_warnings)
 
 file(CONFIGURE OUTPUT precompiled.cpp CONTENT "")
 add_library(convkit_precompiled OBJECT EXCLUDE_FROM_ALL ${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp)
@@ -20,9 +22,15 @@ target_precompile_headers(convkit_precompiled PRIVATE
   <torch/nn/modules/conv.h>
   <torch/nn/pimpl.h>)
 
+# Our own code's flags and precompiled header for a target that links what it needs of convkit.
+function(convkit_develop target)
+  target_link_libraries(${target} PRIVATE convkit_development)
+  target_precompile_headers(${target} REUSE_FROM convkit_precompiled)
+endfunction()
+
 # add_executable() for our apps and tests.
 function(convkit_executable name)
   add_executable(${name} ${ARGN})
-  target_link_libraries(${name} PRIVATE convkit_development)
-  target_precompile_headers(${name} REUSE_FROM convkit_precompiled)
+  convkit_develop(${name})
+  target_link_libraries(${name} PRIVATE convkit::convkit)
 endfunction()

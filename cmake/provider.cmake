@@ -105,10 +105,11 @@ function(convkit_pip package folder stamp result)
     file(GLOB own "${environment}/lib/python3*/site-packages")
     file(WRITE "${own}/convkit.pth" "${convkit_site_packages}\n")
   endif()
-  # A user's own settings of where pip installs to do not hold here.
+  # A user's own settings of where pip installs to do not hold here. Python compiles what it imports;
+  # pip would take 15 s for all of torch.
   set(pip ${CMAKE_COMMAND} -E env TMPDIR=${environment}/tmp PIP_USER=0 --unset=PIP_TARGET
       --unset=PIP_PREFIX --unset=PIP_ROOT python3 -m pip --python "${environment}/bin/python" install --no-input
-      --disable-pip-version-check --no-cache-dir --retries 1 ${ARGN})
+      --disable-pip-version-check --no-cache-dir --no-compile --retries 1 ${ARGN})
   convkit_run(${package} code ${pip})
   if(NOT code EQUAL 0)
     convkit_run(${package} code ${pip} --extra-index-url ${CONVKIT_TORCH_INDEX})
@@ -292,7 +293,13 @@ function(convkit_debian package debian_packages result)
   list(JOIN debian_packages " " names)
   message(STATUS "convkit: unpacks Debian's ${names} into .deps/${package}")
   set(work "${CONVKIT_DEPS}/apt")
-  file(REMOVE_RECURSE "${work}")
+  # The lists hold for the rest of this configure.
+  get_property(updated GLOBAL PROPERTY convkit_apt_updated)
+  if(updated)
+    file(REMOVE_RECURSE "${work}/archives" "${work}/unpacked" "${work}/sources.list")
+  else()
+    file(REMOVE_RECURSE "${work}")
+  endif()
   file(MAKE_DIRECTORY "${work}/lists/partial" "${work}/archives/partial" "${work}/unpacked")
   file(WRITE "${CONVKIT_DEPS}/${package}.log" "")
 
@@ -323,7 +330,12 @@ function(convkit_debian package debian_packages result)
   set(apt apt-get -q -o Dir::State::Lists=${work}/lists -o Dir::Cache=${work}
       -o Dir::Etc::SourceList=${work}/sources.list -o Dir::Etc::SourceParts=/dev/null
       -o APT::Sandbox::User=root -o Acquire::Languages=none)
-  convkit_run(${package} code ${apt} update)
+  if(NOT updated)
+    convkit_run(${package} code ${apt} update)
+    if(code EQUAL 0)
+      set_property(GLOBAL PROPERTY convkit_apt_updated TRUE)
+    endif()
+  endif()
   set(download ${CMAKE_COMMAND} -E chdir "${work}/archives" ${apt} download ${debian_packages})
   convkit_run(${package} code ${download} ${backports})
   if(NOT code EQUAL 0)
@@ -340,7 +352,7 @@ function(convkit_debian package debian_packages result)
   else()
     set(${result} 1 PARENT_SCOPE)
   endif()
-  file(REMOVE_RECURSE "${work}")
+  file(REMOVE_RECURSE "${work}/archives" "${work}/unpacked")
 endfunction()
 
 function(convkit_build_catch2 result)

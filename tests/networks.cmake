@@ -1,28 +1,49 @@
 # The networks against Python's: one of each family, small and at 224 pixels, and those with options of
 # their own, with the label networks; each of the others with the label slow.
 
-# The entries `name` for networks written NAME@HEIGHTxWIDTH,..., whose files are as large as they.
+# The entries `name` for networks written NAME@HEIGHTxWIDTH,..., whose files are as large as they. Those
+# after RECORDED are recorded and compared by `convkit compare` too.
 function(convkit_networks name label)
+  cmake_parse_arguments(PARSE_ARGV 2 given "" "" "RECORDED")
   set(folder ${parity}/${name})
-  add_test(NAME ${name}.files COMMAND ${python} ${scripts}/networks.py ${folder} ${ARGN})
+  set(commands -- ${scripts}/networks.py ${folder} ${given_RECORDED})
+  if(given_UNPARSED_ARGUMENTS)
+    list(APPEND commands -- ${scripts}/networks.py ${folder} ${given_UNPARSED_ARGUMENTS})
+  endif()
+  set(entries "")
+  set(files "")
+  foreach(network IN LISTS given_RECORDED)
+    string(REGEX REPLACE "@.*" "" network ${network})
+    set(made ${network})
+    set(kwargs {})
+    if(network MATCHES "^unet_(.*)$")
+      set(made unet)
+      set(kwargs "{\"encoder\": \"${CMAKE_MATCH_1}\"}")
+    endif()
+    convkit_record(commands ${scripts}/recorded.py:${made} ${recordings}/${network}.safetensors
+                   --input 2,3,64,96 --train --kwargs ${kwargs})
+    add_test(NAME compare.${network} COMMAND convkit_tool compare ${network}
+             ${recordings}/${network}.safetensors --compiled)
+    list(APPEND entries compare.${network})
+    list(APPEND files ${recordings}/${network}.safetensors)
+  endforeach()
+  add_test(NAME ${name}.files COMMAND ${python} ${scripts}/together.py --import recorded ${commands})
   add_test(NAME ${name} COMMAND convkit_tests [networks])
-  add_test(NAME ${name}.clean COMMAND ${CMAKE_COMMAND} -E rm -rf ${folder})
-  set_tests_properties(${name}.files PROPERTIES FIXTURES_SETUP ${name})
-  set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED ${name} SKIP_RETURN_CODE 4
+  add_test(NAME ${name}.clean COMMAND ${CMAKE_COMMAND} -E rm -rf ${folder} ${files})
+  set_tests_properties(${name}.files PROPERTIES FIXTURES_SETUP ${name} PROCESSORS 2 COST 40)
+  set_tests_properties(${name} ${entries} PROPERTIES FIXTURES_REQUIRED ${name} SKIP_RETURN_CODE 4
     ENVIRONMENT "OMP_NUM_THREADS=1;CONVKIT_NETWORKS=${folder}")
+  set_tests_properties(${name} PROPERTIES COST 35)
   set_tests_properties(${name}.clean PROPERTIES FIXTURES_CLEANUP ${name})
-  set_tests_properties(${name}.files ${name} ${name}.clean PROPERTIES LABELS ${label})
+  set_tests_properties(${name}.files ${name} ${entries} ${name}.clean PROPERTIES LABELS ${label})
 endfunction()
 
 set(families resnet18 mobilenet_v2 mobilenet_v3_small efficientnet_b0 convnext_tiny unet_resnet18)
 set(variants resnet50_dilated resnet18_group_norm resnet18_frozen mobilenet_v2_narrow
     mobilenet_v3_small_tail efficientnet_b0_options convnext_tiny_options unet_options)
-foreach(network IN LISTS families)
-  convkit_comparison(${network} networks)
-endforeach()
 list(TRANSFORM families APPEND "@97x131,224x224")
 list(TRANSFORM variants APPEND "@97x131")
-convkit_networks(networks networks ${families} ${variants})
+convkit_networks(networks networks ${variants} RECORDED ${families})
 
 foreach(network
     resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d resnext101_64x4d
@@ -32,6 +53,5 @@ foreach(network
     convnext_small convnext_base convnext_large
     unet_resnet34 unet_resnet50 unet_resnet101 unet_resnet152 unet_resnext50_32x4d
     unet_resnext101_32x8d)
-  convkit_networks(networks.${network} slow ${network}@97x131)
-  convkit_comparison(${network} slow)
+  convkit_networks(networks.${network} slow RECORDED ${network}@97x131)
 endforeach()

@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace {
+namespace q1 {
 
 constexpr int64_t kImage = 4;
 constexpr int64_t kKernel = 3;
@@ -78,8 +78,8 @@ void print_answer() {
       flipped_outputs);
 }
 
-}  // namespace
+}  // namespace q1
 
-int main(int argc, char** argv) {
-  return qa::answer(argc, argv, "1. How does 2D convolution work?", print_answer);
+int q1_convolution(int argc, char** argv) {
+  return qa::answer(argc, argv, "1. How does 2D convolution work?", q1::print_answer);
 }

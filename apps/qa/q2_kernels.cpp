@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace q2 {
 
 struct Detector {
   const char* pattern;
@@ -123,9 +123,10 @@ at::Tensor fit(const at::Tensor& picture) {
   return picture.repeat_interleave(factor, 2).repeat_interleave(factor, 3);
 }
 
-}  // namespace
+}  // namespace q2
 
-int main(int argc, char** argv) {
+int q2_kernels(int argc, char** argv) {
+  using namespace q2;
   at::Tensor picture = qa::draw_test_picture();
   std::string output = "q2_kernels.png";
   const auto add_options = [&](CLI::App& app) {

@@ -7,7 +7,7 @@
 #include <c10/util/StringUtil.h>
 #include <fmt/format.h>
 
-namespace {
+namespace q3 {
 
 void print_row(const char* kind, torch::nn::Conv2d conv, const torch::Tensor& x) {
   fmt::print("{:10}  {:15}  {:16}  {:>10}  {}\n", kind, c10::str(x.sizes()),
@@ -33,9 +33,9 @@ void print_answer() {
       "pointwise  1x1: mixes the channels of each pixel\n");
 }
 
-}  // namespace
+}  // namespace q3
 
-int main(int argc, char** argv) {
+int q3_kinds(int argc, char** argv) {
   return qa::answer(argc, argv, "3. How to implement different types of convolutions?",
-                    print_answer);
+                    q3::print_answer);
 }

@@ -9,7 +9,7 @@
 
 #include <string>
 
-namespace {
+namespace q4 {
 
 int64_t forward_size(int64_t input, const convkit::ConvAxis& axis, convkit::SamePadding padding) {
   const at::Tensor x =
@@ -68,8 +68,8 @@ void print_answer() {
   }
 }
 
-}  // namespace
+}  // namespace q4
 
-int main(int argc, char** argv) {
-  return qa::answer(argc, argv, "4. What is padding and why use it?", print_answer);
+int q4_padding(int argc, char** argv) {
+  return qa::answer(argc, argv, "4. What is padding and why use it?", q4::print_answer);
 }

@@ -6,7 +6,7 @@
 #include <c10/util/StringUtil.h>
 #include <fmt/format.h>
 
-namespace {
+namespace q5 {
 
 void print_answer() {
   convkit::ConvBlock block(3, 64);
@@ -21,8 +21,8 @@ void print_answer() {
   for (const auto& buffer : block->named_buffers()) fmt::print("  {}\n", buffer.key());
 }
 
-}  // namespace
+}  // namespace q5
 
-int main(int argc, char** argv) {
-  return qa::answer(argc, argv, "5. How to create a reusable convolution block?", print_answer);
+int q5_block(int argc, char** argv) {
+  return qa::answer(argc, argv, "5. How to create a reusable convolution block?", q5::print_answer);
 }

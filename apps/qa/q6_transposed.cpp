@@ -7,7 +7,7 @@
 #include <c10/util/StringUtil.h>
 #include <fmt/format.h>
 
-namespace {
+namespace q6 {
 
 void print_answer() {
   convkit::Upsampler upconv(64, 32);
@@ -37,8 +37,8 @@ void print_answer() {
   }
 }
 
-}  // namespace
+}  // namespace q6
 
-int main(int argc, char** argv) {
-  return qa::answer(argc, argv, "6. What is transposed convolution?", print_answer);
+int q6_transposed(int argc, char** argv) {
+  return qa::answer(argc, argv, "6. What is transposed convolution?", q6::print_answer);
 }

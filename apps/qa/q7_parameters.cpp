@@ -10,7 +10,7 @@
 
 #include <string>
 
-namespace {
+namespace q7 {
 
 void print_row(const std::string& layer, const convkit::Conv2dShape& shape) {
   const torch::nn::Conv2d conv(
@@ -44,8 +44,8 @@ void print_answer() {
             {.in_channels = 64, .out_channels = 64, .kernel_size = 3, .groups = 64, .bias = false});
 }
 
-}  // namespace
+}  // namespace q7
 
-int main(int argc, char** argv) {
-  return qa::answer(argc, argv, "7. How many parameters has a Conv2d?", print_answer);
+int q7_parameters(int argc, char** argv) {
+  return qa::answer(argc, argv, "7. How many parameters has a Conv2d?", q7::print_answer);
 }

@@ -7,7 +7,7 @@
 #include <c10/util/StringUtil.h>
 #include <fmt/format.h>
 
-namespace {
+namespace q8 {
 
 int64_t standard(bool bias) {
   return convkit::parameter_count(
@@ -53,8 +53,8 @@ void print_answer() {
       percent_below(standard(false), separable(true, false)));
 }
 
-}  // namespace
+}  // namespace q8
 
-int main(int argc, char** argv) {
-  return qa::answer(argc, argv, "8. How to implement separable convolution?", print_answer);
+int q8_separable(int argc, char** argv) {
+  return qa::answer(argc, argv, "8. How to implement separable convolution?", q8::print_answer);
 }

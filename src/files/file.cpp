@@ -1,5 +1,7 @@
 #include "files/file.h"
 
+#include "core/text.h"
+
 #include <c10/util/Exception.h>
 
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <iterator>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <system_error>
 
@@ -168,9 +170,7 @@ bool is_plain(const std::string& text) {
 std::string shown(std::string_view text) {
   constexpr std::size_t kLongest = 80;
   const bool cut = text.size() > kLongest;
-  return nlohmann::json(text.substr(0, kLongest))
-             .dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace) +
-         (cut ? "..." : "");
+  return quoted_ascii(text.substr(0, kLongest)) + (cut ? "..." : "");
 }
 
 std::string shown_path(const std::string& path) {
@@ -178,11 +178,9 @@ std::string shown_path(const std::string& path) {
 }
 
 std::string json_text(const char* what, const std::string& text) {
-  try {
-    return nlohmann::json(text).dump();
-  } catch (const nlohmann::json::type_error&) {
-    TORCH_CHECK_VALUE(false, "save_checkpoint: expected ", what, " in UTF-8, got ", shown(text));
-  }
+  const std::optional<std::string> json = json_string(text);
+  TORCH_CHECK_VALUE(json, "save_checkpoint: expected ", what, " in UTF-8, got ", shown(text));
+  return *json;
 }
 
 }  // namespace convkit::detail

@@ -12,25 +12,32 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $1"; exit 1; }
 
-quietly() { "$@" > "$work/log" 2>&1 || { cat "$work/log"; fail "$*"; }; }
+quietly() {  # log, command
+  "${@:2}" > "$work/$1" 2>&1 || { cat "$work/$1"; fail "${*:2}"; }
+}
 
 consume() {  # name, project, prefixes, more arguments
-  quietly cmake -S "$here/$2" -B "$work/$1" -G Ninja -D CMAKE_BUILD_TYPE=Release \
+  quietly "$1.log" cmake -S "$here/$2" -B "$work/$1" -G Ninja -D CMAKE_BUILD_TYPE=Release \
     -D CMAKE_PREFIX_PATH="$3" "${@:4}"
-  quietly cmake --build "$work/$1"
+  quietly "$1.log" cmake --build "$work/$1"
   [ "$("$work/$1/consumer")" = "ConvBlock: expected stride >= 1, got 0" ] || fail "$1 fails"
   echo "$1: links, runs, catches the library's error"
 }
 
-quietly cmake --install "$build" --prefix "$work/static"
-consume "static library" find_package "$work/static;$torch"
+quietly install.log cmake --install "$build" --prefix "$work/static"
+consume "static library" find_package "$work/static;$torch" &
+static=$!
 
-# The shared library is built and installed by README.md's own commands, in a folder that has convkit.
+# The shared library is built and installed by README.md's own commands, in a folder that has convkit. Most of
+# its objects are those of BUILD, which are compiled in the same way for either kind of library.
 ln -s "$(cd "$here/../.." && pwd)" "$work/convkit"
 sed -n '/^cmake -S convkit -B/,/^cmake --install/p' "$here/../../README.md" > "$work/commands"
 [ "$(grep -c '^cmake ' "$work/commands")" = 3 ] || fail "README.md does not say how to build and install"
+sed -i "s|^cmake -S convkit|& -D CONVKIT_BORROWED_FROM='$build' -D 'CONVKIT_BORROWED=convkit_layers;convkit_models;convkit_uses;convkit_compile'|" \
+  "$work/commands"
 (cd "$work" && export LIBTORCH=$torch PREFIX=$work/shared CMAKE_GENERATOR=Ninja \
-   nlohmann_json_ROOT=$json dnnl_ROOT=$dnnl && quietly bash -euo pipefail commands)
+   nlohmann_json_ROOT=$json dnnl_ROOT=$dnnl && quietly shared.log bash -euo pipefail commands)
+wait "$static" || fail "the static library"
 consume "shared library" find_package "$work/shared;$torch"
 
 # Nothing but convkit's own names is exported, and LibTorch is found without the program's help.
@@ -55,4 +62,6 @@ grep -qE 'built with LibTorch [0-9.]+, but this project.s is 2\.99\.1' "$work/me
   { cat "$work/refused.log"; fail "no word of the versions"; }
 echo "another LibTorch: refused, with both versions"
 
-consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl"
+consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl" \
+  -D CONVKIT_BORROWED_FROM="$build" \
+  -D CONVKIT_BORROWED="convkit_layers;convkit_models;convkit_uses;convkit_compile;convkit_onednn_room"

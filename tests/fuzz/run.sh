@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh SECONDS FOLDER: builds the fuzz target with clang 16 and runs it for so long on each format,
-# beginning with the files that tests/parity makes: FOLDER/checkpoints and FOLDER/torch_files.
+# run.sh SECONDS FOLDER: builds the fuzz target with clang 16 and runs it for so long on all three formats,
+# side by side, beginning with the files that tests/parity makes: FOLDER/checkpoints and FOLDER/torch_files.
 set -euo pipefail
 seconds=$1
 files=$(cd "$2" && pwd)
@@ -19,9 +19,12 @@ fuzz() {  # name, folder, files
   OMP_NUM_THREADS=1 build-fuzz/tests/fuzz/fuzz_checkpoint "build-fuzz/$1/corpus" "build-fuzz/$1/seeds" \
     -max_total_time="$seconds" -max_len=16384 -malloc_limit_mb=64 -rss_limit_mb=4096 -timeout=5 \
     -artifact_prefix="build-fuzz/$1/" -print_final_stats=1 > "build-fuzz/$1.log" 2>&1 ||
-    { tail -60 "build-fuzz/$1.log"; exit 1; }
+    { tail -60 "build-fuzz/$1.log"; return 1; }
   echo "$1: $(grep '^Done' "build-fuzz/$1.log")"
 }
-fuzz safetensors "$files/checkpoints" '*.safetensors'
-fuzz zip_and_pickle "$files/torch_files" '[!l]*.pt'
-fuzz legacy "$files/torch_files" '*legacy*.pt'
+fuzz safetensors "$files/checkpoints" '*.safetensors' &
+fuzz zip_and_pickle "$files/torch_files" '[!l]*.pt' &
+fuzz legacy "$files/torch_files" '*legacy*.pt' &
+status=0
+for job in $(jobs -p); do wait "$job" || status=1; done
+exit "$status"

@@ -1,4 +1,7 @@
-"""What record.py says of mistakes: exit status 2, one line on stderr, and no file left behind."""
+"""What record.py says of mistakes: exit status 2, one line on stderr, and no file left behind.
+
+Most of a run would be the import of torch: each is a process of its own, forked from this one.
+"""
 
 import json
 import os
@@ -6,11 +9,13 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import warnings
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+
+import together
 
 RECORD = pathlib.Path(__file__).resolve().parents[2] / "apps" / "convkit" / "record.py"
 MODULES = '''
@@ -110,17 +115,29 @@ def text():
 '''
 IMPORTS = "import no_such_module_of_theirs\n"
 failures = []
-# Most of a run is the import of torch.
-pool = ThreadPoolExecutor(4)
-running = []
+started = 0
 
 
 def run(name, *options, output, default_input=True):
-    command = [sys.executable, "-W", "ignore", RECORD, name, *options, "-o", output]
+    """What record.py leaves: the exit status, and what it prints."""
+    command = [str(part) for part in (RECORD, name, *options, "-o", output)]
     if default_input:
         command += ["--input", "2,3,8,8"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, env=environment)
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = os.fork()
+        if child == 0:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            sys.path[:] = [path for path in sys.path if path != str(pathlib.Path(__file__).parent)]
+            warnings.simplefilter("ignore")
+            status = together.run(command)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(command, status, out.read(), err.read())
 
 
 def expect(condition, what, ran):
@@ -130,8 +147,9 @@ def expect(condition, what, ran):
 
 
 def start(check, name, *options, output=None, **how):
-    output = output or f"out{len(running)}.safetensors"
-    running.append(pool.submit(lambda: check(run(name, *options, output=output, **how))))
+    global started
+    started += 1
+    check(run(name, *options, output=output or f"out{started}.safetensors", **how))
 
 
 def refused(line, name, *options, **how):
@@ -236,12 +254,6 @@ def test_exceptions_of_the_module_keep_their_traceback():
     thrown("ModuleNotFoundError: No module named 'no_such_module_of_theirs'", "imports:Net")
 
 
-def finish():
-    for one in running:
-        one.result()
-    running.clear()
-
-
 def nothing_is_left():
     left = {str(path) for path in pathlib.Path().rglob("*") if path.suffix in (".safetensors", ".partial", ".pt")}
     left -= {"text.pt", "text.safetensors", "empty.pt", "empty.safetensors", "list.pt", "other.pt",
@@ -303,7 +315,16 @@ def test_strides():
     start(check, "nets.py:Windows", "--input", "6", default_input=False, output="windows.safetensors")
 
 
+def test_as_people_run_it():
+    """Python itself runs the script, on good and on bad arguments."""
+    for name, code in ("nets.py:Net", 0), ("nets.py:None", 2):
+        ran = subprocess.run([sys.executable, "-W", "ignore", RECORD, name, "--input", "2,3,8,8", "-o", "run.safetensors"],
+                             capture_output=True, text=True, check=False)
+        expect(ran.returncode == code and bool(ran.stdout) == (code == 0), f"as people run it: {name}", ran)
+
+
 def main():
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         pathlib.Path("nets.py").write_text(MODULES)
@@ -312,13 +333,11 @@ def main():
         for test in [test_arguments, test_output, test_weights, test_train, test_inputs,
                      test_exceptions_of_the_module_keep_their_traceback]:
             test()
-        finish()
         nothing_is_left()
         for dtype in ["float32", "float64", "float16", "bfloat16"]:
             test_dtypes(dtype)
-        for test in [test_extra_state, test_whole_numbers, test_hash, test_strides]:
+        for test in [test_extra_state, test_whole_numbers, test_hash, test_strides, test_as_people_run_it]:
             test()
-        finish()
         os.chdir("/")
     sys.exit(1 if failures else 0)
 

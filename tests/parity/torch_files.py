@@ -2,7 +2,7 @@
 
 FOLDER gets files of torch.save, whole ones and broken ones, and manifest.json, which says of each what
 torch.load(weights_only=True) makes of it, or what we expect where that refuses: tensors (dtype, shape,
-strides and bytes), or an error. Every file is read in a process of its own.
+strides and bytes), or an error. Processes that may crash read them.
 """
 
 import argparse
@@ -370,26 +370,35 @@ def crafted():
 
 # ---------------------------------------------------------------------------------------- verdicts
 
-def verdict(path):
-    """What torch.load makes of a file, found out by a process that may crash."""
-    receiver, sender = os.pipe()
-    child = os.fork()
-    if child == 0:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        signal.alarm(5)
-        try:
-            result = {"tensors": tensors_of(torch.load(path, map_location="cpu", weights_only=True))}
-        except BaseException as error:
-            result = {"error": f"{type(error).__name__}: {error}"[:200]}
-        with os.fdopen(sender, "w") as pipe:
-            pipe.write(json.dumps(result))
-        os._exit(0)
-    os.close(sender)
-    with os.fdopen(receiver) as pipe:
-        answer = pipe.read()
-    status = os.waitpid(child, 0)[1]
-    return json.loads(answer) if answer else {"error": f"crashed: {status}"}
+def verdicts(paths):
+    """What torch.load makes of each file, found out by processes that may crash: the next one begins after the file
+    that ended the last."""
+    found = []
+    while len(found) < len(paths):
+        receiver, sender = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(receiver)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            with os.fdopen(sender, "w") as pipe:
+                for path in paths[len(found):]:
+                    signal.alarm(5)
+                    try:
+                        result = {"tensors": tensors_of(torch.load(path, map_location="cpu", weights_only=True))}
+                    except BaseException as error:
+                        result = {"error": f"{type(error).__name__}: {error}"[:200]}
+                    pipe.write(json.dumps(result) + "\n")
+                    pipe.flush()
+            os._exit(0)
+        os.close(sender)
+        with os.fdopen(receiver) as pipe:
+            answers = [json.loads(line) for line in pipe if line.endswith("\n")]
+        found += answers
+        status = os.waitpid(child, 0)[1]
+        if len(found) < len(paths):
+            found.append({"error": f"crashed: {status}"})
+    return found
 
 
 def main():
@@ -419,10 +428,11 @@ def main():
         manifest.append({"file": f"{stem}.pt", "options": {}, "tensors": tensors_of(state), "shared": [], "texts": {}})
     whole_files = len(manifest)
     torch.load(folder / "state_dict.pt", weights_only=True)  # what it imports, children then have
+    broken = []
     for stem, content in crafted():
-        path = folder / f"crafted_{stem}.pt"
-        path.write_bytes(content)
-        manifest.append({"file": path.name, "crafted": True, **verdict(path)})
+        broken.append(folder / f"crafted_{stem}.pt")
+        broken[-1].write_bytes(content)
+    manifest += [{"file": path.name, "crafted": True, **given} for path, given in zip(broken, verdicts(broken))]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     refused = sum("error" in entry for entry in manifest)
     print(f"{whole_files} files and {len(manifest) - whole_files} crafted ones in {folder}, of which Python refuses {refused}")
