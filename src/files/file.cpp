@@ -109,7 +109,7 @@ void NewFile::create(const std::string& name, bool replaces) {
   } while (descriptor_ < 0 && errno == EEXIST);
   const int error = errno;
   TORCH_CHECK(descriptor_ >= 0, caller_, "cannot write ", name,
-              error == ENOENT ? ": " : ": no new file in its folder: ", reason(error));
+              caller_.empty() ? ": " : ": no new file in its folder: ", reason(error));
 }
 
 NewFile::~NewFile() {
