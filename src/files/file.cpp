@@ -108,6 +108,7 @@ void NewFile::create(const std::string& name, bool replaces) {
         ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaces ? 0600 : 0666);
   } while (descriptor_ < 0 && errno == EEXIST);
   const int error = errno;
+  // A person who gave the name at a command line needs no more than the reason.
   TORCH_CHECK(descriptor_ >= 0, caller_, "cannot write ", name,
               caller_.empty() ? ": " : ": no new file in its folder: ", reason(error));
 }

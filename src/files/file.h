@@ -47,8 +47,9 @@ class CONVKIT_API NewFile {
   /// Whether `path` may be a device or a pipe, which is then written to as it is.
   enum class Devices { kRefused, kWritten };
 
-  /// Throws c10::Error, whose text begins with the `caller`, where `path` cannot be written. What
-  /// is there has to be writable, and gives its mode to the new file; symbolic links are followed.
+  /// Throws c10::Error, whose text begins with the `caller` ("" of an app), where `path` cannot be
+  /// written. What is there has to be writable, and gives its mode to the new file; symbolic links
+  /// are followed.
   explicit NewFile(const std::string& path,
                    std::string caller = "save_checkpoint: ", Devices devices = Devices::kRefused);
   ~NewFile();

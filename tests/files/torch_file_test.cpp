@@ -351,5 +351,6 @@ TEST_CASE("save_torchscript() writes what torch.jit.load runs, bit for bit",
   CHECK(support::error([&] { save_torchscript(*net, x, "x.safetensors"); }) ==
         "save_torchscript: expected a name that ends with .pt or .pth, got x.safetensors");
   CHECK(support::error([&] { save_torchscript(*net, x, "no/such/net.pt"); }) ==
-        "save_torchscript: cannot write no/such/net.pt: No such file or directory");
+        "save_torchscript: cannot write no/such/net.pt: no new file in its folder: No such file or "
+        "directory");
 }
