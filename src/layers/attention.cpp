@@ -4,6 +4,7 @@
 #include "core/check.h"
 
 #include <ATen/ops/cat.h>
+#include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
 
 #include <algorithm>
