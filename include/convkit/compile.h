@@ -56,15 +56,19 @@ struct CONVKIT_API PlanExplanation {
   struct Input {
     std::vector<int64_t> sizes;
     bool channels_last = false;
-    std::string dtype;  ///< "Float"
+    std::string dtype;   ///< "Float"
+    std::string device;  ///< "cpu"
   };
   std::vector<Input> inputs;
   int64_t threads = 0;
+  std::string dtype;  ///< the type in which numbers of float32 are computed: "Float"
   /// "oneDNN 3.2.0", "LibTorch's operators", "LibTorch's operators, with the module's own bits" or
   /// "the plain module".
   std::string engine;
-  bool fell_back = false;   ///< a faster engine could not compute it: a remark says why
-  bool cuda_graph = false;  ///< one CUDA graph starts all kernels
+  /// oneDNN, a CUDA graph, or with CompileOptions::fallback any plan could not compute it: a remark
+  /// says why.
+  bool fell_back = false;
+  bool cuda_graph = false;               ///< one CUDA graph starts all kernels
   std::map<std::string, int64_t> notes;  ///< what was done, and how often: {"fused relu", 8}
   std::vector<std::string> remarks;      ///< why something was not done
   std::vector<StepExplanation> steps;
@@ -80,7 +84,7 @@ struct CONVKIT_API Explanation {
 
   /// A few lines a plan, and one for each step.
   [[nodiscard]] std::string text() const;
-  /// The same as JSON.
+  /// All of it as JSON.
   [[nodiscard]] std::string json() const;
 };
 
@@ -113,7 +117,8 @@ class CONVKIT_API Compiled {
   /// its first call. Runs without gradients.
   ///
   /// Throws: c10::Error if the module is in training mode or under autocast, or as compile() does
-  ///         for a new shape, or if its own forward calls it; what the module's own operators throw.
+  ///         for a new shape, or if its own forward calls it; c10::ValueError for another number of
+  ///         inputs, and for inputs on a CPU if `tf32` was given; what the module's own operators throw.
   torch::Tensor operator()(const torch::Tensor& input) const;
   /// The same for several inputs and outputs. No two outputs share memory.
   Tensors operator()(const Tensors& inputs) const;

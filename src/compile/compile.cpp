@@ -154,6 +154,7 @@ class Compilation {
     for (const Planned& planned : plans_) {
       PlanExplanation& plan = result.plans.emplace_back();
       planned.key.explain(plan);
+      plan.dtype = c10::toString(options_.dtype);
       plan.notes = planned.notes;
       plan.remarks = planned.remarks;
       plan.fell_back = planned.fell_back;

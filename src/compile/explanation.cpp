@@ -21,7 +21,8 @@ std::string size_text(int64_t bytes) {
 }
 
 std::string text_of(const PlanExplanation::Input& input) {
-  return c10::str(torch::IntArrayRef(input.sizes), input.channels_last ? " channels_last" : "");
+  return c10::str(torch::IntArrayRef(input.sizes), input.channels_last ? " channels_last" : "",
+                  input.device == "cpu" ? "" : " on " + input.device);
 }
 
 std::string text_of(const StepExplanation& step) {
@@ -31,7 +32,8 @@ std::string text_of(const StepExplanation& step) {
 void write(std::ostream& text, const PlanExplanation& plan) {
   text << "plan for";
   for (const auto& input : plan.inputs) text << ' ' << text_of(input);
-  text << ", " << plan.threads << (plan.threads == 1 ? " thread" : " threads") << '\n';
+  text << ", " << plan.threads << (plan.threads == 1 ? " thread" : " threads")
+       << (plan.dtype == "Float" ? "" : ", in " + plan.dtype) << '\n';
   for (const auto& [what, times] : plan.notes) text << what << ": " << times << '\n';
   for (const std::string& remark : plan.remarks) text << remark << '\n';
   text << "engine: " << plan.engine << (plan.cuda_graph ? ", as one CUDA graph" : "") << '\n';
@@ -45,8 +47,10 @@ void write(std::ostream& text, const PlanExplanation& plan) {
 ordered_json json_of(const PlanExplanation& plan) {
   ordered_json inputs = ordered_json::array();
   for (const auto& input : plan.inputs) {
-    inputs.push_back(
-        {{"sizes", input.sizes}, {"channels_last", input.channels_last}, {"dtype", input.dtype}});
+    inputs.push_back({{"sizes", input.sizes},
+                      {"channels_last", input.channels_last},
+                      {"dtype", input.dtype},
+                      {"device", input.device}});
   }
   ordered_json steps = ordered_json::array();
   for (const StepExplanation& step : plan.steps) {
@@ -58,6 +62,7 @@ ordered_json json_of(const PlanExplanation& plan) {
   }
   return {{"inputs", inputs},
           {"threads", plan.threads},
+          {"dtype", plan.dtype},
           {"engine", plan.engine},
           {"fell_back", plan.fell_back},
           {"cuda_graph", plan.cuda_graph},

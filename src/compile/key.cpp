@@ -27,7 +27,8 @@ bool PlanKey::fits(const Tensors& tensors) const {
 void PlanKey::explain(PlanExplanation& plan) const {
   plan.threads = threads_;
   for (const Input& input : inputs_) {
-    plan.inputs.push_back({input.sizes, input.channels_last, c10::toString(input.dtype)});
+    plan.inputs.push_back(
+        {input.sizes, input.channels_last, c10::toString(input.dtype), input.device.str()});
   }
 }
 

@@ -100,6 +100,10 @@ std::vector<Refusal> refusals() {
        }},
       {"does something else on its second run",
        [](M&, const Tensor& x) { return x * x.const_data_ptr<float>()[0]; }},
+      {"the forward makes a tensor of another one's memory (from_blob)",
+       [](M&, const Tensor& x) { return torch::from_blob(x.data_ptr(), x.sizes()) + 1; }},
+      {"the forward makes a tensor of another one's memory (from_blob)",
+       [](M&, const Tensor& x) { return torch::from_blob(x.data_ptr<float>() + 8, {3, 7}) + 1; }},
       {"past LibTorch's dispatcher",
        [](M&, const Tensor& x) {
          Tensor y = torch::zeros_like(x);
@@ -227,6 +231,15 @@ TEST_CASE("absent tensors, NaN constants and dropout in eval mode are recorded",
         return m.conv(torch::dropout_(const_cast<Tensor&>(t), 0.5, false));
       },
       [](M&, const Tensor& t) { return t; },
+      [](M&,
+         const Tensor& t) {  // `out=` gives a tensor other memory, and others may get its old one
+        Tensor buffer = torch::empty({0});
+        at::add_out(buffer, t, t);
+        const Tensor sum = buffer.sum();
+        const Tensor wide = at::cat({t, t, t}, 1);
+        at::add_out(buffer, wide, wide);
+        return at::relu(t) + sum + buffer.narrow(1, 0, 3);
+      },
   };
   for (std::size_t i = 0; i < bodies.size(); ++i) {
     INFO("body " << i);
@@ -282,6 +295,8 @@ TEST_CASE("explain names the engine, the steps and the memory", "[compile]") {
   REQUIRE(plan.inputs.size() == 1);
   CHECK(plan.inputs[0].sizes == x.sizes());
   CHECK(plan.inputs[0].dtype == "Float");
+  CHECK(plan.inputs[0].device == "cpu");
+  CHECK(plan.dtype == "Float");
   CHECK_FALSE(plan.inputs[0].channels_last);
   CHECK(plan.threads == 1);
   CHECK(plan.notes == Notes{{"folded batch_norm", 1}, {"fused relu", 1}});
@@ -307,7 +322,8 @@ TEST_CASE("explain names the engine, the steps and the memory", "[compile]") {
 TEST_CASE("an explanation is text and JSON", "[compile]") {
   Explanation explanation;
   PlanExplanation& plan = explanation.plans.emplace_back();
-  plan.inputs = {{{1, 3, 8, 8}, true, "Float"}};
+  plan.inputs = {{{1, 3, 8, 8}, true, "Float", "cpu"}};
+  plan.dtype = "Float";
   plan.threads = 2;
   plan.engine = "oneDNN 3.2.0";
   plan.notes = {{"fused relu", 1}};

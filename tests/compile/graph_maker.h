@@ -24,7 +24,9 @@ class GraphMaker {
  public:
   using Argument = std::variant<Id, std::vector<Id>, c10::IValue>;
 
+  /// Inputs come before all else.
   Id input(const torch::Tensor& example) {
+    TORCH_CHECK(graph.values.size() == graph.input_count, "an input after another value");
     const Id id = add(example, convkit::detail::Value::Kind::kInput);
     graph.values.back().tainted = true;
     ++graph.input_count;

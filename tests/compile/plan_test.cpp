@@ -257,7 +257,8 @@ TEST_CASE("a convolution of another kind stays an operator", "[compile][plan]") 
   };
   CHECK(left_alone([](GraphMaker& maker) {  // a weight that depends on the input
     const Id x = maker.input(randn({1, 2, 5, 5}));
-    const Id weight = maker.call("tanh", {maker.input(randn({2, 2, 3, 3}))});
+    const Id given = maker.input(randn({2, 2, 3, 3}));
+    const Id weight = maker.call("tanh", {given});
     maker.call("conv2d",
                {x, weight, kNoTensor, IntList{1, 1}, IntList{0, 0}, IntList{1, 1}, int64_t{1}});
   }));
@@ -274,8 +275,9 @@ TEST_CASE("a convolution of another kind stays an operator", "[compile][plan]") 
     conv2d(maker, maker.input(randn({2, 5, 5})), randn({2, 2, 3, 3}));
   }));
   CHECK(left_alone([](GraphMaker& maker) {  // 2 (x w) + b
-    maker.call("addmm", {maker.constant(randn({7})), maker.input(randn({2, 3})),
-                         maker.constant(randn({3, 7})), at::Scalar(1), at::Scalar(2)});
+    const Id x = maker.input(randn({2, 3}));
+    maker.call("addmm", {maker.constant(randn({7})), x, maker.constant(randn({3, 7})),
+                         at::Scalar(1), at::Scalar(2)});
   }));
 }
 
@@ -388,12 +390,21 @@ TEST_CASE("a convolution takes in nothing that another step needs apart", "[comp
     const Id row = maker.call("slice.Tensor", {x, int64_t{2}, int64_t{0}, int64_t{1}, int64_t{1}});
     CHECK(fused(maker.returning({add(maker, y, row)})) == Names{"conv2d 3x3", "slice", "add"});
   }
-  {  // of two convolutions that are added, the later one takes the sum
+  for (const bool turned : {false, true}) {  // of two that are added, the later one takes the sum
     GraphMaker maker;
     const Id x = maker.input(randn({1, 2, 4, 4}));
     const Id a = conv2d(maker, x, randn({2, 2, 3, 3}));
     const Id b = conv2d(maker, x, randn({2, 2, 3, 3}));
-    CHECK(fused(maker.returning({add(maker, a, b)})) == Names{"conv2d 3x3", "conv2d 3x3 + add"});
+    Graph graph = maker.returning({turned ? add(maker, b, a) : add(maker, a, b)});
+    check_pass(
+        graph,
+        [](Graph& g) {
+          pure_convolutions(g);
+          fuse_into_convolutions(g);
+        },
+        1e-5);
+    REQUIRE(graph.steps.size() == 2);
+    CHECK(std::get<Convolution>(graph.steps[1]).added == a.number);
   }
 }
 

@@ -75,6 +75,7 @@ class UncapturedEngine : public Engine {
   void explain(PlanExplanation& plan) const override {
     engine_->explain(plan);
     plan.remarks.push_back("no CUDA graph: " + why_);
+    plan.fell_back = true;
   }
 
  private:

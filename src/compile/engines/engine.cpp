@@ -31,14 +31,14 @@ void run_step(const Step& step, std::vector<torch::Tensor>& values) {
   }
 }
 
-StepExplanation explained(const Graph& plan, const Step& step) {
+StepExplanation explained(const Graph& plan, const Step& step, torch::Dtype dtype) {
   StepExplanation result;
   result.what = describe(step);
   result.fused = fused_in(step);
   for (const int64_t id : outputs_of(step)) {
     const Value& value = plan.value(id);
-    result.bytes +=
-        element_count(value.sizes) * static_cast<int64_t>(c10::elementSize(value.dtype));
+    const torch::Dtype type = value.dtype == torch::kFloat32 ? dtype : value.dtype;
+    result.bytes += element_count(value.sizes) * static_cast<int64_t>(c10::elementSize(type));
   }
   return result;
 }

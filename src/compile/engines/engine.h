@@ -32,8 +32,9 @@ struct EngineOptions {
 /// Runs a step by LibTorch's own operators, without preparation.
 void run_step(const Step& step, std::vector<torch::Tensor>& values);
 
-/// A step as an engine explains it, by nobody yet.
-StepExplanation explained(const Graph& plan, const Step& step);
+/// A step as an engine explains it, by nobody yet. Its results of float32 are computed in `dtype`.
+StepExplanation explained(const Graph& plan, const Step& step,
+                          torch::Dtype dtype = torch::kFloat32);
 
 /// Copies of all tensors.
 Tensors copies(const Tensors& tensors);

@@ -89,7 +89,7 @@ class TorchEngine : public Engine {
     plan.engine =
         std::string("LibTorch's operators") + (exact_ ? ", with the module's own bits" : "");
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-      StepExplanation& step = plan.steps.emplace_back(explained(plan_, plan_.steps[i]));
+      StepExplanation& step = plan.steps.emplace_back(explained(plan_, plan_.steps[i], dtype_));
       step.by = "LibTorch";
       if (fused_[i]) step.how = "fused operator";
     }

@@ -53,7 +53,11 @@ class OnednnEngine : public Engine {
         return workspace;
       }
     }
-    return std::make_unique<Workspace>(program_);
+    try {
+      return std::make_unique<Workspace>(program_);
+    } catch (const dnnl::error& error) {
+      TORCH_CHECK(false, "compile: oneDNN: ", error.what());
+    }
   }
 
   void run(Workspace& workspace, const Tensors& inputs, Tensors& outputs) const {

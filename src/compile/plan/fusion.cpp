@@ -116,8 +116,7 @@ class Fusion {
   bool can_add(const Convolution& convolution, int64_t other) const {
     const Value& output = graph_.value(convolution.output);
     const Value& value = graph_.value(other);
-    return other != convolution.output && value.sizes == output.sizes &&
-           value.dtype == output.dtype && graph_.is_pure(other);
+    return value.sizes == output.sizes && value.dtype == output.dtype && graph_.is_pure(other);
   }
 
   std::optional<Convolution> with_batch_norm(const Convolution& convolution,

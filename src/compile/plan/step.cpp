@@ -56,7 +56,8 @@ bool is_one(const Argument& argument) {
 }
 
 std::string plain_name(const Operation& operation) {
-  return plain_name(operation.name());
+  const std::string& name = operation.name();
+  return name.starts_with("aten::") ? plain_name(name) : name;
 }
 
 bool is_activation(const Operation& operation) {

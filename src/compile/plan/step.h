@@ -71,7 +71,7 @@ int64_t number_at(const Argument& argument, std::size_t i, int64_t otherwise = 0
 /// Whether an argument is the number 1.
 bool is_one(const Argument& argument);
 
-/// "relu" of "aten::relu_".
+/// "relu" of "aten::relu_"; the whole name of an operator that is not LibTorch's own.
 std::string plain_name(const Operation& operation);
 
 /// Whether an operator is an activation that can follow a convolution.

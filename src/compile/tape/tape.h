@@ -50,8 +50,7 @@ struct Operation {
 
 /// Memory of one or several values.
 struct Storage {
-  int64_t tensors = 0;   ///< how many tensors share it, those in place not counted
-  bool written = false;  ///< an operator has written to it in place, after it was made
+  int64_t tensors = 0;  ///< how many tensors share it, those in place not counted
 };
 
 struct Tape {

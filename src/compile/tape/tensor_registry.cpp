@@ -98,7 +98,6 @@ void TensorRegistry::note_write(int64_t id, bool tainted) {
   storage.unwritten = false;
   storage.varies |= storage.read;
   if (tainted) taint(storage_index(id));
-  tape_.storages.at(storage_index(id)).written = true;
 }
 
 void TensorRegistry::check_version(const torch::Tensor& tensor, const std::string& where) const {
@@ -113,16 +112,10 @@ void TensorRegistry::see_version(const torch::Tensor& tensor) {
   const auto given = known_.find(tensor.unsafeGetTensorImpl());
   if (given == known_.end() || given->second.version == version_of(tensor)) return;
   // The tensors of one memory share a counter, but for those that data() made.
-  std::erase_if(storage_of(given->second.id).tensors, [&](const c10::TensorImpl* impl) {
-    const auto known = known_.find(impl);
-    const auto alive = known->second.impl.lock();
-    if (alive) {
-      known->second.version = version_of(torch::Tensor(alive));
-    } else {
-      known_.erase(known);
-    }
-    return !alive;
-  });
+  for (const c10::TensorImpl* impl : storage_of(given->second.id).tensors) {
+    Known& known = known_.at(impl);
+    if (const auto alive = known.impl.lock()) known.version = version_of(torch::Tensor(alive));
+  }
 }
 
 void TensorRegistry::remember(const torch::Tensor& tensor, int64_t id) {
@@ -145,11 +138,15 @@ void TensorRegistry::fix(int64_t id, Value::Kind kind) {
 
 void TensorRegistry::taint(std::size_t storage) {
   TrackedStorage& tracked = storages_.at(storage);
-  if (std::exchange(tracked.tainted, true)) return;
+  tracked.tainted = true;
   const auto memory = tracked.memory.lock();
   if (!memory || memory->nbytes() == 0 || !memory->device().is_cpu()) return;
-  refuse_overlap(*memory);
   const auto* begin = static_cast<const char*>(memory->data());
+  const auto known = tainted_memory_.find(begin);
+  const bool is_known = known != tainted_memory_.end() && known->second.storage == storage &&
+                        known->second.end == begin + memory->nbytes();
+  if (is_known) return;  // unless `out=` has given it other memory
+  refuse_overlap(*memory);
   tainted_memory_[begin] = {begin + memory->nbytes(), storage};
 }
 
@@ -160,7 +157,9 @@ void TensorRegistry::refuse_overlap(const c10::StorageImpl& memory) {
   if (range != tainted_memory_.begin()) --range;
   while (range != tainted_memory_.end() && range->first < end) {
     const bool overlaps = begin < range->second.end;
-    if (overlaps && !storages_.at(range->second.storage).memory.expired()) {
+    const auto alive = storages_.at(range->second.storage).memory.lock();
+    const bool is_there = alive && alive.get() != &memory && alive->data() == range->first;
+    if (overlaps && is_there) {
       refuse("the forward makes a tensor of another one's memory (from_blob)");
     }
     range = overlaps ? tainted_memory_.erase(range) : std::next(range);  // it was freed
