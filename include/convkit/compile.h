@@ -46,7 +46,7 @@ struct CompileOptions {
 struct CONVKIT_API StepExplanation {
   std::string what;  ///< "conv2d 3x3 + relu"
   std::string by;    ///< who computes it: "oneDNN", "LibTorch" or "convkit"
-  std::string how;   ///< the kernel, or why no faster one: "jit:avx512_core", "fused operator"
+  std::string how;   ///< "jit:avx512_core", "fused operator"; or why not by oneDNN, if it is known
   std::vector<std::string> fused;  ///< what it computes beside its first operator: {"relu"}
   int64_t bytes = 0;               ///< the size of its results
 };
@@ -80,7 +80,7 @@ struct CONVKIT_API PlanExplanation {
 
 /// How a compiled module computes: its plans, the one used last first.
 struct CONVKIT_API Explanation {
-  std::vector<PlanExplanation> plans;
+  std::vector<PlanExplanation> plans;  ///< none after refresh(), until the next call
 
   /// A few lines a plan, and one for each step.
   [[nodiscard]] std::string text() const;

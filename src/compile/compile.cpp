@@ -55,7 +55,7 @@ class Tf32 {
 void check_cuda(const Tensors& inputs) {
   const bool cuda = std::any_of(inputs.begin(), inputs.end(),
                                 [](const torch::Tensor& input) { return input.is_cuda(); });
-  TORCH_CHECK_VALUE(cuda, "compile: expected tf32 for inputs on CUDA alone, got one on ",
+  TORCH_CHECK_VALUE(cuda, "compile: expected tf32 for inputs on CUDA alone, got inputs on ",
                     inputs.empty() ? torch::Device(torch::kCPU) : inputs.front().device());
 }
 

@@ -40,7 +40,7 @@ struct Descriptor {
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const std::string name = shown_path(path);
   TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos,
-              "load_checkpoint: expected the name of a file, got \"", name, "\"");
+              "load_checkpoint: expected the name of a file, got ", path.empty() ? "\"\"" : name);
   // O_NONBLOCK: a pipe is refused below, without waiting for its writer.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   TORCH_CHECK(file.value >= 0, "load_checkpoint: cannot open ", name, ": ", reason(errno));
@@ -64,7 +64,7 @@ NewFile::NewFile(const std::string& path, std::string caller, Devices devices)
     : path_(path), caller_(std::move(caller)) {
   const std::string name = shown_path(path);
   TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos, caller_,
-              "expected the name of a file, got \"", name, "\"");
+              "expected the name of a file, got ", path.empty() ? "\"\"" : name);
   struct stat status{};
   const bool there = ::stat(path_.c_str(), &status) == 0;
   if (there && !S_ISREG(status.st_mode)) {

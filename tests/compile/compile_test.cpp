@@ -179,7 +179,8 @@ TEST_CASE("compile says what it expects", "[compile][errors]") {
         "compile: expected a module and inputs of Float on CUDA, to compute in Half");
   CHECK(error({.memory_format = torch::MemoryFormat::ChannelsLast3d}) ==
         "compile: expected memory_format to be Contiguous or ChannelsLast, got ChannelsLast3d");
-  CHECK(error({.tf32 = true}) == "compile: expected tf32 for inputs on CUDA alone, got one on cpu");
+  CHECK(error({.tf32 = true}) ==
+        "compile: expected tf32 for inputs on CUDA alone, got inputs on cpu");
   CHECK(error({.max_plans = 0}) == "compile: expected max_plans >= 1, got 0");
 
   Given net = plain_net();
