@@ -83,6 +83,11 @@ void pure_convolutions(Graph& graph) {
   find_convolutions(graph);
 }
 
+void fused_convolutions(Graph& graph) {
+  pure_convolutions(graph);
+  fuse_into_convolutions(graph);
+}
+
 }  // namespace
 
 TEST_CASE("names go on under the last of their names", "[compile][plan]") {
@@ -314,13 +319,7 @@ TEST_CASE("batch norm, addition and activation go into the convolution", "[compi
   const Id y = batch_norm(maker, conv2d(maker, x, randn({4, 4, 3, 3})), 4);
   const Id sum = add(maker, y, x);
   Graph graph = maker.returning({maker.call("relu", {sum})});
-  check_pass(
-      graph,
-      [](Graph& g) {
-        pure_convolutions(g);
-        fuse_into_convolutions(g);
-      },
-      1e-5);
+  check_pass(graph, fused_convolutions, 1e-5);
   CHECK(names_of(graph) == Names{"conv2d 3x3 + add + relu"});
   CHECK(std::get<Convolution>(graph.steps[0]).added == x.number);
   CHECK(graph.notes == Notes{{"folded batch_norm", 1}, {"fused add", 1}, {"fused relu", 1}});
@@ -333,13 +332,7 @@ TEST_CASE("a norm after a transposed convolution of groups is folded", "[compile
                           {x, maker.constant(randn({4, 3, 2, 2})), maker.constant(randn({6})),
                            IntList{2, 2}, IntList{0, 0}, IntList{0, 0}, int64_t{2}, IntList{1, 1}});
   Graph graph = maker.returning({batch_norm(maker, y, 6)});
-  check_pass(
-      graph,
-      [](Graph& g) {
-        pure_convolutions(g);
-        fuse_into_convolutions(g);
-      },
-      1e-5);
+  check_pass(graph, fused_convolutions, 1e-5);
   CHECK(names_of(graph) == Names{"conv_transpose2d 2x2 stride 2 groups 2"});
 }
 
@@ -351,20 +344,13 @@ TEST_CASE("constants of each channel are folded, others are not", "[compile][pla
   const Id shifted = add(maker, maker.constant(randn({1, 4, 1, 1})), scaled);
   const Id each = maker.call("mul.Tensor", {shifted, maker.constant(randn({6, 5}))});
   Graph graph = maker.returning({each});
-  check_pass(
-      graph,
-      [](Graph& g) {
-        pure_convolutions(g);
-        fuse_into_convolutions(g);
-      },
-      1e-5);
+  check_pass(graph, fused_convolutions, 1e-5);
   CHECK(names_of(graph) == Names{"conv2d 3x3", "mul"});
 }
 
 TEST_CASE("a convolution takes in nothing that another step needs apart", "[compile][plan]") {
   const auto fused = [](Graph graph) {
-    pure_convolutions(graph);
-    fuse_into_convolutions(graph);
+    fused_convolutions(graph);
     return names_of(graph);
   };
   {  // its own result is used again
@@ -396,13 +382,7 @@ TEST_CASE("a convolution takes in nothing that another step needs apart", "[comp
     const Id a = conv2d(maker, x, randn({2, 2, 3, 3}));
     const Id b = conv2d(maker, x, randn({2, 2, 3, 3}));
     Graph graph = maker.returning({turned ? add(maker, b, a) : add(maker, a, b)});
-    check_pass(
-        graph,
-        [](Graph& g) {
-          pure_convolutions(g);
-          fuse_into_convolutions(g);
-        },
-        1e-5);
+    check_pass(graph, fused_convolutions, 1e-5);
     REQUIRE(graph.steps.size() == 2);
     CHECK(std::get<Convolution>(graph.steps[1]).added == a.number);
   }
@@ -416,8 +396,7 @@ TEST_CASE("a convolution of a concatenation is two", "[compile][plan]") {
   const Id y = conv2d(maker, both, randn({4, 5, 3, 3}), maker.constant(randn({4})));
   Graph graph = maker.returning({maker.call("relu", {y})});
   const auto passes = [](Graph& g) {
-    pure_convolutions(g);
-    fuse_into_convolutions(g);
+    fused_convolutions(g);
     split_concatenations(g);
     remove_dead(g);
   };
