@@ -9,7 +9,7 @@
 
 namespace convkit::detail {
 
-Graph make_plan(const Tape& tape, bool fuse) {
+Graph make_plan(const Tape& tape, bool fuse, ConstantPool& pool) {
   const torch::NoGradGuard no_grad;
   Graph graph(tape);
   const bool fixed = counts_on_memory(graph);
@@ -27,7 +27,7 @@ Graph make_plan(const Tape& tape, bool fuse) {
     split_concatenations(graph);
     remove_dead(graph);
   }
-  copy_constants(graph);
+  copy_constants(graph, pool);
   return graph;
 }
 

@@ -1,5 +1,6 @@
 #include "compile/tape/tape.h"
 
+#include "compile/tape/refusals.h"
 #include "watch/operator_names.h"
 
 #include <algorithm>
@@ -90,33 +91,35 @@ std::string text_of(const Tape& tape) {
 }
 
 void check_same(const Tape& a, const Tape& b) {
-  const std::string differs = "compile: the forward does something else on its second run: ";
-  TORCH_CHECK(a.operations.size() == b.operations.size(), differs, a.operations.size(),
-              " operators, then ", b.operations.size());
+  const std::string differs = "the forward does something else on its second run: ";
+  refuse_unless(a.operations.size() == b.operations.size(), differs, a.operations.size(),
+                " operators, then ", b.operations.size());
   for (std::size_t i = 0; i < a.operations.size(); ++i) {
     const Operation& x = a.operations[i];
     const Operation& y = b.operations[i];
-    TORCH_CHECK(x.handle.operator_name() == y.handle.operator_name(), differs, x.name(), ", then ",
-                y.name());
-    TORCH_CHECK(x.outputs == y.outputs && x.written == y.written, differs, x.name());
+    refuse_unless(x.handle.operator_name() == y.handle.operator_name(), differs, x.name(),
+                  ", then ", y.name());
+    refuse_unless(x.outputs == y.outputs && x.written == y.written, differs, x.name());
     for (std::size_t k = 0; k < x.arguments.size(); ++k) {
       const Argument& p = x.arguments[k];
       const Argument& q = y.arguments[k];
-      TORCH_CHECK(p.kind == q.kind && p.values == q.values && same_constant(p.constant, q.constant),
-                  differs, "argument ", x.handle.schema().arguments()[k].name(), " of ", x.name(),
-                  " is ", p.constant, ", then ", q.constant);
+      refuse_unless(
+          p.kind == q.kind && p.values == q.values && same_constant(p.constant, q.constant),
+          differs, "argument ", x.handle.schema().arguments()[k].name(), " of ", x.name(), " is ",
+          p.constant, ", then ", q.constant);
     }
   }
-  TORCH_CHECK(a.values.size() == b.values.size() && a.outputs == b.outputs, differs,
-              "it uses other tensors");
+  refuse_unless(a.values.size() == b.values.size() && a.outputs == b.outputs, differs,
+                "it uses other tensors");
   for (std::size_t i = 0; i < a.values.size(); ++i) {
     const Value& x = a.values[i];
     const Value& y = b.values[i];
-    TORCH_CHECK(x.sizes == y.sizes && x.strides == y.strides && x.dtype == y.dtype &&
-                    x.kind == y.kind && x.tensor.defined() == y.tensor.defined(),
-                differs, "a tensor of size ", x.sizes, " is then one of size ", y.sizes);
-    TORCH_CHECK(!x.tensor.defined() || same_bits(x.tensor, y.tensor), differs, "a tensor of size ",
-                x.sizes, " that should not depend on the input has another value");
+    refuse_unless(x.sizes == y.sizes && x.strides == y.strides && x.dtype == y.dtype &&
+                      x.kind == y.kind && x.tensor.defined() == y.tensor.defined(),
+                  differs, "a tensor of size ", x.sizes, " is then one of size ", y.sizes);
+    refuse_unless(!x.tensor.defined() || same_bits(x.tensor, y.tensor), differs,
+                  "a tensor of size ", x.sizes,
+                  " that should not depend on the input has another value");
   }
 }
 
