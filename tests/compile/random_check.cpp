@@ -68,7 +68,8 @@ std::string RandomFailure::key() const {
   return says_why ? kind + ": " + without_numbers(message) : kind;
 }
 
-RandomCheck::RandomCheck(std::shared_ptr<RandomModule> module) : module_(std::move(module)) {
+RandomCheck::RandomCheck(std::shared_ptr<RandomModule> module, std::string only)
+    : module_(std::move(module)), only_(std::move(only)) {
   using Size = RandomModule::Size;
   using Layout = RandomModule::Layout;
   const torch::NoGradGuard no_grad;
@@ -86,8 +87,9 @@ RandomCheck::RandomCheck(std::shared_ptr<RandomModule> module) : module_(std::mo
   add_special_call();
 }
 
-void RandomCheck::add_call(const std::string& name, Tensors inputs, bool special) {
-  RandomCall call{name, std::move(inputs), {}, {}, special};
+void RandomCheck::add_call(const std::string& name, const Tensors& inputs, bool special) {
+  if (!only_.empty() && name != only_ && !calls_.empty()) return;
+  RandomCall call{name, inputs, {}, {}, special};
   for (const Tensor& result : module_->run(call.inputs)) call.expected.push_back(result.clone());
   for (const uint64_t seed : {1, 2}) {
     if (!special) call.noisy.push_back(module_->run(call.inputs, {kNoise, seed}));
@@ -214,7 +216,7 @@ void RandomCheck::shrink(const std::shared_ptr<RandomModule>& module, bool onedn
                          const RandomFailure& failure) {
   module->shrink([&] {
     try {
-      const auto found = RandomCheck(module).fails(onednn);
+      const auto found = RandomCheck(module, failure.call).fails(onednn);
       return found && found->key() == failure.key();
     } catch (const std::exception&) {  // the module itself lacks something now
       return false;

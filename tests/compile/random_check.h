@@ -36,7 +36,8 @@ std::string without_numbers(const std::string& message);
 /// Compiles a random module and compares its calls with the module's own.
 class RandomCheck {
  public:
-  explicit RandomCheck(std::shared_ptr<RandomModule> module);
+  /// With `only`, it makes no other call than that one, and that with the example.
+  explicit RandomCheck(std::shared_ptr<RandomModule> module, std::string only = "");
 
   /// Nothing if all calls of the module, compiled for one example, are right.
   std::optional<RandomFailure> fails(bool onednn);
@@ -51,7 +52,7 @@ class RandomCheck {
  private:
   using Failure = std::optional<RandomFailure>;
 
-  void add_call(const std::string& name, Tensors inputs, bool special = false);
+  void add_call(const std::string& name, const Tensors& inputs, bool special = false);
   void add_special_call();
   [[nodiscard]] Failure check_call(const convkit::Compiled& fast, const RandomCall& call,
                                    bool onednn) const;
@@ -61,6 +62,7 @@ class RandomCheck {
                              std::string* why) const;
 
   std::shared_ptr<RandomModule> module_;
+  std::string only_;
   std::vector<RandomCall> calls_;
   std::vector<convkit::PlanExplanation> plans_;
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <sstream>
 
 namespace support {
@@ -475,7 +476,20 @@ bool RandomModule::is_weight(const Tensor& value) const {
          std::any_of(constants_.begin(), constants_.end(), shares);
 }
 
+std::vector<std::size_t> RandomModule::names() const {
+  std::vector<std::size_t> names(inputs_.size());
+  std::iota(names.begin(), names.end(), std::size_t{0});
+  for (const RandomStep& step : steps_) {
+    for (std::size_t i = 0; i < step.result_count; ++i) names.push_back(step.first_result + i);
+    if (step.state == RandomStep::State::kPasses) {
+      names[step.first_result] = names[step.arguments.at(0)];
+    }
+  }
+  return names;
+}
+
 std::string RandomModule::text() const {
+  const std::vector<std::size_t> name = names();
   std::ostringstream text;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     text << "v" << i << " = input " << torch::IntArrayRef(inputs_[i].sizes) << " or "
@@ -483,21 +497,19 @@ std::string RandomModule::text() const {
          << '\n';
   }
   for (const RandomStep& step : steps_) {
-    if (step.state == RandomStep::State::kGone) continue;
+    if (step.state != RandomStep::State::kRuns) continue;
     for (std::size_t i = 0; i < step.result_count; ++i) {
       text << (i == 0 ? "v" : ", v") << step.first_result + i;
     }
-    text << " = ";
-    const bool passes = step.state == RandomStep::State::kPasses;
-    if (!passes) text << step.name << '(';
-    for (std::size_t i = 0; i < (passes ? 1 : step.arguments.size()); ++i) {
-      text << (i == 0 ? "v" : ", v") << step.arguments[i];
+    text << " = " << step.name << '(';
+    for (std::size_t i = 0; i < step.arguments.size(); ++i) {
+      text << (i == 0 ? "v" : ", v") << name[step.arguments[i]];
     }
-    text << (passes ? "" : ")") << (passes || step.details.empty() ? "" : "  " + step.details);
-    text << (step.writes && !passes ? "  writes\n" : "\n");
+    text << ')' << (step.details.empty() ? "" : "  " + step.details);
+    text << (step.writes ? "  writes\n" : "\n");
   }
   text << "return";
-  for (const std::size_t i : outputs_) text << " v" << i;
+  for (const std::size_t i : outputs_) text << " v" << name[i];
   return text.str();
 }
 

@@ -86,6 +86,8 @@ class RandomModule : public torch::nn::Module {
     int64_t count = 0;  ///< of the whole numbers that an input of these may have
   };
 
+  /// The number under which each value is known: that of another one where a step passes it on.
+  [[nodiscard]] std::vector<std::size_t> names() const;
   void add_noise(const torch::Tensor& result, const RandomNoise& noise,
                  at::Generator& random) const;
   [[nodiscard]] bool is_weight(const torch::Tensor& value) const;

@@ -12,6 +12,10 @@ bool has_weights(const convkit::StepExplanation& step) {
   return step.what.starts_with("conv") || step.what.starts_with("linear");
 }
 
+bool is_refusal(const std::string& key) {
+  return key.find("refused: ") != std::string::npos;
+}
+
 double share(int64_t part, int64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
@@ -45,10 +49,23 @@ void RandomStatistics::add_plans(bool onednn, const std::vector<convkit::PlanExp
   }
 }
 
+void RandomStatistics::add_example(const std::string& operators, const std::string& text) {
+  auto& [count, smallest] = examples_[operators];
+  if (count++ == 0 || text.size() < smallest.size()) smallest = text;
+}
+
 int64_t RandomStatistics::refused() const {
   int64_t count = 0;
   for (const auto& [key, times] : failures_) {
-    if (key.find("refused") != std::string::npos) count += times;
+    if (is_refusal(key)) count += times;
+  }
+  return count;
+}
+
+int64_t RandomStatistics::wrong() const {
+  int64_t count = 0;
+  for (const auto& [key, times] : failures_) {
+    if (!is_refusal(key)) count += times;
   }
   return count;
 }
@@ -88,6 +105,9 @@ void RandomStatistics::write(std::ostream& to) const {
   write(to, "remarks", remarks_);
   write(to, "multiplications not by oneDNN", by_libtorch_);
   write(to, "failures", failures_);
+  for (const auto& [operators, example] : examples_) {
+    to << "\n" << example.first << " times " << operators << '\n' << example.second << '\n';
+  }
 }
 
 }  // namespace support

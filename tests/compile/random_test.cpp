@@ -9,13 +9,14 @@
 #include <iostream>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 namespace {
 
 using support::RandomCheck;
+using support::RandomFailure;
 using support::RandomModule;
+using support::RandomStatistics;
 
 /// A number from the environment.
 int64_t chosen(const char* name, int64_t otherwise) {
@@ -23,15 +24,54 @@ int64_t chosen(const char* name, int64_t otherwise) {
   return text == nullptr ? otherwise : std::atoll(text);
 }
 
-/// What one module did wrong, as small as it gets.
-std::string failure_text(uint32_t seed, const std::shared_ptr<RandomModule>& module, bool onednn,
-                         const support::RandomFailure& failure) {
+bool is_long_run() {
+  return std::getenv("CONVKIT_MODULES") != nullptr;
+}
+
+/// The operators of a module that was made smaller.
+std::string operators_of(const RandomModule& module) {
+  std::string text;
+  for (const support::RandomStep& step : module.steps()) {
+    if (step.state == support::RandomStep::State::kRuns) text += step.name + "; ";
+  }
+  return text;
+}
+
+/// Reports what a module did wrong, as small as it gets.
+void report(uint32_t seed, const std::shared_ptr<RandomModule>& module, bool onednn,
+            const RandomFailure& failure, RandomStatistics& statistics) {
   RandomCheck::shrink(module, onednn, failure);
-  const auto now = RandomCheck(module).fails(onednn);
-  return c10::str("seed ", seed, onednn ? ", oneDNN, " : ", LibTorch, ", failure.kind,
-                  " in the call ", failure.call, ": ", failure.message,
-                  "\nthe smallest module that fails so, ",
-                  now ? now->call + ": " + now->message : "", "\n", module->text());
+  const auto now = RandomCheck(module, failure.call).fails(onednn);
+  const std::string engine = onednn ? "oneDNN" : "LibTorch";
+  const std::string text = c10::str(
+      "seed ", seed, ", ", engine, ", ", failure.kind, " in the call ", failure.call, ": ",
+      failure.message, "\nThe smallest module that fails so: ", now ? now->message : std::string(),
+      '\n', module->text());
+  statistics.add_example(engine + ": " + failure.key() + ": " + operators_of(*module), text);
+  if (is_long_run()) return;
+  if (failure.kind == "refused") {  // a few may be
+    UNSCOPED_INFO(text);
+  } else {
+    FAIL_CHECK(text);
+  }
+}
+
+/// Compiles one module by both engines, and makes those smaller that fail.
+void check_module(uint32_t seed, RandomStatistics& statistics,
+                  std::map<std::string, int64_t>& shown) {
+  const auto steps = static_cast<std::size_t>(chosen("CONVKIT_STEPS", 30));
+  const auto module = std::make_shared<RandomModule>(seed, steps);
+  statistics.add_module(*module);
+  RandomCheck check(module);
+  for (const bool onednn : {true, false}) {
+    const auto failure = check.fails(onednn);
+    statistics.add_plans(onednn, check.plans());
+    if (!failure) continue;
+    const std::string key = (onednn ? "oneDNN: " : "LibTorch: ") + failure->key();
+    statistics.add_failure(key);
+    if (++shown[key] > (is_long_run() ? 30 : 3)) continue;  // making it smaller takes its time
+    report(seed, std::make_shared<RandomModule>(seed, steps), onednn, *failure, statistics);
+  }
 }
 
 }  // namespace
@@ -41,32 +81,14 @@ TEST_CASE("modules made up at random compute the same when compiled", "[compile]
   const torch::NoGradGuard no_grad;
   const int64_t first = chosen("CONVKIT_FIRST_SEED", 1);
   const int64_t count = chosen("CONVKIT_MODULES", 200);
-  const auto steps = static_cast<std::size_t>(chosen("CONVKIT_STEPS", 30));
-  support::RandomStatistics statistics;
+  RandomStatistics statistics;
   std::map<std::string, int64_t> shown;
-  for (int64_t number = first; number < first + count; ++number) {
-    const auto seed = static_cast<uint32_t>(number);
+  for (int64_t seed = first; seed < first + count; ++seed) {
     INFO("seed " << seed);  // shown where the process dies
-    const auto module = std::make_shared<RandomModule>(seed, steps);
-    statistics.add_module(*module);
-    RandomCheck check(module);
-    for (const bool onednn : {true, false}) {
-      const auto failure = check.fails(onednn);
-      statistics.add_plans(onednn, check.plans());
-      if (!failure) continue;
-      const std::string key = (onednn ? "oneDNN: " : "LibTorch: ") + failure->key();
-      statistics.add_failure(key);
-      if (++shown[key] > 3) continue;  // each is made smaller, which takes its time
-      const auto copy = std::make_shared<RandomModule>(seed, steps);
-      const std::string text = failure_text(seed, copy, onednn, *failure);
-      if (failure->kind == "refused") {
-        UNSCOPED_INFO(text);
-      } else {
-        FAIL_CHECK(text);
-      }
-    }
+    check_module(static_cast<uint32_t>(seed), statistics, shown);
   }
-  if (std::getenv("CONVKIT_MODULES") != nullptr) statistics.write(std::cout);
+  if (is_long_run()) statistics.write(std::cout);
+  CHECK(statistics.wrong() == 0);
   if (count < 100) return;
   CHECK(statistics.operator_count() >= 120);
   CHECK(statistics.refused() <= count / 100);
