@@ -9,6 +9,21 @@ namespace convkit::detail {
 
 Engine::~Engine() = default;
 
+namespace {
+
+/// A tensor that lies as asked: the same memory where it does so already, and need not be copied.
+torch::Tensor laid_out(const torch::Tensor& x, const Copy& copy) {
+  const bool own = x.use_count() == 1 && x.storage().use_count() == 1;
+  if (!same_layout(x.sizes(), x.strides(), copy.strides) || (copy.owned && !own)) {
+    return at::empty_strided(x.sizes(), dense_or_rows(x.sizes(), copy.strides), x.options())
+        .copy_(x);
+  }
+  // Some operators ask for the strides of dimensions of size 1, too.
+  return x.strides() == copy.strides ? x : x.as_strided(x.sizes(), copy.strides);
+}
+
+}  // namespace
+
 void run_step(const Step& step, std::vector<torch::Tensor>& values) {
   const auto at = [&](int64_t id) -> torch::Tensor& { return tensor_at(values, id); };
   if (const auto* operation = std::get_if<Operation>(&step)) {
@@ -24,6 +39,8 @@ void run_step(const Step& step, std::vector<torch::Tensor>& values) {
     if (c.added >= 0) y.add_(at(c.added));
     at(c.output) = std::move(y);
     if (c.activation) call(*c.activation, values);
+  } else if (const auto* copy = std::get_if<Copy>(&step)) {
+    at(copy->output) = laid_out(at(copy->input), *copy);
   } else {
     const auto& norm = std::get<ChannelNorm>(step);
     const torch::Tensor x = at(norm.input).permute({0, 2, 3, 1});
