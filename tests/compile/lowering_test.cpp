@@ -24,7 +24,7 @@ void check_lowering(const std::string& name) {
   torch::manual_seed(1);
   models::Network network = models::create(name);
   network->eval();
-  const Compiled fast = compile(network, torch::randn({1, 3, 64, 64}), support::fixed_rules());
+  const Compiled fast = compile(network, torch::randn({1, 3, 224, 224}), support::fixed_rules());
   const PlanExplanation plan = support::plan_of(fast);
   if (!plan.engine.starts_with("oneDNN") && !plan.fell_back) SKIP("the table is oneDNN's");
   CHECK_FALSE(plan.fell_back);
