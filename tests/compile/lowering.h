@@ -4,11 +4,15 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 /// What compile() made of a network, held against tests/compile/lowering.json: a network that quietly
 /// falls to LibTorch's operators fails a test. Names of kernels are left out, since they depend on the
 /// processor.
 namespace support {
+
+/// Whether convkit was built with oneDNN, whose steps the table has.
+bool has_onednn();
 
 /// The options with which a plan is the same one on every machine.
 convkit::CompileOptions fixed_rules();
