@@ -51,9 +51,8 @@ Owned owned(OwnedImpl::Body body) {
 }
 
 Owned small_net() {
-  return owned([](OwnedImpl& m, const Tensors& in) {
-    return Tensors{torch::relu(m.bn(m.conv(in[0])))};
-  });
+  return owned(
+      [](OwnedImpl& m, const Tensors& in) { return Tensors{torch::relu(m.bn(m.conv(in[0])))}; });
 }
 
 Compiled compiled(const Owned& net, const Tensors& examples, const CompileOptions& options = {}) {
@@ -144,7 +143,8 @@ TEST_CASE("buffers that are no ordinary tensors disturb nobody", "[compile]") {
     return Tensors{in[0] + m.named_buffers()["sparse"].to_dense()};
   });
   uses->register_buffer("sparse", torch::ones({5, 5}).to_sparse());
-  CHECK(contains(support::error([&] { compile(uses, randn({5, 5})); }), "got one of layout Sparse"));
+  CHECK(
+      contains(support::error([&] { compile(uses, randn({5, 5})); }), "got one of layout Sparse"));
   const Compiled plain = compile(uses, randn({5, 5}), {.fallback = true});
   CHECK(torch::equal(plain(torch::ones({5, 5})), torch::full({5, 5}, 2.0F)));
 }
@@ -232,9 +232,16 @@ TEST_CASE("what fallback gives shares memory with nothing", "[compile]") {
     const Tensor z = y + (reads_a_value(y) ? 1 : 2);
     m.kept = y * 2;
     Tensor& weight = m.conv->weight;
-    return Tensors{y,      y,         y.view({-1}), z.narrow(0, 0, 1),
-                   in[0],  m.kept,    weight,       weight.detach().view({-1}),
-                   weight.data(), torch::from_blob(weight.data_ptr(), weight.sizes())};
+    return Tensors{y,
+                   y,
+                   y.view({-1}),
+                   z.narrow(0, 0, 1),
+                   in[0],
+                   m.kept,
+                   weight,
+                   weight.detach().view({-1}),
+                   weight.data(),
+                   torch::from_blob(weight.data_ptr(), weight.sizes())};
   });
   const Tensor x = randn({1, 3, 6, 5});
   const Compiled fast = compiled(net, {x}, {.fallback = true});
@@ -402,9 +409,8 @@ TEST_CASE("threads may compile with a module that others call", "[compile][threa
   Owned inner = small_net();
   const Tensor x = randn({1, 3, 6, 6});
   const Compiled part = compile(inner, x, {.max_plans = 1});
-  Owned outer = owned([&](OwnedImpl& m, const Tensors& in) {
-    return Tensors{m.conv(part(in[0])) + in[0]};
-  });
+  Owned outer =
+      owned([&](OwnedImpl& m, const Tensors& in) { return Tensors{m.conv(part(in[0])) + in[0]}; });
   const Tensor expected = inner(x);
   const Tensor expected_outer = outer->conv(inner(x)) + x;
   std::array<int, 6> right{};

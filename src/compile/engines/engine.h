@@ -5,10 +5,14 @@
 #include "compile/plan/constant_pool.h"
 #include "compile/plan/graph.h"
 
+#include <functional>
 #include <optional>
 #include <vector>
 
 namespace convkit::detail {
+
+/// Is shown each operator of LibTorch's that a plan runs, with the values which it is about to read.
+using Watch = std::function<void(const Operation&, const std::vector<torch::Tensor>&)>;
 
 /// Runs a plan, for inputs of one size and layout.
 class Engine {
@@ -19,7 +23,7 @@ class Engine {
   virtual ~Engine();
 
   /// New tensors, which share memory with nothing. Several threads at once may call it.
-  virtual Tensors run(const Tensors& inputs) = 0;
+  virtual Tensors run(const Tensors& inputs, const Watch* watch = nullptr) = 0;
   /// Lets go of memory that calls may need and that is quickly made anew. Several threads at once may call it.
   virtual void let_go() {}
   /// Puts its name, its steps and the memory that it holds into an explanation.

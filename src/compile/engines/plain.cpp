@@ -16,7 +16,7 @@ class PlainEngine : public Engine {
   PlainEngine(Forward forward, std::string why)
       : forward_(std::move(forward)), why_(std::move(why)) {}
 
-  Tensors run(const Tensors& inputs) override {
+  Tensors run(const Tensors& inputs, const Watch*) override {
     Tensors outputs = forward_(copies(inputs));
     for (torch::Tensor& output : outputs) {
       if (output.defined() && is_shared(output)) output = output.clone();

@@ -33,7 +33,7 @@ bool is_index_by_values(const RecordedCall& call, const TensorRegistry& registry
 }  // namespace
 
 void refuse(const std::string& what) {
-  throw Refusal({__func__, __FILE__, static_cast<uint32_t>(__LINE__)}, "compile: " + what);
+  throw Refusal({__func__, __FILE__, __LINE__}, "compile: " + what);
 }
 
 void check_eval(const std::string& name, const torch::nn::Module& module) {
