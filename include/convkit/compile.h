@@ -44,8 +44,8 @@ struct CompileOptions {
   bool timing = true;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
   /// is dropped. They share their weights. oneDNN itself keeps up to 1024 kernels of a process, of some 30 KiB
-  /// each. After every 16 dropped plans the heap's free pages go back to the system (malloc_trim), or gaps
-  /// between plans would grow it.
+  /// each. After some plans, or one of a
+  /// large module, the heap's free pages go back to the system (malloc_trim): making plans leaves gaps.
   int64_t max_plans = 16;
 };
 

@@ -35,8 +35,8 @@ namespace detail {
 
 namespace {
 
-/// Gives the heap's free pages back to the system. Plans come and go in pieces of many sizes, with gaps between
-/// them that glibc would keep: a few KiB for each.
+/// Gives the heap's free pages back to the system: a plan is made with copies of the weights, and glibc would keep
+/// their memory, with gaps, for as long as any piece above it is in use.
 void give_back_free_memory() {
 #ifdef __GLIBC__
   malloc_trim(0);
@@ -177,11 +177,13 @@ class Compilation {
   }
 
   void keep(Planned planned) {
-    if (static_cast<int64_t>(plans_.size()) >= options_.max_plans) {
-      plans_.pop_back();
-      if (++dropped_ % 16 == 0) give_back_free_memory();
-    }
+    if (static_cast<int64_t>(plans_.size()) >= options_.max_plans) plans_.pop_back();
     plans_.insert(plans_.begin(), std::move(planned));
+    constexpr std::size_t kMiB = 1024 * 1024;
+    freed_bytes_ += weights_.bytes() + kMiB;
+    if (freed_bytes_ < 32 * kMiB) return;
+    freed_bytes_ = 0;
+    give_back_free_memory();
   }
 
   /// Plans that no call has used for a while keep their weights alone.
@@ -281,7 +283,8 @@ class Compilation {
   ConstantPool pool_;
   std::mutex mutex_;
   int64_t calls_ = 0;
-  int64_t dropped_ = 0;         ///< plans, since others took their place
+  /// About what making plans took and left free since that was given back.
+  std::size_t freed_bytes_ = 0;
   std::vector<Planned> plans_;  ///< the one used last comes first
   WatchedWeights weights_;
 };
