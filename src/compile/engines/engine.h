@@ -32,6 +32,11 @@ struct EngineOptions {
 /// Runs a step by LibTorch's own operators, without preparation.
 void run_step(const Step& step, std::vector<torch::Tensor>& values);
 
+/// An image with the padding of a convolution around it.
+torch::Tensor padded(const Convolution& convolution, const torch::Tensor& x);
+/// Computes what follows a convolution's activation, on the output that is there: PReLU, scale, shift.
+void scale_and_shift(const Convolution& convolution, std::vector<torch::Tensor>& values);
+
 /// A step as an engine explains it, by nobody yet. Its results of float32 are computed in `dtype`.
 StepExplanation explained(const Graph& plan, const Step& step,
                           torch::Dtype dtype = torch::kFloat32);

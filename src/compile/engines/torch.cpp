@@ -46,14 +46,9 @@ class TorchEngine : public Engine {
     for (Step& step : plan_.steps) {
       raw_.push_back(!exact_ && plan_.is_raw(step));
       auto& fused = fused_.emplace_back();
-      if (auto* convolution = std::get_if<Convolution>(&step)) {
-        convolution->weight = converted(convolution->weight);
-        convolution->bias = converted(convolution->bias);
-        if (!exact_) fused = fused_by_torch(plan_, *convolution);
-      } else if (auto* norm = std::get_if<ChannelNorm>(&step)) {
-        norm->weight = converted(norm->weight);
-        norm->bias = converted(norm->bias);
-      }
+      for_each_weight(step, [&](torch::Tensor& weight) { weight = converted(weight); });
+      const auto* convolution = std::get_if<Convolution>(&step);
+      if (convolution != nullptr && !exact_) fused = fused_by_torch(plan_, *convolution);
     }
   }
 

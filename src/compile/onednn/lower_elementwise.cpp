@@ -6,6 +6,26 @@
 
 namespace convkit::detail {
 
+namespace {
+
+/// The powers that oneDNN computes to the same bits. Its exponential makes infinity of NaN, and its
+/// logarithm of the smallest numbers -88: those two stay LibTorch's.
+std::optional<Eltwise> power_of(float exponent) {
+  using dnnl::algorithm;
+  if (exponent == 2) return Eltwise{algorithm::eltwise_square};
+  if (exponent == 0.5F) return Eltwise{algorithm::eltwise_sqrt};
+  if (exponent == -1) return Eltwise{algorithm::eltwise_pow, 1, -1};
+  return std::nullopt;
+}
+
+/// Where LibTorch's gives x itself, from x * beta = 20 on, log(1 + exp(x)) differs in no bit.
+std::optional<Eltwise> softplus_of(float beta, float threshold) {
+  if (beta <= 0 || threshold < 20) return std::nullopt;
+  return Eltwise{dnnl::algorithm::eltwise_soft_relu, beta};
+}
+
+}  // namespace
+
 std::optional<Eltwise> eltwise_of(const Operation& operation) {
   using dnnl::algorithm;
   const std::string name = plain_name(operation);
@@ -17,7 +37,9 @@ std::optional<Eltwise> eltwise_of(const Operation& operation) {
     return i < arguments.size() && arguments[i].constant.isScalar() ? number(i) : otherwise;
   };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  if (!operation.handle.operator_name().overload_name.empty()) return std::nullopt;
+  const std::string& overload = operation.handle.operator_name().overload_name;
+  if (name == "pow" && overload == "Tensor_Scalar") return power_of(number(1));
+  if (!overload.empty()) return std::nullopt;
   if (name == "relu") return Eltwise{algorithm::eltwise_relu};
   if (name == "relu6") return Eltwise{algorithm::eltwise_clip, 0, 6};
   if (name == "hardtanh") return Eltwise{algorithm::eltwise_clip, number(1), number(2)};
@@ -35,6 +57,11 @@ std::optional<Eltwise> eltwise_of(const Operation& operation) {
   if (name == "tanh") return Eltwise{algorithm::eltwise_tanh};
   if (name == "hardswish") return Eltwise{algorithm::eltwise_hardswish, 1.0F / 6, 0.5F};
   if (name == "hardsigmoid") return Eltwise{algorithm::eltwise_hardsigmoid, 1.0F / 6, 0.5F};
+  if (name == "softplus") return softplus_of(number(1), number(2));
+  if (name == "abs") return Eltwise{algorithm::eltwise_abs};
+  if (name == "sqrt") return power_of(0.5F);
+  if (name == "square") return power_of(2);
+  if (name == "reciprocal") return power_of(-1);
   if (name == "leaky_relu") return Eltwise{algorithm::eltwise_relu, number(1)};
   if (name == "gelu") {
     return Eltwise{arguments[1].constant.toStringRef() == "tanh" ? algorithm::eltwise_gelu_tanh
@@ -79,19 +106,27 @@ std::optional<Operand> second_term(Lowering& lowering, int64_t id, std::size_t d
   return Lowering::operand(DNNL_ARG_SRC_1, packed(numbers.contiguous(), plain, wanted));
 }
 
+dnnl::algorithm binary_algorithm(const std::string& name) {
+  if (name == "add") return dnnl::algorithm::binary_add;
+  if (name == "sub") return dnnl::algorithm::binary_sub;
+  return name == "mul" ? dnnl::algorithm::binary_mul : dnnl::algorithm::binary_div;
+}
+
 }  // namespace
 
 bool lower_binary(Lowering& lowering, const Operation& operation) {
   const auto& arguments = operation.arguments;
-  const bool sum = plain_name(operation) == "add";
+  const std::string name = plain_name(operation);
   if (operation.handle.operator_name().overload_name != "Tensor") return false;
+  const bool sum = name == "add" || name == "sub";
   if (sum && arguments[2].constant.toScalar().toDouble() != 1) return false;
   const int64_t y = operation.outputs[0];
   int64_t a = tensor_argument(operation, 0);
   int64_t b = tensor_argument(operation, 1);
   if (a < 0 || b < 0 || !lowering.is_float(a) || !lowering.is_float(b)) return false;
   const Sizes& sizes = lowering.sizes(y);
-  if (lowering.sizes(a) != sizes) std::swap(a, b);
+  const bool commutes = name == "add" || name == "mul";
+  if (commutes && lowering.sizes(a) != sizes) std::swap(a, b);
   if (lowering.sizes(a) != sizes || lowering.is_constant(a)) return false;
   if (sizes.size() != 4 && lowering.sizes(b) != sizes) return false;
   const Slot x = lowering.dense(a);
@@ -99,13 +134,12 @@ bool lower_binary(Lowering& lowering, const Operation& operation) {
   if (!other) return false;
   const bool in_place = lowering.may_overwrite(x, x.strides) && other->buffer != x.buffer;
   const Slot to = in_place ? x : lowering.memory().new_slot(y);
-  const dnnl::binary::primitive_desc descriptor(
-      cpu_engine(), sum ? dnnl::algorithm::binary_add : dnnl::algorithm::binary_mul, desc_of(x),
-      other->desc, desc_of(to), attributes());
+  const dnnl::binary::primitive_desc descriptor(cpu_engine(), binary_algorithm(name), desc_of(x),
+                                                other->desc, desc_of(to), attributes());
   lowering.add_primitive(
       descriptor, dnnl::binary(descriptor),
       {Lowering::operand(DNNL_ARG_SRC_0, x), *other, Lowering::operand(DNNL_ARG_DST, to)},
-      Lowering::explanation_of(plain_name(operation), to));
+      Lowering::explanation_of(name, to));
   lowering.memory().set_slot(y, to);
   return true;
 }

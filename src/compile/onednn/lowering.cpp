@@ -1,10 +1,12 @@
 #include "compile/onednn/lowering.h"
 
+#include "compile/onednn/lower_affine.h"
 #include "compile/onednn/lower_convolution.h"
 #include "compile/onednn/lower_elementwise.h"
 #include "compile/onednn/lower_norm.h"
 #include "compile/onednn/lower_pool.h"
 #include "compile/onednn/lower_resample.h"
+#include "compile/onednn/lower_softmax.h"
 #include "compile/onednn/lower_torch.h"
 #include "compile/onednn/lower_view.h"
 
@@ -37,6 +39,14 @@ LowerOperation find_lowering(std::string_view name) {
       {"cat", lower_cat},
       {"add", lower_binary},
       {"mul", lower_binary},
+      {"sub", lower_binary},
+      {"div", lower_binary},
+      {"prelu", lower_prelu},
+      {"softmax", lower_softmax},
+      {"_softmax", lower_softmax},
+      {"log_softmax", lower_softmax},
+      {"_log_softmax", lower_softmax},
+      {"layer_norm", lower_layer_norm},
   };
   const auto found = table.find(name);
   return found == table.end() ? lower_activation : found->second;
@@ -202,6 +212,8 @@ bool Lowering::try_to_lower(const Step& step, std::string* why) {
       return lower_convolution(*this, *convolution);
     }
     if (const auto* norm = std::get_if<ChannelNorm>(&step)) return lower_norm(*this, *norm);
+    if (const auto* affine = std::get_if<Affine>(&step)) return lower_affine(*this, *affine);
+    if (const auto* padded = std::get_if<PaddedPool>(&step)) return lower_padded(*this, *padded);
     return lower_operation(*this, std::get<Operation>(step));
   } catch (const dnnl::error& error) {
     *why = std::string("since oneDNN says: ") + error.what();

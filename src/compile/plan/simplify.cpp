@@ -107,13 +107,7 @@ void copy_constants(Graph& graph) {
   std::set<int64_t> used(graph.outputs.begin(), graph.outputs.end());
   for (Step& step : graph.steps) {
     for (const int64_t id : inputs_of(step)) used.insert(id);
-    if (auto* convolution = std::get_if<Convolution>(&step)) {
-      copies.copy(convolution->weight);
-      copies.copy(convolution->bias);
-    } else if (auto* norm = std::get_if<ChannelNorm>(&step)) {
-      copies.copy(norm->weight);
-      copies.copy(norm->bias);
-    }
+    for_each_weight(step, [&](torch::Tensor& weight) { copies.copy(weight); });
   }
   for (std::size_t i = 0; i < graph.values.size(); ++i) {
     const auto id = static_cast<int64_t>(i);
