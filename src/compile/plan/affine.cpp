@@ -140,7 +140,7 @@ class AffineFinder {
     const torch::Tensor& tensor = graph_.value(id).tensor;
     if (tensor.is_complex() || tensor.numel() == 0) return std::nullopt;
     const torch::Tensor numbers = tensor.to(torch::kDouble).reshape(-1);
-    if (numbers.numel() == 1) return Constant{numbers.view({})};
+    if (numbers.numel() == 1) return Constant{numbers[0]};
     for (int64_t axis = 0; axis < tensor.dim(); ++axis) {
       if (tensor.size(axis) != tensor.numel()) continue;
       return Constant{numbers, axis + static_cast<int64_t>(dims) - tensor.dim()};
