@@ -37,6 +37,9 @@ struct CompileOptions {
   /// Whether the plain module runs, on a copy of its inputs and in its own dtype, where it cannot be
   /// compiled faithfully; else that is an error.
   bool fallback = false;
+  /// Whether a plan is timed when it is made: where it takes longer than the module's own operators, these run.
+  /// Without it the plan depends on shapes and the processor's instructions alone, and is the same each time.
+  bool timing = true;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
   /// is dropped. oneDNN itself keeps up to 1024 kernels of a process, which take some memory.
   int64_t max_plans = 16;

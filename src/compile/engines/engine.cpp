@@ -10,6 +10,17 @@ Engine::~Engine() = default;
 
 namespace {
 
+/// A tensor that lies as asked: the same memory where it does so already, and need not be copied.
+torch::Tensor laid_out(const torch::Tensor& x, const Copy& copy) {
+  const bool own = x.use_count() == 1 && x.storage().use_count() == 1;
+  if (!same_layout(x.sizes(), x.strides(), copy.strides) || (copy.owned && !own)) {
+    return at::empty_strided(x.sizes(), dense_or_rows(x.sizes(), copy.strides), x.options())
+        .copy_(x);
+  }
+  // Some operators ask for the strides of dimensions of size 1, too.
+  return x.strides() == copy.strides ? x : x.as_strided(x.sizes(), copy.strides);
+}
+
 /// Numbers along an axis of a tensor that has so many dimensions, or one number, so that they broadcast.
 torch::Tensor along(const torch::Tensor& numbers, int64_t axis, int64_t dims) {
   if (numbers.dim() == 0) return numbers;
@@ -43,6 +54,10 @@ void run(const ChannelNorm& norm, std::vector<torch::Tensor>& values) {
   const torch::Tensor x = tensor_at(values, norm.input).permute({0, 2, 3, 1});
   tensor_at(values, norm.output) =
       at::layer_norm(x, {x.size(3)}, norm.weight, norm.bias, norm.eps).permute({0, 3, 1, 2});
+}
+
+void run(const Copy& copy, std::vector<torch::Tensor>& values) {
+  tensor_at(values, copy.output) = laid_out(tensor_at(values, copy.input), copy);
 }
 
 void run(const Affine& affine, std::vector<torch::Tensor>& values) {

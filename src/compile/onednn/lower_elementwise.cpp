@@ -8,16 +8,6 @@ namespace convkit::detail {
 
 namespace {
 
-/// The powers that oneDNN computes to the same bits. Its exponential makes infinity of NaN, and its
-/// logarithm of the smallest numbers -88: those two stay LibTorch's.
-std::optional<Eltwise> power_of(float exponent) {
-  using dnnl::algorithm;
-  if (exponent == 2) return Eltwise{algorithm::eltwise_square};
-  if (exponent == 0.5F) return Eltwise{algorithm::eltwise_sqrt};
-  if (exponent == -1) return Eltwise{algorithm::eltwise_pow, 1, -1};
-  return std::nullopt;
-}
-
 /// Where LibTorch's gives x itself, from x * beta = 20 on, log(1 + exp(x)) differs in no bit.
 std::optional<Eltwise> softplus_of(float beta, float threshold) {
   if (beta <= 0 || threshold < 20) return std::nullopt;
@@ -26,6 +16,8 @@ std::optional<Eltwise> softplus_of(float beta, float threshold) {
 
 }  // namespace
 
+// Quotients, roots and logarithms stay LibTorch's: where small differences become large ones, a plan is
+// proven by what it gives LibTorch's operators. oneDNN's exponential makes infinity of NaN.
 std::optional<Eltwise> eltwise_of(const Operation& operation) {
   using dnnl::algorithm;
   const std::string name = plain_name(operation);
@@ -38,7 +30,9 @@ std::optional<Eltwise> eltwise_of(const Operation& operation) {
   };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const std::string& overload = operation.handle.operator_name().overload_name;
-  if (name == "pow" && overload == "Tensor_Scalar") return power_of(number(1));
+  if (name == "pow" && overload == "Tensor_Scalar" && number(1) == 2) {
+    return Eltwise{algorithm::eltwise_square};
+  }
   if (!overload.empty()) return std::nullopt;
   if (name == "relu") return Eltwise{algorithm::eltwise_relu};
   if (name == "relu6") return Eltwise{algorithm::eltwise_clip, 0, 6};
@@ -59,9 +53,7 @@ std::optional<Eltwise> eltwise_of(const Operation& operation) {
   if (name == "hardsigmoid") return Eltwise{algorithm::eltwise_hardsigmoid, 1.0F / 6, 0.5F};
   if (name == "softplus") return softplus_of(number(1), number(2));
   if (name == "abs") return Eltwise{algorithm::eltwise_abs};
-  if (name == "sqrt") return power_of(0.5F);
-  if (name == "square") return power_of(2);
-  if (name == "reciprocal") return power_of(-1);
+  if (name == "square") return Eltwise{algorithm::eltwise_square};
   if (name == "leaky_relu") return Eltwise{algorithm::eltwise_relu, number(1)};
   if (name == "gelu") {
     return Eltwise{arguments[1].constant.toStringRef() == "tanh" ? algorithm::eltwise_gelu_tanh
@@ -108,8 +100,7 @@ std::optional<Operand> second_term(Lowering& lowering, int64_t id, std::size_t d
 
 dnnl::algorithm binary_algorithm(const std::string& name) {
   if (name == "add") return dnnl::algorithm::binary_add;
-  if (name == "sub") return dnnl::algorithm::binary_sub;
-  return name == "mul" ? dnnl::algorithm::binary_mul : dnnl::algorithm::binary_div;
+  return name == "sub" ? dnnl::algorithm::binary_sub : dnnl::algorithm::binary_mul;
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ class Fusion {
     std::erase_if(graph_.steps, [&](const Step&) { return gone_[next++]; });
     for (Step& step : graph_.steps) {
       if (std::holds_alternative<Operation>(step)) continue;
-      for_each_weight(step, [](torch::Tensor& weight) { weight = rounded(weight); });
+      for_each_tensor(step, [](torch::Tensor& weight) { weight = rounded(weight); });
     }
   }
 

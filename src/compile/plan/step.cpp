@@ -124,6 +124,7 @@ std::string base_of(const Step& step) {
   if (std::holds_alternative<ChannelNorm>(step)) return "layer_norm of channels";
   if (const auto* affine = std::get_if<Affine>(&step)) return joined(affine->operators);
   if (const auto* padded = std::get_if<PaddedPool>(&step)) return plain_name(padded->pool);
+  if (std::holds_alternative<Copy>(step)) return "copy as it was recorded";
   const auto& convolution = std::get<Convolution>(step);
   if (convolution.linear) return "linear";
   std::string text = convolution.transposed ? "conv_transpose2d " : "conv2d ";

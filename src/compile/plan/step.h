@@ -65,7 +65,15 @@ struct PaddedPool {
   std::vector<int64_t> after;
 };
 
-using Step = std::variant<Operation, Convolution, ChannelNorm, Affine, PaddedPool>;
+/// The same numbers, in memory that lies as it was recorded: what comes after it looks at that.
+struct Copy {
+  int64_t input = -1;
+  int64_t output = -1;
+  std::vector<int64_t> strides;
+  bool owned = false;  ///< nothing else may share the memory, since it is written later
+};
+
+using Step = std::variant<Operation, Convolution, ChannelNorm, Affine, PaddedPool, Copy>;
 
 /// The values that a step reads, and those that it makes.
 std::vector<int64_t> inputs_of(const Step& step);
@@ -90,9 +98,9 @@ void for_each_input(Step& step, const F& f) {
       step);
 }
 
-/// Calls `f(tensor)` for each weight that a step holds itself; some may be undefined.
+/// Calls `f(tensor)` for each constant tensor that a step holds itself; it may be undefined.
 template <typename F>
-void for_each_weight(Step& step, const F& f) {
+void for_each_tensor(Step& step, const F& f) {
   std::visit(
       [&](auto& any) {
         if constexpr (requires { any.weight; }) f(any.weight), f(any.bias);
