@@ -52,6 +52,7 @@ struct CONVKIT_API StepExplanation {
   std::string how;   ///< "jit:avx512_core", "fused operator"; or why not by oneDNN, if it is known
   std::vector<std::string> fused;  ///< what it computes beside its first operator: {"relu"}
   int64_t bytes = 0;               ///< the size of its results
+  int64_t macs = 0;                ///< multiplications of convolutions and matrix products
 };
 
 /// A plan for inputs of one shape and layout.

@@ -1,5 +1,6 @@
 #include "compile/engines/engine.h"
 
+#include "compile/plan/step_macs.h"
 #include "core/strides.h"
 
 #include <ATen/ATen.h>
@@ -112,6 +113,7 @@ StepExplanation explained(const Graph& plan, const Step& step, torch::Dtype dtyp
     const torch::Dtype type = value.dtype == torch::kFloat32 ? dtype : value.dtype;
     result.bytes += element_count(value.sizes) * static_cast<int64_t>(c10::elementSize(type));
   }
+  result.macs = macs_of(plan, step);
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include "compile/onednn/lower_softmax.h"
 #include "compile/onednn/lower_torch.h"
 #include "compile/onednn/lower_view.h"
+#include "compile/plan/step_macs.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -156,6 +157,9 @@ Operand Lowering::operand(int name, dnnl::memory constant) {
 StepExplanation Lowering::explanation_of(const Step& step, const Slot& result) {
   StepExplanation explanation = explanation_of(describe(step), result);
   explanation.fused = fused_in(step);
+  if (const auto* convolution = std::get_if<Convolution>(&step)) {
+    explanation.macs = macs_of(*convolution, result.sizes);
+  }
   return explanation;
 }
 
