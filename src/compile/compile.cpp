@@ -1,5 +1,6 @@
 #include <convkit/compile.h>
 
+#include "compile/engines/alternatives.h"
 #include "compile/engines/engine.h"
 #include "compile/engines/plain.h"
 #include "compile/engines/torch.h"
@@ -71,6 +72,7 @@ void check_options(const CompileOptions& options) {
                         options.memory_format == torch::MemoryFormat::ChannelsLast,
                     "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
                     *options.memory_format);
+  check_choices(options.choices);
 }
 
 /// The inputs, all contiguous or channels_last.
@@ -123,7 +125,10 @@ class Compilation {
  public:
   Compilation(std::shared_ptr<torch::nn::Module> module, Forward forward, std::size_t count,
               CompileOptions options)
-      : module_(std::move(module)), forward_(std::move(forward)), count_(count), options_(options) {
+      : module_(std::move(module)),
+        forward_(std::move(forward)),
+        count_(count),
+        options_(std::move(options)) {
     TORCH_CHECK_TYPE(module_ != nullptr, "compile: expected a module, got none");
     TORCH_CHECK_TYPE(forward_ != nullptr, "compile: expected a forward, got none");
     check_options(options_);
@@ -235,7 +240,8 @@ class Compilation {
     result.remarks = plan.remarks;
     // bfloat16 alone takes deep networks of random weights a tenth of the scale away.
     const double tolerance = options_.dtype == torch::kFloat32 ? 1e-3 : 0.25;
-    const EngineOptions options{options_.dtype, options_.memory_format};
+    const EngineOptions options{options_.dtype, options_.memory_format, options_.timing,
+                                options_.choices};
     if (has_onednn() && !plan.exact && device->is_cpu() && options_.onednn) {
       try {
         std::shared_ptr<Engine> engine = make_onednn_engine(plan, inputs, options);

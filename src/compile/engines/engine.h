@@ -4,7 +4,9 @@
 
 #include "compile/plan/graph.h"
 
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace convkit::detail {
@@ -23,10 +25,12 @@ class Engine {
   virtual void explain(PlanExplanation& plan) const = 0;
 };
 
-/// The type and layout that an engine computes in, as CompileOptions has them.
+/// What CompileOptions says to an engine.
 struct EngineOptions {
   torch::Dtype dtype = torch::kFloat32;
   std::optional<torch::MemoryFormat> memory_format;
+  bool timing = false;
+  std::map<std::string, std::string> choices;
 };
 
 /// Runs a step by LibTorch's own operators, without preparation.

@@ -15,6 +15,7 @@
 #include <map>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace convkit::detail {
 
@@ -79,7 +80,9 @@ Program Lowering::lower() {
     step_ = done_++;
     const Step& step = plan_.steps[step_];
     std::string why;
-    if (!try_to_lower(step, &why)) lower_to_torch(*this, step, why);
+    if (!try_to_lower(step, &why)) {
+      lower_to_torch(*this, step, why.empty() ? std::exchange(why_, "") : why);
+    }
     add_drops(last);
   }
   for (const int64_t id : plan_.outputs) add_output(id);
