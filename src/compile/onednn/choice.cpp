@@ -11,14 +11,12 @@ namespace {
 
 using dnnl::memory;
 
-/// Whether few columns stand beside many rows: oneDNN's kernels go along a row.
+/// Whether few columns stand beside many rows: oneDNN's kernels go along a row. To turn more than one
+/// column takes a copy, which costs less than it saves.
 bool is_column(const Geometry& g) {
   const int64_t columns = std::max(g.input[3], g.output[3]);
   const int64_t rows = std::max(g.input[2], g.output[2]);
-  if (columns == 1) return rows > 1;
-  // To turn it costs two copies then, which are worth it for many multiplications a number.
-  const int64_t of_each = g.input[1] / g.groups * g.kernel[0] * g.kernel[1];
-  return columns <= 3 && rows >= 4 * columns && of_each >= 64;
+  return columns <= 4 && rows >= 4 * columns;
 }
 
 /// The name of oneDNN's kernel for images in channels_last; empty where it has none.
@@ -50,12 +48,13 @@ Alternative by_rule_for_transposed(const Geometry& g) {
 /// Where oneDNN may have no kernel of its own for channels_last, and copies the images to multiply matrices.
 Alternative by_rule_for_few_channels(const Geometry& g, torch::Dtype dtype) {
   const std::string implementation = implementation_of(g, dtype);
-  if (implementation == "x64:gemm:jit" && g.groups > 1) {
-    const bool blocked = g.is_depthwise() || g.kernel == Sizes{1, 1};
-    return blocked ? Alternative::kBlocked : Alternative::kLibTorch;
-  }
-  if (implementation == "jit:avx2" && g.groups == 1) return Alternative::kBlocked;
-  return Alternative::kChannelsLast;
+  const bool grouped = implementation == "x64:gemm:jit" && g.groups > 1;
+  const bool few = implementation == "jit:avx2" && g.groups == 1;
+  if (!grouped && !few) return Alternative::kChannelsLast;
+  // For small images LibTorch has another way, which is slow on channels_last.
+  const bool small = g.input[0] == 1 && element_count(g.input) <= 20'480;
+  const bool blocked = g.is_depthwise() || g.kernel == Sizes{1, 1} || small;
+  return blocked ? Alternative::kBlocked : Alternative::kLibTorch;
 }
 
 /// Whether a shape is one that the rules were not made for.
@@ -93,10 +92,11 @@ bool is_large(const Lowering& lowering, const Geometry& geometry) {
 }  // namespace
 
 Alternative by_rule(const Geometry& g, torch::Dtype dtype) {
+  // One image at a time is as fast the other way.
+  if (g.sees_all() && (g.input[0] > 1 || g.transposed)) return Alternative::kProduct;
   if (g.is_pointwise()) {
-    return g.output[1] < 4 ? Alternative::kProduct : Alternative::kChannelsLast;
+    return g.output[1] == 1 ? Alternative::kProduct : Alternative::kChannelsLast;
   }
-  if (g.sees_all()) return Alternative::kProduct;
   if (is_column(g)) return Alternative::kTurned;
   if (g.transposed) return by_rule_for_transposed(g);
   if (g.groups > 1 || g.output[1] < 8) return by_rule_for_few_channels(g, dtype);

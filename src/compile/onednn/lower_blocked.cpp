@@ -90,7 +90,8 @@ void lower_blocked(Lowering& lowering, const Convolution& c) {
   std::vector<Operand> all = operands.all();
   all.insert(all.end(), made.constants.begin(), made.constants.end());
   StepExplanation explanation = Lowering::explanation_of(Step(c), y);
-  explanation.how = made.implementation + ", blocked";
+  const bool blocked = made.x != desc_of(x) || made.y != desc_of(y);
+  explanation.how = made.implementation + (blocked ? ", blocked" : "");
   lowering.add_primitive(made.primitive, made.scratchpad, std::move(all), std::move(explanation));
   operands.copy_output();
   lowering.memory().set_slot(c.output, y);

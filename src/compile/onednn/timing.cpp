@@ -8,9 +8,11 @@
 #include <chrono>
 #include <limits>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 namespace convkit::detail {
 
@@ -88,37 +90,76 @@ Trial trial_of(Lowering& lowering, const Convolution& convolution) {
   return trial;
 }
 
+/// To lay out more weights for each alternative would take too long.
+constexpr int64_t kMostWeights = 4'000'000;
+
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-/// The least of a few runs after one that warms up. It gives up, with infinity, where oneDNN cannot run it,
-/// and where the first run takes far longer than `known`.
-double seconds_of(const Trial& trial, const EngineOptions& options, const std::string& key,
-                  Alternative alternative, double known) {
+/// One alternative, ready to run; without an engine where oneDNN has no kernel for it.
+struct Candidate {
+  Alternative alternative = Alternative::kChannelsLast;
+  std::unique_ptr<Engine> engine;
+  double seconds = kNever;  ///< the least of its runs
+
+  double run(const Tensors& inputs) {
+    const Clock::time_point begin = Clock::now();
+    engine->run(inputs);
+    return seconds_since(begin);
+  }
+};
+
+Candidate candidate_of(const Trial& trial, const EngineOptions& options, const std::string& key,
+                       Alternative alternative) {
   EngineOptions forced = options;
   forced.timing = false;
   forced.choices = {{key, name_of(alternative)}};
   forced.memory_format = torch::MemoryFormat::ChannelsLast;
+  Candidate result{alternative, nullptr, kNever};
   try {
-    const auto engine = make_onednn_engine(trial.graph, trial.inputs, forced);
-    const Clock::time_point first = Clock::now();
-    engine->run(trial.inputs);
-    if (seconds_since(first) > 4 * known) return kNever;
-    PlanExplanation plan;
-    engine->explain(plan);
-    const bool by_torch = std::any_of(plan.steps.begin(), plan.steps.end(),
-                                      [](const auto& step) { return step.by == "LibTorch"; });
-    if (by_torch != (alternative == Alternative::kLibTorch)) return kNever;
-    double least = kNever;
-    const Clock::time_point begin = Clock::now();
-    for (int run = 0; run < 2 || (run < 8 && seconds_since(begin) < 0.005); ++run) {
-      const Clock::time_point start = Clock::now();
-      engine->run(trial.inputs);
-      least = std::min(least, seconds_since(start));
-    }
-    return least;
+    result.engine = make_onednn_engine(trial.graph, trial.inputs, forced);
   } catch (const c10::Error&) {
-    return kNever;
+    return result;
   }
+  PlanExplanation plan;
+  result.engine->explain(plan);
+  const auto has = [&](const auto& of) {
+    return std::any_of(plan.steps.begin(), plan.steps.end(), of);
+  };
+  const bool by_torch = has([](const auto& step) { return step.by == "LibTorch"; });
+  const bool blocked = has([](const auto& step) { return step.how.ends_with(", blocked"); });
+  // oneDNN has no kernel for it, or it is the same one as for channels_last.
+  const bool other = by_torch != (alternative == Alternative::kLibTorch) ||
+                     blocked != (alternative == Alternative::kBlocked);
+  if (other) result.engine.reset();
+  return result;
+}
+
+/// Runs it a few times after one run that warms up. It gives up where that takes far longer than `known`.
+void time(Candidate& candidate, const Tensors& inputs, double known) {
+  if (!candidate.engine || candidate.run(inputs) > 4 * known) return;
+  const Clock::time_point begin = Clock::now();
+  for (int run = 0; run < 2 || (run < 8 && seconds_since(begin) < 0.003); ++run) {
+    candidate.seconds = std::min(candidate.seconds, candidate.run(inputs));
+  }
+}
+
+/// Whether one takes less than 95 % of the other's time, also when their runs alternate: what else the
+/// processor does meanwhile then costs both.
+bool is_faster(Candidate& one, Candidate& other, const Tensors& inputs) {
+  if (one.seconds >= 0.95 * other.seconds) return false;
+  if (!other.engine) return true;
+  for (Candidate* candidate : {&one, &other}) candidate->seconds = kNever;
+  for (int run = 0; run < 3; ++run) {
+    for (Candidate* candidate : {&one, &other}) {
+      candidate->seconds = std::min(candidate->seconds, candidate->run(inputs));
+    }
+  }
+  return one.seconds < 0.95 * other.seconds;
+}
+
+/// Whether an alternative may be the fastest one at all.
+bool is_promising(const Geometry& g, Alternative alternative) {
+  return alternative != Alternative::kTurned || g.input[3] < g.input[2];
 }
 
 }  // namespace
@@ -132,27 +173,27 @@ Alternative fastest(Lowering& lowering, const Convolution& c, const Geometry& ge
   const TimedChoices::Key place{key, channels_last, lowering.memory().dtype(), lowering.threads(),
                                 static_cast<int>(dnnl::get_effective_cpu_isa())};
   if (const auto known = TimedChoices::of_process().find(place)) return *known;
-  if (lowering.seconds_for_timing() <= 0) return rule;
+  double& left = lowering.seconds_for_timing();
+  if (left <= 0 || c.weight.numel() > kMostWeights) return rule;
   const Clock::time_point begin = Clock::now();
-  const double end = lowering.seconds_for_timing();
+  const double end = left;
   const Trial trial = trial_of(lowering, c);
-  const double by_rule = seconds_of(trial, lowering.options(), key, rule, kNever);
-  Alternative best = rule;
-  double least = by_rule;
+  Candidate best = candidate_of(trial, lowering.options(), key, rule);
+  time(best, trial.inputs, kNever);
+  // The first run of another one may take ten times as long.
+  const double for_each = best.engine ? 10 * best.seconds : 0;
   bool all = true;
   for (const Alternative other : alternatives_of(geometry)) {
-    if (other == rule) continue;
-    // The first run of another one may take ten times as long as the rule's.
-    all = all && end - seconds_since(begin) > (by_rule == kNever ? 0 : 10 * by_rule);
+    if (other == rule || !is_promising(geometry, other)) continue;
+    left = end - seconds_since(begin);
+    all = all && left > for_each;
     if (!all) break;
-    const double seconds = seconds_of(trial, lowering.options(), key, other, by_rule);
-    if (seconds < std::min(least, 0.95 * by_rule)) {
-      best = other;
-      least = seconds;
-    }
+    Candidate next = candidate_of(trial, lowering.options(), key, other);
+    time(next, trial.inputs, best.seconds);
+    if (is_faster(next, best, trial.inputs)) best = std::move(next);
   }
-  lowering.seconds_for_timing() = end - seconds_since(begin);
-  return all ? TimedChoices::of_process().keep(place, best) : best;
+  left = end - seconds_since(begin);
+  return all ? TimedChoices::of_process().keep(place, best.alternative) : best.alternative;
 }
 
 }  // namespace convkit::detail
