@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
     std::cout << text_of(plan);
     for (const auto& [what, times] : plan.notes) std::cout << what << ": " << times << '\n';
   } else if (stage == "program") {
-    std::cout << convkit::explain(convkit::compile(net, x));
+    std::cout << convkit::explain(convkit::compile(net, x, {.timing = false}));
   } else {
     std::cerr << "usage: worked_example module|tape|plan|program\n";
     return 2;

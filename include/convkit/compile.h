@@ -37,16 +37,17 @@ struct CompileOptions {
   /// Whether the plain module runs, on a copy of its inputs and in its own dtype, where it cannot be
   /// compiled faithfully; else that is an error.
   bool fallback = false;
+  /// Whether time decides. When a plan is made, ways to compute convolutions of unusual shapes are timed, for at
+  /// most some 0.2 s and each shape once in a process; and where the whole plan takes longer than the module's own
+  /// operators, these run. Without it the plan depends on shapes and the processor's instructions alone, and is
+  /// the same each time.
+  bool timing = true;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
   /// is dropped. oneDNN itself keeps up to 1024 kernels of a process, which take some memory.
   int64_t max_plans = 16;
-  /// Whether oneDNN's plans may time the ways to compute a convolution of an unusual shape, for at most some
-  /// 0.2 s a plan, and each shape once in a process. Without it fixed rules choose, from the shape and the
-  /// processor's instructions: then two processes on one kind of processor have the same bits.
-  bool timing = true;
-  /// The ways to compute convolutions, as PlanExplanation::choices has them: oneDNN's plans take these, and
-  /// neither time nor rules decide. So a process has the bits of another one, whose choices it is given.
-  /// Those of convolutions that a plan does not have are for other plans.
+  /// The ways to compute convolutions, as PlanExplanation::choices has them. oneDNN's plans take these, and decide
+  /// by themselves only about convolutions of other geometries. With them, and without timing, a process has
+  /// the bits of the one that they come from.
   std::map<std::string, std::string> choices = {};
 };
 
@@ -58,6 +59,7 @@ struct CONVKIT_API StepExplanation {
   std::string how;
   std::vector<std::string> fused;  ///< what it computes beside its first operator: {"relu"}
   int64_t bytes = 0;               ///< the size of its results
+  int64_t macs = 0;                ///< multiplications of convolutions and matrix products
 };
 
 /// A plan for inputs of one shape and layout.

@@ -58,7 +58,8 @@ ordered_json json_of(const PlanExplanation& plan) {
                      {"by", step.by},
                      {"how", step.how},
                      {"fused", step.fused},
-                     {"bytes", step.bytes}});
+                     {"bytes", step.bytes},
+                     {"macs", step.macs}});
   }
   return {{"inputs", inputs},
           {"threads", plan.threads},

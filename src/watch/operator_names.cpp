@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <set>
 #include <unordered_map>
+#include <utility>
 
 namespace convkit::detail {
 
@@ -120,6 +123,47 @@ constexpr OperatorRow kOperators[] = {
     {.name = "sym_stride", .shape_alone = true},
     {.name = "cudnn_is_acceptable", .shape_alone = true},
 };
+
+// Operators on whose tensors' strides nothing depends, and which are steady. Most are known here for that alone.
+constexpr std::string_view kSteady[] = {
+    // each element
+    "relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max", "leaky_relu", "elu", "silu", "gelu", "mish",
+    "sigmoid", "tanh", "hardswish", "hardsigmoid", "selu", "celu", "softplus", "softshrink", "log_sigmoid", "prelu",
+    "dropout", "feature_dropout", "alpha_dropout", "add", "sub", "rsub", "mul", "neg", "abs", "square", "maximum",
+    "minimum", "fill", "zero", "copy", "addcmul", "lerp",
+    // views, and copies of parts
+    "clone", "contiguous", "detach", "alias", "to", "_to_copy", "reshape", "flatten", "unflatten", "view",
+    "_unsafe_view", "view_as", "reshape_as", "permute", "transpose", "t", "numpy_T", "mT", "movedim", "moveaxis",
+    "swapaxes", "swapdims", "select", "slice", "narrow", "chunk", "split", "split_with_sizes", "tensor_split",
+    "unbind", "squeeze", "unsqueeze", "expand", "expand_as", "broadcast_to", "diagonal", "flip", "roll", "rot90",
+    "repeat", "tile", "repeat_interleave", "cat", "stack", "concat", "hstack", "vstack", "tril", "triu",
+    "index_select", "gather", "take_along_dim", "embedding", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+    "constant_pad_nd", "reflection_pad2d", "replication_pad2d", "pad", "_pad_enum", "im2col", "col2im",
+    // sums
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear", "mm", "bmm",
+    "addmm", "baddbmm", "matmul", "mean", "sum", "amax", "amin", "softmax", "max_pool2d", "avg_pool2d",
+    "adaptive_avg_pool2d", "adaptive_max_pool2d", "upsample_nearest2d", "_upsample_nearest_exact2d",
+    "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
+    "scaled_dot_product_attention",
+};
+
+// More operators on whose tensors' strides nothing depends. Those that divide, compare, round or sort are here: they
+// make large differences of small ones.
+constexpr std::string_view kAnyLayout[] = {
+    "batch_norm", "instance_norm", "group_norm", "layer_norm", "local_response_norm", "log_softmax", "logsumexp",
+    "threshold", "hardshrink", "div", "true_divide", "reciprocal", "pow", "sqrt", "rsqrt", "exp", "expm1", "log",
+    "log1p", "log2", "log10", "sin", "cos", "tan", "atan", "erf", "var", "std", "norm", "linalg_vector_norm",
+    "cumsum", "prod", "gt", "lt", "ge", "le", "eq", "ne", "greater", "less", "logical_and", "logical_or",
+    "logical_not", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_not", "where", "masked_fill", "any", "all",
+    "isnan", "isinf", "isfinite", "argmax", "argmin", "max", "min", "sort", "topk", "round", "floor", "ceil",
+    "trunc", "sign", "remainder", "fmod", "index",
+};
+
+// What an operator looks at the shape of, and nothing else: which of its arguments.
+constexpr std::pair<std::string_view, std::size_t> kShaped[] = {
+    {"reshape_as", 1}, {"view_as", 1},   {"expand_as", 1}, {"type_as", 1},   {"empty_like", 0}, {"zeros_like", 0},
+    {"ones_like", 0},  {"full_like", 0}, {"new_empty", 0}, {"new_zeros", 0}, {"new_ones", 0},   {"new_full", 0},
+};
 // clang-format on
 
 static_assert(std::ranges::all_of(kOperators, [](const OperatorRow& row) {
@@ -166,6 +210,24 @@ bool is_activation(std::string_view plain) {
 
 bool tells_shape_alone(std::string_view plain) {
   return row_of(plain).shape_alone;
+}
+
+bool reads_shape_alone(std::string_view plain, std::size_t i) {
+  return std::ranges::find(kShaped, std::pair(plain, i)) != std::end(kShaped);
+}
+
+bool takes_any_layout(std::string_view plain) {
+  static const std::set<std::string_view> names = [] {
+    std::set<std::string_view> all(std::begin(kSteady), std::end(kSteady));
+    all.insert(std::begin(kAnyLayout), std::end(kAnyLayout));
+    return all;
+  }();
+  return names.contains(plain);
+}
+
+bool is_steady(std::string_view plain) {
+  static const std::set<std::string_view> names(std::begin(kSteady), std::end(kSteady));
+  return names.contains(plain);
 }
 
 bool is_called_by(std::string_view type, std::string_view plain) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,17 @@ bool is_activation(std::string_view plain);
 /// Whether what an operator of this plain name returns depends on the shape and type of its
 /// arguments alone, not on their values.
 bool tells_shape_alone(std::string_view plain);
+
+/// Whether an operator of this plain name looks only at the shape and type of its argument `i`.
+bool reads_shape_alone(std::string_view plain, std::size_t i);
+
+/// Whether an operator of this plain name gives the same numbers however its tensors lie in memory. Others
+/// ask for strides, or nobody has looked.
+bool takes_any_layout(std::string_view plain);
+
+/// Whether the numbers that an operator of this plain name gives differ no more than in the last bits where
+/// those that it is given do. A comparison's do not, nor those of a rounding, a sort, an inverse.
+bool is_steady(std::string_view plain);
 
 /// Whether torch::nn's module of this type, which has no weights, calls an operator of this plain
 /// name: "ReLU" calls "relu".

@@ -257,7 +257,7 @@ TEST_CASE("a compiled module within another one is planned as a part of it", "[c
   Given inner = given([](M& m, const Tensor& t) { return m.bn(m.conv(t)).relu(); });
   const Compiled part = compile(inner, x);
   Given outer = given([&](M& m, const Tensor& t) { return m.conv(part(t)) + t; });
-  const Compiled fast = compile(outer, x);
+  const Compiled fast = compile(outer, x, {.timing = false});
   CHECK(distance(fast(x), outer->conv(inner(x)) + x) < 1e-5);
   CHECK(support::plan_of(fast).notes ==
         Notes{{"folded batch_norm", 1}, {"fused add", 1}, {"fused relu", 1}});
@@ -289,7 +289,7 @@ TEST_CASE("a compiled module within another one is planned as a part of it", "[c
 TEST_CASE("explain names the engine, the steps and the memory", "[compile]") {
   at::set_num_threads(1);
   const Tensor x = randn({1, 3, 40, 40});
-  const Explanation explanation = explain(compile(plain_net(), x));
+  const Explanation explanation = explain(compile(plain_net(), x, {.timing = false}));
   INFO(explanation);
   REQUIRE(explanation.plans.size() == 1);
   const PlanExplanation& plan = explanation.plans[0];
@@ -312,7 +312,7 @@ TEST_CASE("explain names the engine, the steps and the memory", "[compile]") {
   CHECK((plan.workspace_bytes >= step->bytes) == is_by_onednn(plan));
   CHECK((plan.weight_bytes > 0) == is_by_onednn(plan));
 
-  CHECK(support::plan_of(compile(plain_net(), x, {.onednn = false})).engine ==
+  CHECK(support::plan_of(compile(plain_net(), x, {.onednn = false, .timing = false})).engine ==
         "LibTorch's operators");
   Given wide = plain_net();
   wide->to(torch::kDouble);
@@ -503,7 +503,8 @@ TEST_CASE("a large result is computed by rows", "[compile]") {
         conv->eval();
         const Tensor x = randn({2, 5, 151 * stride, 163 * stride});
         const Compiled fast =
-            compile(conv, randn(x.sizes()), {.memory_format = torch::MemoryFormat::Contiguous});
+            compile(conv, randn(x.sizes()),
+                    {.memory_format = torch::MemoryFormat::Contiguous, .timing = false});
         CHECK(distance(fast(x), conv(x)) < 1e-5);
 #ifndef __clang__  // whose OpenMP is not LibTorch's
         const PlanExplanation plan = support::plan_of(fast);

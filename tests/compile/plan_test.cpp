@@ -7,6 +7,7 @@
 #include "compile/plan/concatenations.h"
 #include "compile/plan/convolutions.h"
 #include "compile/plan/fusion.h"
+#include "compile/plan/layouts.h"
 #include "compile/plan/permutations.h"
 #include "compile/plan/purity.h"
 #include "compile/plan/simplify.h"
@@ -139,7 +140,7 @@ TEST_CASE("what views of written memory share stays as it was recorded", "[compi
   CHECK_FALSE(graph.is_raw(graph.steps[3]));
 }
 
-TEST_CASE("an exact graph keeps every write, and a graph that looks at memory is exact",
+TEST_CASE("an exact graph keeps every write, and what as_strided looks at counts",
           "[compile][plan]") {
   GraphMaker maker;
   const Id x = maker.input(randn({1, 3, 5, 5}));
@@ -149,10 +150,46 @@ TEST_CASE("an exact graph keeps every write, and a graph that looks at memory is
   graph.exact = true;
   find_overwritten(graph);
   CHECK(graph.overwritten == std::set<int64_t>{y.number, z.number});
-  CHECK_FALSE(counts_on_memory(graph));
 
-  maker.call("as_strided", {x, IntList{3}, IntList{1}, c10::IValue()});
-  CHECK(counts_on_memory(maker.graph));
+  const Id seen = maker.call("as_strided", {y, IntList{3}, IntList{1}, c10::IValue()});
+  maker.graph.steps.erase(maker.graph.steps.begin() + 1);  // the write
+  find_overwritten(maker.graph);
+  CHECK(maker.graph.overwritten == std::set<int64_t>{y.number, z.number, seen.number});
+}
+
+TEST_CASE("memory that counts is made by a copy of its own", "[compile][plan]") {
+  GraphMaker maker;
+  const Id x = maker.input(randn({2, 3, 4, 5}));
+  const Id y = maker.call("exp", {maker.call("permute", {x, IntList{0, 2, 3, 1}})});
+  const Id rows = maker.call("view", {maker.call("contiguous", {y, int64_t{0}}), IntList{-1, 3}});
+  const Id part =
+      maker.call("slice.Tensor", {rows, int64_t{1}, int64_t{0}, int64_t{2}, int64_t{1}});
+  maker.call("mul_.Tensor", {part, maker.constant(torch::full({1}, 2.0))});
+  Graph graph = maker.returning({rows});
+  check_pass(graph, [](Graph& g) {
+    find_overwritten(g);
+    keep_layouts(g);
+    remove_identities(g);
+    make_pure(g);
+  });
+  CHECK(names_of(graph) ==
+        Names{"permute", "exp", "copy as it was recorded", "view", "slice", "mul"});
+}
+
+TEST_CASE("an operator that may ask for strides gets a copy, if need be", "[compile][plan]") {
+  GraphMaker maker;
+  const Id x = maker.input(randn({2, 3, 4, 5}));
+  const Id y = maker.call("contiguous", {maker.call("relu", {x}), int64_t{0}});
+  const Id known = maker.call("tanh", {y});
+  const Id unknown = maker.call("trace", {maker.call("view", {y, IntList{6, 20}})});
+  Graph graph = maker.returning({known, unknown});
+  const auto pass = [](Graph& g) {
+    find_overwritten(g);
+    keep_layouts(g);
+  };
+  pass(graph);
+  CHECK(names_of(graph) ==
+        Names{"relu", "contiguous", "tanh", "view", "copy as it was recorded", "trace"});
 }
 
 TEST_CASE("operators on constants are constants", "[compile][plan]") {
@@ -424,6 +461,7 @@ TEST_CASE("the last uses of values are never results", "[compile][plan]") {
 TEST_CASE("oneDNN computes where convkit was built with it", "[compile]") {
   torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 4, 3));
   conv->eval();
-  const auto plan = convkit::explain(convkit::compile(conv, randn({1, 3, 16, 16}))).plans.at(0);
+  const auto plan =
+      support::plan_of(convkit::compile(conv, randn({1, 3, 16, 16}), {.timing = false}));
   CHECK(plan.engine.starts_with("oneDNN") == has_onednn());
 }

@@ -38,7 +38,8 @@ class CudaGraphEngine : public Engine {
   }
 
   /// The graph has one set of inputs and outputs: calls follow one another, on any streams.
-  Tensors run(const Tensors& inputs) override {
+  Tensors run(const Tensors& inputs, const Watch* watch) override {
+    if (watch != nullptr) return engine_->run(inputs, watch);  // which a graph cannot
     const std::lock_guard lock(mutex_);
     const c10::cuda::CUDAGuard device(inputs_.front().device());
     const auto stream = c10::cuda::getCurrentCUDAStream();
@@ -71,7 +72,9 @@ class UncapturedEngine : public Engine {
   UncapturedEngine(std::shared_ptr<Engine> engine, std::string why)
       : engine_(std::move(engine)), why_(std::move(why)) {}
 
-  Tensors run(const Tensors& inputs) override { return engine_->run(inputs); }
+  Tensors run(const Tensors& inputs, const Watch* watch) override {
+    return engine_->run(inputs, watch);
+  }
   void explain(PlanExplanation& plan) const override {
     engine_->explain(plan);
     plan.remarks.push_back("no CUDA graph: " + why_);

@@ -4,12 +4,16 @@
 
 #include "compile/plan/graph.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace convkit::detail {
+
+/// Is shown each operator of LibTorch's that a plan runs, with the values which it is about to read.
+using Watch = std::function<void(const Operation&, const std::vector<torch::Tensor>&)>;
 
 /// Runs a plan, for inputs of one size and layout.
 class Engine {
@@ -20,7 +24,7 @@ class Engine {
   virtual ~Engine();
 
   /// New tensors, which share memory with nothing. Several threads at once may call it.
-  virtual Tensors run(const Tensors& inputs) = 0;
+  virtual Tensors run(const Tensors& inputs, const Watch* watch = nullptr) = 0;
   /// Puts its name, its steps and the memory that it holds into an explanation.
   virtual void explain(PlanExplanation& plan) const = 0;
 };

@@ -9,7 +9,7 @@ class PlainEngine : public Engine {
   PlainEngine(Forward forward, std::string why)
       : forward_(std::move(forward)), why_(std::move(why)) {}
 
-  Tensors run(const Tensors& inputs) override { return forward_(copies(inputs)); }
+  Tensors run(const Tensors& inputs, const Watch*) override { return forward_(copies(inputs)); }
 
   void explain(PlanExplanation& plan) const override {
     plan.engine = "the plain module";

@@ -45,16 +45,22 @@ Alternative by_rule_for_transposed(const Geometry& g) {
   return g.kernel[0] * g.kernel[1] > 256 ? Alternative::kLibTorch : Alternative::kChannelsLast;
 }
 
-/// Where oneDNN may have no kernel of its own for channels_last, and copies the images to multiply matrices.
+/// Where oneDNN 3.2 may have no kernel of its own for channels_last, and copies the images to multiply
+/// matrices, or computes as many channels as a register holds for the few that there are.
 Alternative by_rule_for_few_channels(const Geometry& g, torch::Dtype dtype) {
   const std::string implementation = implementation_of(g, dtype);
-  const bool grouped = implementation == "x64:gemm:jit" && g.groups > 1;
-  const bool few = implementation == "jit:avx2" && g.groups == 1;
-  if (!grouped && !few) return Alternative::kChannelsLast;
-  // For small images LibTorch has another way, which is slow on channels_last.
+  const bool copies = implementation == "x64:gemm:jit";
+  const bool dilated = std::max(g.dilation[0], g.dilation[1]) > 1;
+  if (copies && (g.is_depthwise() || dilated)) return Alternative::kBlocked;
+  // LibTorch has another way for small images, which is slow on channels_last, as its 1x1 kernels are.
   const bool small = g.input[0] == 1 && element_count(g.input) <= 20'480;
-  const bool blocked = g.is_depthwise() || g.kernel == Sizes{1, 1} || small;
-  return blocked ? Alternative::kBlocked : Alternative::kLibTorch;
+  const bool by_torch = !small && g.kernel != Sizes{1, 1};
+  if (copies && g.groups > 1) return by_torch ? Alternative::kLibTorch : Alternative::kBlocked;
+  if (implementation == "jit:avx2" && g.groups == 1 && g.output[1] < 8) {
+    return by_torch ? Alternative::kLibTorch : Alternative::kBlocked;
+  }
+  const bool avx512 = dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
+  return copies && avx512 && by_torch ? Alternative::kLibTorch : Alternative::kChannelsLast;
 }
 
 /// Whether a shape is one that the rules were not made for.
@@ -99,7 +105,8 @@ Alternative by_rule(const Geometry& g, torch::Dtype dtype) {
   }
   if (is_column(g)) return Alternative::kTurned;
   if (g.transposed) return by_rule_for_transposed(g);
-  if (g.groups > 1 || g.output[1] < 8) return by_rule_for_few_channels(g, dtype);
+  const bool few = std::min(g.input[1], g.output[1]) < 8;
+  if (g.groups > 1 || few) return by_rule_for_few_channels(g, dtype);
   return Alternative::kChannelsLast;
 }
 

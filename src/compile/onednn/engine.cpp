@@ -22,10 +22,10 @@ class OnednnEngine : public Engine {
  public:
   explicit OnednnEngine(Program program) : program_(std::move(program)) {}
 
-  Tensors run(const Tensors& inputs) override {
+  Tensors run(const Tensors& inputs, const Watch* watch) override {
     std::unique_ptr<Workspace> workspace = take();
     Tensors outputs;
-    run(*workspace, inputs, outputs);
+    run(*workspace, inputs, outputs, watch);
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(workspace));
     return outputs;
@@ -61,7 +61,8 @@ class OnednnEngine : public Engine {
     }
   }
 
-  void run(Workspace& workspace, const Tensors& inputs, Tensors& outputs) const {
+  void run(Workspace& workspace, const Tensors& inputs, Tensors& outputs,
+           const Watch* watch) const {
     for (const Program::Output& output : program_.outputs) {
       const bool made =
           output.slot.buffer >= 0 && buffer(output.slot).kind == Buffer::Kind::kOutput;
@@ -87,7 +88,9 @@ class OnednnEngine : public Engine {
         check_status(dnnl_primitive_execute(primitive->primitive.get(), workspace.stream.get(),
                                             static_cast<int>(arguments.size()), arguments.data()));
       } else if (const auto* step = std::get_if<StepCommand>(&command.what)) {
-        run(workspace, i, *step, inputs, outputs);
+        run(workspace, i, *step, inputs, outputs, watch);
+      } else if (const auto* copy = std::get_if<CopyCommand>(&command.what)) {
+        tensor_of(workspace, copy->to).copy_(tensor_of(workspace, copy->from));
       } else {
         const auto& move = std::get<TransposeCommand>(command.what);
         transpose(move.what, static_cast<const float*>(data(workspace, move.from)),
@@ -118,13 +121,18 @@ class OnednnEngine : public Engine {
            slot.offset * static_cast<int64_t>(c10::elementSize(slot.dtype));
   }
 
+  static torch::Tensor tensor_of(const Workspace& workspace, const Slot& slot) {
+    return at::from_blob(data(workspace, slot), slot.sizes, slot.strides,
+                         at::TensorOptions(slot.dtype));
+  }
+
   static void bind(const Workspace& workspace, const Workspace::Binding& binding) {
     char* begin = workspace.buffers[static_cast<std::size_t>(binding.buffer)];
     check_status(dnnl_memory_set_data_handle(binding.memory, begin + binding.offset));
   }
 
   void run(Workspace& workspace, std::size_t place, const StepCommand& command,
-           const Tensors& inputs, const Tensors& outputs) const {
+           const Tensors& inputs, const Tensors& outputs, const Watch* watch) const {
     // An operator may take a copy, in another layout, of what others take as it is.
     std::vector<std::pair<int64_t, torch::Tensor>> others;
     for (const auto& [value, tensor] : workspace.step_inputs[place]) {
@@ -143,12 +151,15 @@ class OnednnEngine : public Engine {
           value, std::exchange(now, whole.as_strided(slot.sizes, slot.strides,
                                                      whole.storage_offset() + slot.offset)));
     }
+    const auto* operation = std::get_if<Operation>(&command.step);
+    if (watch != nullptr && operation != nullptr) (*watch)(*operation, workspace.values);
     run_step(command.step, workspace.values);
     for (auto& [value, tensor] : others) {
       workspace.values[static_cast<std::size_t>(value)] = std::move(tensor);
     }
     for (const auto& [value, slot] : command.outputs) {
       torch::Tensor& tensor = workspace.values[static_cast<std::size_t>(value)];
+      if (tensor.is_neg()) tensor = tensor.resolve_neg();
       if (tensor.strides() != slot.strides) {  // those who use it were made for these
         tensor = at::empty_strided(slot.sizes, slot.strides, tensor.options()).copy_(tensor);
       }

@@ -71,7 +71,7 @@ Slot rows_of(Slot place, int64_t columns) {
 }
 
 Slot add_residual(Lowering& lowering, const Convolution& c, const Slot& x, const Sizes& strides,
-                  dnnl::post_ops& ops, std::vector<Operand>& operands) {
+                  dnnl::post_ops& ops, std::vector<Operand>& operands, bool turn) {
   const torch::Dtype dtype = lowering.memory().dtype();
   if (c.added >= 0) {
     const Slot added = lowering.as(c.added, strides, dtype);
@@ -79,11 +79,9 @@ Slot add_residual(Lowering& lowering, const Convolution& c, const Slot& x, const
       ops.append_sum(1.0F);
       return added;
     }
-    const bool image =
-        !c.linear && same_layout(added.sizes, strides, channels_last_strides(added.sizes));
     const memory::desc desc = desc_of(c.linear ? rows_of(added, c.weight.size(0))
-                                      : image  ? added
-                                               : turned(added));
+                                      : turn   ? turned(added)
+                                               : added);
     ops.append_binary(dnnl::algorithm::binary_add, desc);
     operands.push_back(
         Lowering::operand(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, added, desc));
@@ -110,7 +108,7 @@ void lower_images(Lowering& lowering, const Convolution& c, bool turn) {
   dnnl::post_ops ops;
   std::vector<Operand> operands;
   const Sizes strides = turn ? turned_strides(sizes) : channels_last_strides(sizes);
-  const Slot y = add_residual(lowering, c, x, strides, ops, operands);
+  const Slot y = add_residual(lowering, c, x, strides, ops, operands, turn);
   append(ops, c.activation);
   const Slot from = turn ? turned(x) : x;
   const Slot to = turn ? turned(y) : y;

@@ -55,8 +55,9 @@ void append(dnnl::post_ops& ops, const std::optional<Operation>& activation);
 dnnl::primitive_attr attributes_with(const dnnl::post_ops& ops);
 
 /// Lets the residual, if there is one, follow what the primitive computes on `x`; gives the place of the
-/// output, which may be the residual's own.
+/// output, which may be the residual's own. `turn` says that the primitive sees turned images.
 Slot add_residual(Lowering& lowering, const Convolution& convolution, const Slot& x,
-                  const Sizes& strides, dnnl::post_ops& ops, std::vector<Operand>& operands);
+                  const Sizes& strides, dnnl::post_ops& ops, std::vector<Operand>& operands,
+                  bool turn = false);
 
 }  // namespace convkit::detail

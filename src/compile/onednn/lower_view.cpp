@@ -48,6 +48,23 @@ bool lower_view(Lowering& lowering, const Operation& operation) {
   });
 }
 
+bool lower_layout(Lowering& lowering, const Copy& copy) {
+  if (lowering.is_constant(copy.input)) return false;
+  ProgramMemory& memory = lowering.memory();
+  const Slot from = memory.slot(copy.input);
+  if (!lowering.plan().is_pure(copy.input)) {  // as it is now: it may be written later
+    const Slot to =
+        memory.new_slot(from.sizes, dense_or_rows(from.sizes, copy.strides), memory.dtype());
+    lowering.add_copy(from, to, "copy of memory that is written in place");
+    memory.set_slot(copy.output, to);
+    return true;
+  }
+  const bool of_torch = memory.buffer(from).kind == Buffer::Kind::kTensor;
+  if (of_torch && same_layout(from.sizes, from.strides, copy.strides)) return false;
+  memory.set_slot(copy.output, lowering.as(copy.input, copy.strides, memory.dtype()));
+  return true;
+}
+
 bool lower_cat(Lowering& lowering, const Operation& operation) {
   const int64_t y = operation.outputs[0];
   if (lowering.sizes(y).size() != 4 || number_at(operation.arguments[1], 0) != 1) return false;
@@ -60,6 +77,7 @@ bool lower_cat(Lowering& lowering, const Operation& operation) {
   std::vector<dnnl::memory::desc> descs;
   std::vector<Operand> operands;
   for (const int64_t id : images) {
+    if (element_count(lowering.sizes(id)) == 0) continue;
     const Slot x = lowering.dense(id);
     descs.push_back(desc_of(x));
     operands.push_back(

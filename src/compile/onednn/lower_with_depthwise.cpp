@@ -1,6 +1,7 @@
 #include "compile/onednn/lower_convolution.h"
 #include "compile/onednn/lower_elementwise.h"
 #include "compile/onednn/packed_weights.h"
+#include "compile/plan/step_macs.h"
 
 namespace convkit::detail {
 
@@ -36,10 +37,11 @@ const Convolution* depthwise_after(Lowering& lowering, const Convolution& c) {
 }
 
 StepExplanation explanation_of_both(const Convolution& first, const Convolution& second,
-                                    const Slot& y) {
+                                    const Sizes& between, const Slot& y) {
   StepExplanation explanation = Lowering::explanation_of(Step(first), y);
   const StepExplanation other = Lowering::explanation_of(Step(second), y);
   explanation.what += " + " + other.what;
+  explanation.macs = macs_of(first, between) + other.macs;
   explanation.fused.emplace_back("conv2d");
   explanation.fused.insert(explanation.fused.end(), other.fused.begin(), other.fused.end());
   return explanation;
@@ -78,7 +80,7 @@ void add_both(Lowering& lowering, const Convolution& c, const Convolution& depth
   add_bias(DNNL_ARG_BIAS, c.bias);
   add_bias(place | DNNL_ARG_BIAS, depthwise.bias);
   lowering.add_primitive(descriptor, dnnl::convolution_forward(descriptor), std::move(operands),
-                         explanation_of_both(c, depthwise, y));
+                         explanation_of_both(c, depthwise, between, y));
   lowering.memory().set_slot(depthwise.output, y);
 }
 

@@ -7,12 +7,14 @@
 #include "compile/onednn/lower_resample.h"
 #include "compile/onednn/lower_torch.h"
 #include "compile/onednn/lower_view.h"
+#include "compile/plan/step_macs.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <map>
+#include <new>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -52,6 +54,21 @@ bool lower_operation(Lowering& lowering, const Operation& operation) {
     if (find_lowering(plain_name(operation))(lowering, operation)) return true;
   }
   return lower_view(lowering, operation);
+}
+
+/// To be called where an exception was caught: throws it on if memory has run out.
+void rethrow_out_of_memory() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) throw;
+  } catch (const std::exception&) {
+    return;  // no matter of memory
+  }
 }
 
 }  // namespace
@@ -134,6 +151,9 @@ Operand Lowering::operand(int name, dnnl::memory constant) {
 StepExplanation Lowering::explanation_of(const Step& step, const Slot& result) {
   StepExplanation explanation = explanation_of(describe(step), result);
   explanation.fused = fused_in(step);
+  if (const auto* convolution = std::get_if<Convolution>(&step)) {
+    explanation.macs = macs_of(*convolution, result.sizes);
+  }
   return explanation;
 }
 
@@ -159,10 +179,18 @@ void Lowering::add_primitive(const dnnl::primitive& primitive, const Desc& scrat
 
 void Lowering::add_copy(const Slot& from, const Slot& to, const std::string& what) {
   if (add_transposition(from, to, what)) return;
-  const dnnl::reorder::primitive_desc descriptor(cpu_engine(), desc_of(from), cpu_engine(),
-                                                 desc_of(to), attributes());
-  add_primitive(descriptor, dnnl::reorder(descriptor),
-                {operand(DNNL_ARG_FROM, from), operand(DNNL_ARG_TO, to)}, explanation_of(what, to));
+  StepExplanation explanation = explanation_of(what, to);
+  try {
+    const dnnl::reorder::primitive_desc descriptor(cpu_engine(), desc_of(from), cpu_engine(),
+                                                   desc_of(to), attributes());
+    add_primitive(descriptor, dnnl::reorder(descriptor),
+                  {operand(DNNL_ARG_FROM, from), operand(DNNL_ARG_TO, to)}, explanation);
+  } catch (const std::exception& error) {  // of elements that overlap, of types that oneDNN lacks
+    rethrow_out_of_memory();
+    explanation.by = "LibTorch";
+    explanation.how = error.what();
+    add_command(CopyCommand{from, to}, std::move(explanation));
+  }
 }
 
 /// [N, C, H, W] to channels_last or back, by a loop of our own where it is the faster one.
@@ -205,9 +233,13 @@ bool Lowering::try_to_lower(const Step& step, std::string* why) {
       return lower_convolution(*this, *convolution);
     }
     if (const auto* norm = std::get_if<ChannelNorm>(&step)) return lower_norm(*this, *norm);
+    if (const auto* copy = std::get_if<Copy>(&step)) return lower_layout(*this, *copy);
     return lower_operation(*this, std::get<Operation>(step));
-  } catch (const dnnl::error& error) {
-    *why = std::string("since oneDNN says: ") + error.what();
+  } catch (const std::exception& error) {
+    rethrow_out_of_memory();
+    const auto* of_torch = dynamic_cast<const c10::Error*>(&error);
+    *why = std::string("since oneDNN says: ") +
+           (of_torch != nullptr ? of_torch->what_without_backtrace() : error.what());
     program_.commands.resize(commands);
     memory_.forget_copies_after(copies);
     done_ = step_ + 1;

@@ -29,6 +29,9 @@ std::vector<int64_t> buffers_of(const Command& command) {
     for (const Operand& operand : primitive->operands) add(operand.buffer);
   } else if (const auto* step = std::get_if<StepCommand>(&command.what)) {
     for (const auto& [id, place] : step->inputs) add(place.buffer);
+  } else if (const auto* copy = std::get_if<CopyCommand>(&command.what)) {
+    add(copy->from.buffer);
+    add(copy->to.buffer);
   } else {
     add(std::get<TransposeCommand>(command.what).from.buffer);
     add(std::get<TransposeCommand>(command.what).to.buffer);

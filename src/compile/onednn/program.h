@@ -71,8 +71,14 @@ struct TransposeCommand {
   Transposition what;
 };
 
+/// A copy by LibTorch, which knows all types and strides.
+struct CopyCommand {
+  Slot from;
+  Slot to;
+};
+
 struct Command {
-  std::variant<PrimitiveCommand, StepCommand, TransposeCommand> what;
+  std::variant<PrimitiveCommand, StepCommand, TransposeCommand, CopyCommand> what;
   StepExplanation explanation;  ///< without `what` where the command before stands for it too
   std::vector<int64_t> drops;   ///< values of LibTorch's that nothing uses any more
 };

@@ -95,8 +95,8 @@ constexpr int64_t kMostWeights = 4'000'000;
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-/// One alternative, ready to run; without an engine where oneDNN has no kernel for it.
-struct Candidate {
+/// One alternative, ready to run; without an engine where oneDNN has no kernel of its own for it.
+struct TimedAlternative {
   Alternative alternative = Alternative::kChannelsLast;
   std::unique_ptr<Engine> engine;
   double seconds = kNever;  ///< the least of its runs
@@ -108,13 +108,13 @@ struct Candidate {
   }
 };
 
-Candidate candidate_of(const Trial& trial, const EngineOptions& options, const std::string& key,
-                       Alternative alternative) {
+TimedAlternative timed_alternative_of(const Trial& trial, const EngineOptions& options,
+                                      const std::string& key, Alternative alternative) {
   EngineOptions forced = options;
   forced.timing = false;
   forced.choices = {{key, name_of(alternative)}};
   forced.memory_format = torch::MemoryFormat::ChannelsLast;
-  Candidate result{alternative, nullptr, kNever};
+  TimedAlternative result{alternative, nullptr, kNever};
   try {
     result.engine = make_onednn_engine(trial.graph, trial.inputs, forced);
   } catch (const c10::Error&) {
@@ -127,15 +127,15 @@ Candidate candidate_of(const Trial& trial, const EngineOptions& options, const s
   };
   const bool by_torch = has([](const auto& step) { return step.by == "LibTorch"; });
   const bool blocked = has([](const auto& step) { return step.how.ends_with(", blocked"); });
-  // oneDNN has no kernel for it, or it is the same one as for channels_last.
-  const bool other = by_torch != (alternative == Alternative::kLibTorch) ||
-                     blocked != (alternative == Alternative::kBlocked);
-  if (other) result.engine.reset();
+  // oneDNN may have no kernel for it, or the same one as for channels_last.
+  const bool none = by_torch != (alternative == Alternative::kLibTorch) ||
+                    (alternative == Alternative::kBlocked && !blocked);
+  if (none) result.engine.reset();
   return result;
 }
 
 /// Runs it a few times after one run that warms up. It gives up where that takes far longer than `known`.
-void time(Candidate& candidate, const Tensors& inputs, double known) {
+void time(TimedAlternative& candidate, const Tensors& inputs, double known) {
   if (!candidate.engine || candidate.run(inputs) > 4 * known) return;
   const Clock::time_point begin = Clock::now();
   for (int run = 0; run < 2 || (run < 8 && seconds_since(begin) < 0.003); ++run) {
@@ -145,12 +145,12 @@ void time(Candidate& candidate, const Tensors& inputs, double known) {
 
 /// Whether one takes less than 95 % of the other's time, also when their runs alternate: what else the
 /// processor does meanwhile then costs both.
-bool is_faster(Candidate& one, Candidate& other, const Tensors& inputs) {
+bool is_faster(TimedAlternative& one, TimedAlternative& other, const Tensors& inputs) {
   if (one.seconds >= 0.95 * other.seconds) return false;
   if (!other.engine) return true;
-  for (Candidate* candidate : {&one, &other}) candidate->seconds = kNever;
+  for (TimedAlternative* candidate : {&one, &other}) candidate->seconds = kNever;
   for (int run = 0; run < 3; ++run) {
-    for (Candidate* candidate : {&one, &other}) {
+    for (TimedAlternative* candidate : {&one, &other}) {
       candidate->seconds = std::min(candidate->seconds, candidate->run(inputs));
     }
   }
@@ -178,7 +178,7 @@ Alternative fastest(Lowering& lowering, const Convolution& c, const Geometry& ge
   const Clock::time_point begin = Clock::now();
   const double end = left;
   const Trial trial = trial_of(lowering, c);
-  Candidate best = candidate_of(trial, lowering.options(), key, rule);
+  TimedAlternative best = timed_alternative_of(trial, lowering.options(), key, rule);
   time(best, trial.inputs, kNever);
   // The first run of another one may take ten times as long.
   const double for_each = best.engine ? 10 * best.seconds : 0;
@@ -188,7 +188,7 @@ Alternative fastest(Lowering& lowering, const Convolution& c, const Geometry& ge
     left = end - seconds_since(begin);
     all = all && left > for_each;
     if (!all) break;
-    Candidate next = candidate_of(trial, lowering.options(), key, other);
+    TimedAlternative next = timed_alternative_of(trial, lowering.options(), key, other);
     time(next, trial.inputs, best.seconds);
     if (is_faster(next, best, trial.inputs)) best = std::move(next);
   }

@@ -25,7 +25,7 @@ const Operation* split_of(const Graph& graph, const Graph::Links& links, const S
   const bool all = std::all_of(images.begin(), images.end(), [&](int64_t id) {
     const Value& value = graph.value(id);
     return !graph.is_constant(id) && graph.is_pure(id) && value.dtype == torch::kFloat32 &&
-           value.sizes.size() == 4;
+           value.sizes.size() == 4 && value.sizes[1] > 0;
   });
   return all ? cat : nullptr;
 }

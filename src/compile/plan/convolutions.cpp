@@ -92,14 +92,17 @@ std::optional<Convolution> found_in(const Graph& graph, const Operation& operati
 
 void find_convolutions(Graph& graph) {
   for (Step& step : graph.steps) {
-    const auto& operation = std::get<Operation>(step);
-    if (operation.outputs.size() != 1 || !graph.is_pure(operation.outputs[0])) continue;
-    std::optional<Convolution> found = found_in(graph, operation);
+    const auto* operation = std::get_if<Operation>(&step);
+    if (operation == nullptr || operation->outputs.size() != 1 || operation->outputs[0] < 0 ||
+        !graph.is_pure(operation->outputs[0])) {
+      continue;
+    }
+    std::optional<Convolution> found = found_in(graph, *operation);
     if (!found || graph.value(found->input).dtype != torch::kFloat32 ||
         found->weight.scalar_type() != torch::kFloat32 || !graph.is_pure(found->input)) {
       continue;
     }
-    found->output = operation.outputs[0];
+    found->output = operation->outputs[0];
     step = std::move(*found);
   }
 }

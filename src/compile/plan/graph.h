@@ -21,7 +21,8 @@ class Graph {
   std::vector<int64_t> outputs;
   std::size_t input_count = 0;
   std::vector<Storage> storages;  ///< of the tape; a value that a pass makes has none of them
-  /// The values whose memory operators write in place, and those that are views of such.
+  /// The values whose memory counts: operators write it in place, or look at it by strides. Those that are
+  /// views of such are among them.
   std::set<int64_t> overwritten;
   bool exact = false;  ///< nothing is fused, and every tensor has the layout that was recorded
   std::map<std::string, int64_t> notes;  ///< what passes did, and how often: "fused relu"
@@ -36,10 +37,9 @@ class Graph {
   [[nodiscard]] bool is_constant(int64_t id) const {
     return id >= 0 && !value(id).tainted && value(id).tensor.defined();
   }
-  /// Whether nothing writes to a value after it was made.
+  /// Whether a value is its numbers alone: nothing writes to it after it was made, nor looks at its memory.
   [[nodiscard]] bool is_pure(int64_t id) const { return !overwritten.contains(id); }
-  /// Whether a step reads or makes what operators in place write: its inputs have to be laid out as
-  /// they were recorded.
+  /// Whether a step reads or makes memory that counts.
   [[nodiscard]] bool is_raw(const Step& step) const;
 
   /// A new value with memory of its own, which depends on the inputs.

@@ -3,6 +3,7 @@
 #include "compile/plan/concatenations.h"
 #include "compile/plan/convolutions.h"
 #include "compile/plan/fusion.h"
+#include "compile/plan/layouts.h"
 #include "compile/plan/permutations.h"
 #include "compile/plan/purity.h"
 #include "compile/plan/simplify.h"
@@ -12,12 +13,11 @@ namespace convkit::detail {
 Graph make_plan(const Tape& tape, bool fuse) {
   const torch::NoGradGuard no_grad;
   Graph graph(tape);
-  const bool fixed = counts_on_memory(graph);
-  if (fuse && fixed) graph.remarks.emplace_back("nothing is fused: the forward calls as_strided");
-  graph.exact = !fuse || fixed;
+  graph.exact = !fuse;
 
   find_overwritten(graph);
   fold_constants(graph);
+  if (!graph.exact) keep_layouts(graph);
   remove_identities(graph);
   if (!graph.exact) {
     make_pure(graph);

@@ -5,8 +5,7 @@
 namespace convkit::detail {
 
 /// Makes the plan that an engine runs: the tape's operators, made fewer, on values that nothing overwrites.
-/// With `fuse` all passes run. Without it, and where the forward counts on how its tensors lie in memory,
-/// the plan is exact: constants are folded, what does nothing is removed, and the results have the module's
+/// With `fuse` all passes run. Without it the plan is exact: constants are folded, what does nothing is removed, and the results have the module's
 /// own bits.
 Graph make_plan(const Tape& tape, bool fuse);
 

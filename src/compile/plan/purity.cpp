@@ -17,34 +17,58 @@ std::optional<c10::OperatorHandle> pure_form(const Operation& operation) {
   return alike ? handle : std::nullopt;
 }
 
-/// Whether a view's result depends on the order of its elements in memory only through its strides.
-bool is_view_of_elements(const Operation& operation) {
+/// Whether the operator that makes a new tensor gives the type that the one in place writes.
+bool keeps_type(const Graph& graph, const Operation& operation) {
+  const torch::Dtype type = graph.value(operation.outputs[0]).dtype;
+  const auto inputs = inputs_of(Step(operation));
+  return std::all_of(inputs.begin(), inputs.end(), [&](int64_t id) {
+    const Value& value = graph.value(id);
+    return value.dtype == type || value.dtype == torch::kBool || value.sizes.empty() ||
+           (c10::isIntegralType(value.dtype, true) && c10::isFloatingType(type));
+  });
+}
+
+bool looks_at_memory(const Graph& graph, const Operation& operation) {
+  return operation.name().starts_with("aten::as_strided") && !operation.outputs.empty() &&
+         graph.value(operation.outputs[0]).tainted;
+}
+
+/// Makes an operator one that takes sizes instead of what it has after its first argument.
+void take_sizes(Operation& operation, const char* name, const std::vector<int64_t>& sizes) {
+  operation.handle = c10::Dispatcher::singleton().findSchemaOrThrow(name, "");
+  operation.arguments.resize(1);
+  Argument& argument = operation.arguments.emplace_back();
+  argument.constant = c10::IValue(sizes);
+  if (operation.handle.schema().arguments().size() > 2) {  // expand's `implicit`
+    operation.arguments.emplace_back().constant = c10::IValue(false);
+  }
+}
+
+/// Makes views whose results depend on memory through their sizes alone independent of it.
+void free_of_layout(Operation& operation, const std::vector<int64_t>& sizes) {
   const auto& name = operation.handle.operator_name();
-  return (name.name == "aten::view" && name.overload_name.empty()) ||
-         name.name == "aten::_unsafe_view";
+  const std::string plain = plain_name(operation);
+  const bool view = (plain == "view" && name.overload_name.empty()) || plain == "_unsafe_view";
+  if (view || plain == "view_as" || plain == "reshape_as" || plain == "unflatten") {
+    take_sizes(operation, "aten::reshape", sizes);
+  } else if (plain == "expand_as") {
+    take_sizes(operation, "aten::expand", sizes);
+  }
 }
 
 }  // namespace
-
-bool counts_on_memory(const Graph& graph) {
-  return std::any_of(graph.steps.begin(), graph.steps.end(), [&](const Step& step) {
-    const auto& operation = std::get<Operation>(step);
-    const auto made = outputs_of(step);
-    return operation.name().starts_with("aten::as_strided") &&
-           std::any_of(made.begin(), made.end(),
-                       [&](int64_t id) { return graph.value(id).tainted; });
-  });
-}
 
 void find_overwritten(Graph& graph) {
   std::set<int64_t> raw;
   for (const Step& step : graph.steps) {
     const auto& operation = std::get<Operation>(step);
+    if (looks_at_memory(graph, operation)) raw.insert(graph.value(operation.outputs[0]).storage);
     for (const int64_t id : operation.written) {
       if (id < 0) continue;
       const int64_t number = graph.value(id).storage;
       const bool shared = graph.storages.at(static_cast<std::size_t>(number)).tensors > 1;
-      if (shared || graph.exact || !pure_form(operation)) raw.insert(number);
+      const bool pure = !shared && pure_form(operation) && keeps_type(graph, operation);
+      if (!pure || graph.exact) raw.insert(number);
     }
   }
   for (std::size_t i = 0; i < graph.values.size(); ++i) {
@@ -53,19 +77,18 @@ void find_overwritten(Graph& graph) {
 }
 
 void make_pure(Graph& graph) {
-  const auto reshape = c10::Dispatcher::singleton().findSchemaOrThrow("aten::reshape", "");
   for (Step& step : graph.steps) {
-    auto& operation = std::get<Operation>(step);
+    auto* operation = std::get_if<Operation>(&step);
     const auto made = outputs_of(step);
-    if (!std::all_of(made.begin(), made.end(), [&](int64_t id) { return graph.is_pure(id); })) {
-      continue;
+    const bool pure =
+        std::all_of(made.begin(), made.end(), [&](int64_t id) { return graph.is_pure(id); });
+    if (operation == nullptr || !pure) continue;
+    if (!operation->written.empty()) {
+      operation->handle = pure_form(*operation).value();
+      operation->written.clear();
+      graph.give_own_memory(operation->outputs[0]);
     }
-    if (!operation.written.empty()) {
-      operation.handle = pure_form(operation).value();
-      operation.written.clear();
-      graph.give_own_memory(operation.outputs[0]);
-    }
-    if (is_view_of_elements(operation)) operation.handle = reshape;
+    if (made.size() == 1) free_of_layout(*operation, graph.value(made[0]).sizes);
   }
 }
 

@@ -73,12 +73,12 @@ void remove_identities(Graph& graph) {
   kept.reserve(graph.steps.size());
   for (Step& step : graph.steps) {
     names.apply(step);
-    const auto& operation = std::get<Operation>(step);
-    const int64_t same = identity_of(graph, operation);
+    const auto* operation = std::get_if<Operation>(&step);
+    const int64_t same = operation == nullptr ? -1 : identity_of(graph, *operation);
     if (same < 0) {
       kept.push_back(std::move(step));
     } else {
-      names.rename(operation.outputs[0], same);
+      names.rename(operation->outputs[0], same);
       graph.note("removed what does nothing");
     }
   }
@@ -107,13 +107,7 @@ void copy_constants(Graph& graph) {
   std::set<int64_t> used(graph.outputs.begin(), graph.outputs.end());
   for (Step& step : graph.steps) {
     for (const int64_t id : inputs_of(step)) used.insert(id);
-    if (auto* convolution = std::get_if<Convolution>(&step)) {
-      copies.copy(convolution->weight);
-      copies.copy(convolution->bias);
-    } else if (auto* norm = std::get_if<ChannelNorm>(&step)) {
-      copies.copy(norm->weight);
-      copies.copy(norm->bias);
-    }
+    for_each_tensor(step, [&](torch::Tensor& tensor) { copies.copy(tensor); });
   }
   for (std::size_t i = 0; i < graph.values.size(); ++i) {
     const auto id = static_cast<int64_t>(i);

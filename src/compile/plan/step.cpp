@@ -15,8 +15,10 @@ std::vector<int64_t> inputs_of(const Step& step) {
   } else if (const auto* convolution = std::get_if<Convolution>(&step)) {
     result.push_back(convolution->input);
     if (convolution->added >= 0) result.push_back(convolution->added);
+  } else if (const auto* norm = std::get_if<ChannelNorm>(&step)) {
+    result.push_back(norm->input);
   } else {
-    result.push_back(std::get<ChannelNorm>(step).input);
+    result.push_back(std::get<Copy>(step).input);
   }
   return result;
 }
@@ -30,7 +32,8 @@ std::vector<int64_t> outputs_of(const Step& step) {
     return result;
   }
   if (const auto* convolution = std::get_if<Convolution>(&step)) return {convolution->output};
-  return {std::get<ChannelNorm>(step).output};
+  if (const auto* norm = std::get_if<ChannelNorm>(&step)) return {norm->output};
+  return {std::get<Copy>(step).output};
 }
 
 int64_t first_input(const Step& step) {
@@ -70,6 +73,7 @@ namespace {
 std::string base_of(const Step& step) {
   if (const auto* operation = std::get_if<Operation>(&step)) return plain_name(*operation);
   if (std::holds_alternative<ChannelNorm>(step)) return "layer_norm of channels";
+  if (std::holds_alternative<Copy>(step)) return "copy as it was recorded";
   const auto& convolution = std::get<Convolution>(step);
   if (convolution.linear) return "linear";
   std::string text = convolution.transposed ? "conv_transpose2d " : "conv2d ";

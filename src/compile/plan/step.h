@@ -37,7 +37,15 @@ struct ChannelNorm {
   double eps = 0;
 };
 
-using Step = std::variant<Operation, Convolution, ChannelNorm>;
+/// The same numbers, in memory that lies as it was recorded: what comes after it looks at that.
+struct Copy {
+  int64_t input = -1;
+  int64_t output = -1;
+  std::vector<int64_t> strides;
+  bool owned = false;  ///< nothing else may share the memory, since it is written later
+};
+
+using Step = std::variant<Operation, Convolution, ChannelNorm, Copy>;
 
 /// The values that a step reads, and those that it makes.
 std::vector<int64_t> inputs_of(const Step& step);
@@ -54,8 +62,22 @@ void for_each_input(Step& step, const F& f) {
   } else if (auto* convolution = std::get_if<Convolution>(&step)) {
     f(convolution->input);
     f(convolution->added);
+  } else if (auto* norm = std::get_if<ChannelNorm>(&step)) {
+    f(norm->input);
   } else {
-    f(std::get<ChannelNorm>(step).input);
+    f(std::get<Copy>(step).input);
+  }
+}
+
+/// Calls `f(tensor)` for each constant tensor that a step holds itself; it may be undefined.
+template <typename F>
+void for_each_tensor(Step& step, const F& f) {
+  if (auto* convolution = std::get_if<Convolution>(&step)) {
+    f(convolution->weight);
+    f(convolution->bias);
+  } else if (auto* norm = std::get_if<ChannelNorm>(&step)) {
+    f(norm->weight);
+    f(norm->bias);
   }
 }
 

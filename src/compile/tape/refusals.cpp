@@ -6,7 +6,6 @@
 #include <ATen/autocast_mode.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace convkit::detail {
 
@@ -34,8 +33,7 @@ bool is_index_by_values(const RecordedCall& call, const TensorRegistry& registry
 }  // namespace
 
 void refuse(const std::string& what) {
-  TORCH_CHECK(false, "compile: ", what);
-  std::abort();  // never reached: g++ 12 does not see that TORCH_CHECK(false) throws
+  throw Refusal({__func__, __FILE__, __LINE__}, "compile: " + what);
 }
 
 void check_eval(const std::string& name, const torch::nn::Module& module) {

@@ -19,7 +19,13 @@ struct RecordedCall {
   bool tainted = false;  ///< it reads what depends on the forward's inputs
 };
 
-/// Throws c10::Error: "compile: " and `what`.
+/// What compile() refuses, by its name. All other errors are those of the module itself, or of its caller.
+class Refusal : public c10::Error {
+ public:
+  using Error::Error;
+};
+
+/// Throws Refusal: "compile: " and `what`.
 [[noreturn]] void refuse(const std::string& what);
 
 /// Throws c10::Error for a module in training mode, which the error calls `name`.

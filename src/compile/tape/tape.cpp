@@ -1,5 +1,6 @@
 #include "compile/tape/tape.h"
 
+#include "compile/tape/refusals.h"
 #include "watch/operator_names.h"
 
 #include <algorithm>
@@ -53,6 +54,37 @@ std::string text_of(const Argument& argument) {
   return argument.kind == Argument::Kind::kTensor ? names : "[" + names + "]";
 }
 
+/// Throws Refusal with the parts as its text, unless something holds.
+template <typename... Parts>
+void expect(bool holds, const Parts&... parts) {
+  if (!holds) refuse(c10::str(parts...));
+}
+
+/// The values that each operator is the last one to use, without the tape's results. A value may go while
+/// others share its memory: they hold it.
+std::vector<std::vector<int64_t>> last_uses(const Tape& tape) {
+  std::vector<std::vector<int64_t>> result(tape.operations.size());
+  std::vector<bool> seen(tape.values.size());
+  const auto see = [&](int64_t id) {
+    if (id < 0) return true;
+    const bool before = seen.at(static_cast<std::size_t>(id));
+    seen.at(static_cast<std::size_t>(id)) = true;
+    return before;
+  };
+  for (const int64_t id : tape.outputs) see(id);
+  for (std::size_t i = tape.operations.size(); i-- > 0;) {
+    for (const Argument& argument : tape.operations[i].arguments) {
+      for (const int64_t id : argument.values) {
+        if (!see(id)) result[i].push_back(id);
+      }
+    }
+    for (const int64_t id : tape.operations[i].outputs) {
+      if (!see(id)) result[i].push_back(id);
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 std::string text_of(int64_t id, const Value& value) {
@@ -90,33 +122,33 @@ std::string text_of(const Tape& tape) {
 }
 
 void check_same(const Tape& a, const Tape& b) {
-  const std::string differs = "compile: the forward does something else on its second run: ";
-  TORCH_CHECK(a.operations.size() == b.operations.size(), differs, a.operations.size(),
-              " operators, then ", b.operations.size());
+  const std::string differs = "the forward does something else on its second run: ";
+  expect(a.operations.size() == b.operations.size(), differs, a.operations.size(),
+         " operators, then ", b.operations.size());
   for (std::size_t i = 0; i < a.operations.size(); ++i) {
     const Operation& x = a.operations[i];
     const Operation& y = b.operations[i];
-    TORCH_CHECK(x.handle.operator_name() == y.handle.operator_name(), differs, x.name(), ", then ",
-                y.name());
-    TORCH_CHECK(x.outputs == y.outputs && x.written == y.written, differs, x.name());
+    expect(x.handle.operator_name() == y.handle.operator_name(), differs, x.name(), ", then ",
+           y.name());
+    expect(x.outputs == y.outputs && x.written == y.written, differs, x.name());
     for (std::size_t k = 0; k < x.arguments.size(); ++k) {
       const Argument& p = x.arguments[k];
       const Argument& q = y.arguments[k];
-      TORCH_CHECK(p.kind == q.kind && p.values == q.values && same_constant(p.constant, q.constant),
-                  differs, "argument ", x.handle.schema().arguments()[k].name(), " of ", x.name(),
-                  " is ", p.constant, ", then ", q.constant);
+      expect(p.kind == q.kind && p.values == q.values && same_constant(p.constant, q.constant),
+             differs, "argument ", x.handle.schema().arguments()[k].name(), " of ", x.name(),
+             " is ", p.constant, ", then ", q.constant);
     }
   }
-  TORCH_CHECK(a.values.size() == b.values.size() && a.outputs == b.outputs, differs,
-              "it uses other tensors");
+  expect(a.values.size() == b.values.size() && a.outputs == b.outputs, differs,
+         "it uses other tensors");
   for (std::size_t i = 0; i < a.values.size(); ++i) {
     const Value& x = a.values[i];
     const Value& y = b.values[i];
-    TORCH_CHECK(x.sizes == y.sizes && x.strides == y.strides && x.dtype == y.dtype &&
-                    x.kind == y.kind && x.tensor.defined() == y.tensor.defined(),
-                differs, "a tensor of size ", x.sizes, " is then one of size ", y.sizes);
-    TORCH_CHECK(!x.tensor.defined() || same_bits(x.tensor, y.tensor), differs, "a tensor of size ",
-                x.sizes, " that should not depend on the input has another value");
+    expect(x.sizes == y.sizes && x.strides == y.strides && x.dtype == y.dtype && x.kind == y.kind &&
+               x.tensor.defined() == y.tensor.defined(),
+           differs, "a tensor of size ", x.sizes, " is then one of size ", y.sizes);
+    expect(!x.tensor.defined() || same_bits(x.tensor, y.tensor), differs, "a tensor of size ",
+           x.sizes, " that should not depend on the input has another value");
   }
 }
 
@@ -171,14 +203,18 @@ void call(const Operation& operation, std::vector<torch::Tensor>& values) {
   }
 }
 
-Tensors replay(const Tape& tape, const Tensors& inputs) {
+Tensors replay(const Tape& tape, const Tensors& inputs, const Caller& caller) {
   const torch::NoGradGuard no_grad;
+  const auto last = last_uses(tape);
   std::vector<torch::Tensor> values(tape.values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (tape.values[i].kind == Value::Kind::kConstant) values[i] = tape.values[i].tensor;
   }
   std::copy(inputs.begin(), inputs.end(), values.begin());
-  for (const Operation& operation : tape.operations) call(operation, values);
+  for (std::size_t i = 0; i < tape.operations.size(); ++i) {
+    caller(tape.operations[i], values);
+    for (const int64_t id : last[i]) tensor_at(values, id) = torch::Tensor();
+  }
   Tensors outputs;
   for (const int64_t id : tape.outputs) outputs.push_back(values.at(static_cast<std::size_t>(id)));
   return outputs;

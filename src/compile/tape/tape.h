@@ -44,6 +44,7 @@ struct Operation {
   std::vector<Argument> arguments;
   std::vector<int64_t> outputs;  ///< -1 for what is no tensor
   std::vector<int64_t> written;  ///< values that it writes
+  int64_t place = -1;            ///< which one of the tape's it is; -1 for one that a plan has made
 
   [[nodiscard]] const std::string& name() const { return handle.schema().name(); }
 };
@@ -80,7 +81,8 @@ inline torch::Tensor& tensor_at(std::vector<torch::Tensor>& values, int64_t id) 
 /// Calls an operator with its tensors from `values`, and puts its results there.
 void call(const Operation& operation, std::vector<torch::Tensor>& values);
 
-/// The results for other inputs, by the same operators in the same order.
-Tensors replay(const Tape& tape, const Tensors& inputs);
+/// The results for other inputs, by the same operators in the same order. `caller` calls each.
+using Caller = std::function<void(const Operation&, std::vector<torch::Tensor>&)>;
+Tensors replay(const Tape& tape, const Tensors& inputs, const Caller& caller = call);
 
 }  // namespace convkit::detail

@@ -2,6 +2,7 @@
 
 #include "compile/tape/refusals.h"
 #include "compile/tape/tensor_registry.h"
+#include "watch/operator_names.h"
 #include "watch/operators.h"
 
 #include <algorithm>
@@ -66,7 +67,7 @@ class TapeRecorder : public OperatorObserver {
       Value& value = tape_.values[i];
       const auto& storage = registry_.storage_of(static_cast<int64_t>(i));
       value.tainted |= storage.tainted;
-      const bool varies = value.tainted || storage.varies;
+      const bool varies = value.tainted || storage.varies || storage.unwritten;
       if (value.kind == Value::Kind::kResult && varies) value.tensor = torch::Tensor();
     }
     // A tensor that empty() made and a pointer filled has become a constant.
@@ -74,6 +75,9 @@ class TapeRecorder : public OperatorObserver {
       return makes_unwritten_memory(operation.name()) && operation.outputs.size() == 1 &&
              registry_.value(operation.outputs[0]).kind == Value::Kind::kConstant;
     });
+    for (std::size_t i = 0; i < tape_.operations.size(); ++i) {
+      tape_.operations[i].place = static_cast<int64_t>(i);
+    }
     return std::move(tape_);
   }
 
@@ -89,7 +93,7 @@ class TapeRecorder : public OperatorObserver {
       refuse("the forward replaces a tensor's data (set_data)");
     }
     call_.emplace(RecordedCall{
-        {*handle, {}, {}, {}}, std::vector<c10::IValue>(inputs.begin(), inputs.end()), false});
+        {*handle, {}, {}, {}, -1}, std::vector<c10::IValue>(inputs.begin(), inputs.end()), false});
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       add_argument(inputs[i], schema.arguments().at(i));
     }
@@ -113,9 +117,11 @@ class TapeRecorder : public OperatorObserver {
       return;
     }
     if (value.isNone()) argument.values.push_back(-1);
+    const bool shape =
+        reads_shape_alone(plain_name(operation.name()), operation.arguments.size() - 1);
+    const bool reads = !writes && !views && !shape;
     for_each_tensor(value, [&](const torch::Tensor& tensor) {
-      argument.values.push_back(tensor.defined() ? use(tensor, operation.name(), writes, views)
-                                                 : -1);
+      argument.values.push_back(tensor.defined() ? use(tensor, operation.name(), reads) : -1);
     });
     for (const int64_t id : argument.values) {
       call_->tainted |= registry_.is_tainted(id);
@@ -124,7 +130,7 @@ class TapeRecorder : public OperatorObserver {
   }
 
   /// The value of a tensor that an operator takes.
-  int64_t use(const torch::Tensor& tensor, const std::string& name, bool writes, bool views) {
+  int64_t use(const torch::Tensor& tensor, const std::string& name, bool reads) {
     registry_.check_version(tensor, "given to " + name);
     const int64_t id = registry_.find(tensor);
     if (id < 0) {
@@ -133,7 +139,7 @@ class TapeRecorder : public OperatorObserver {
       }
       return registry_.add_constant(tensor, "");
     }
-    if (registry_.storage_of(id).unwritten && !writes && !views) {  // filled through a pointer
+    if (registry_.storage_of(id).unwritten && reads) {  // filled through a pointer
       registry_.make_constant(id, tensor.clone());
     }
     return id;

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "compile/plan/graph.h"
+
+namespace convkit::detail {
+
+/// Gives tensors the layout that was recorded, by a Copy, where something depends on it: memory that is
+/// written in place or looked at by strides, from the step that makes it on; and what an operator takes
+/// which is not known to work on any layout. All other tensors may then lie as it is fastest.
+void keep_layouts(Graph& graph);
+
+}  // namespace convkit::detail
