@@ -280,7 +280,8 @@ TEST_CASE("constants are copied once, and what is unused is let go", "[compile][
   const Id unused = maker.constant(randn({1000}));
   Graph graph = maker.returning({y});
   find_convolutions(graph);
-  check_pass(graph, copy_constants);
+  ConstantPool pool;
+  check_pass(graph, [&](Graph& g) { copy_constants(g, pool); });
   const auto& first = std::get<Convolution>(graph.steps[0]).weight;
   CHECK_FALSE(first.is_alias_of(weight));
   CHECK(first.is_same(std::get<Convolution>(graph.steps[1]).weight));

@@ -19,6 +19,7 @@
 #include <new>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace convkit::detail {
 
@@ -91,7 +92,8 @@ Lowering::Lowering(const Graph& plan, const Tensors& example, const EngineOption
     : plan_(plan),
       options_(options),
       threads_(at::get_num_threads()),
-      memory_(plan, example, options.dtype) {
+      memory_(plan, example, options.dtype),
+      shared_(options.pool) {
   program_.constants.resize(plan.values.size());
   for (std::size_t i = 0; i < plan.values.size(); ++i) {
     const Value& value = plan.values[i];
@@ -103,13 +105,17 @@ Program Lowering::lower() {
   const auto last = plan_.last_uses();
   while (done_ < plan_.steps.size()) {
     step_ = done_++;
+    shared_.begin_step();
     const Step& step = plan_.steps[step_];
     std::string why;
-    if (!try_to_lower(step, &why)) lower_to_torch(*this, step, why);
+    if (!try_to_lower(step, &why)) {
+      lower_to_torch(*this, step, why.empty() ? std::exchange(why_, "") : why);
+    }
     add_drops(last);
   }
   for (const int64_t id : plan_.outputs) add_output(id);
   count_weights();
+  drop_unused_constants();
   memory_.place_buffers(program_);
   return std::move(program_);
 }
@@ -146,11 +152,12 @@ Operand Lowering::operand(int name, const Slot& place, const Desc& desc) {
   return result;
 }
 
-Operand Lowering::operand(int name, dnnl::memory constant) {
+Operand Lowering::operand(int name, PackedConstant constant) {
   Operand result;
   result.name = name;
-  result.desc = constant.get_desc();
-  result.constant = std::move(constant);
+  result.desc = constant.memory.get_desc();
+  result.constant = std::move(constant.memory);
+  result.bytes = std::move(constant.bytes);
   return result;
 }
 
@@ -173,6 +180,7 @@ StepExplanation Lowering::explanation_of(std::string what, const Slot& result) {
 
 void Lowering::add_primitive(const dnnl::primitive& primitive, const Desc& scratchpad,
                              std::vector<Operand> operands, StepExplanation explanation) {
+  for (Operand& operand : operands) shared_.share(operand);
   if (scratchpad.get_size() > 0) {
     Operand last;
     last.name = DNNL_ARG_SCRATCHPAD;
@@ -312,16 +320,28 @@ void Lowering::add_output(int64_t id) {
 }
 
 void Lowering::count_weights() {
-  std::set<dnnl_memory_t> weights;
+  std::set<const void*> weights;
   for (const Command& command : program_.commands) {
     const auto* primitive = std::get_if<PrimitiveCommand>(&command.what);
     if (primitive == nullptr) continue;
     for (const Operand& operand : primitive->operands) {
-      const bool constant = operand.buffer < 0 && operand.name != DNNL_ARG_SCRATCHPAD;
-      if (constant && weights.insert(operand.constant.get()).second) {
+      if (operand.bytes && weights.insert(operand.bytes.data()).second) {
         program_.weight_bytes += operand.desc.get_size();
       }
     }
+  }
+}
+
+/// Primitives have constants of their own: those remain that LibTorch's operators take, or that are results.
+void Lowering::drop_unused_constants() {
+  std::set<int64_t> used(plan_.outputs.begin(), plan_.outputs.end());
+  for (const Command& command : program_.commands) {
+    if (const auto* step = std::get_if<StepCommand>(&command.what)) {
+      for (const int64_t id : inputs_of(step->step)) used.insert(id);
+    }
+  }
+  for (std::size_t i = 0; i < program_.constants.size(); ++i) {
+    if (!used.contains(static_cast<int64_t>(i))) program_.constants[i] = torch::Tensor();
   }
 }
 

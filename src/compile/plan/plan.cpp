@@ -12,7 +12,7 @@
 
 namespace convkit::detail {
 
-Graph make_plan(const Tape& tape, bool fuse) {
+Graph make_plan(const Tape& tape, bool fuse, ConstantPool& pool) {
   const torch::NoGradGuard no_grad;
   Graph graph(tape);
   graph.exact = !fuse;
@@ -31,7 +31,7 @@ Graph make_plan(const Tape& tape, bool fuse) {
     split_concatenations(graph);
     remove_dead(graph);
   }
-  copy_constants(graph);
+  copy_constants(graph, pool);
   return graph;
 }
 
