@@ -73,7 +73,7 @@ Geometry Geometry::of(const Convolution& c, const Sizes& input, const Sizes& out
   result.kernel = {c.weight.size(2), c.weight.size(3)};
   result.stride = c.stride;
   result.before = c.padding;
-  result.after = c.padding;
+  result.after = padding_after(c);
   result.dilation = c.dilation;
   result.groups = c.groups;
   return result;

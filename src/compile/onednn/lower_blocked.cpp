@@ -76,18 +76,19 @@ void lower_blocked(Lowering& lowering, const Convolution& c) {
   const Slot x = lowering.dense(c.input);
   const Slot y = lowering.memory().new_slot(c.output);
   BlockedOperands operands(lowering);
-  dnnl::post_ops ops;
+  PostOps post;
   if (c.added >= 0) {  // it is read where it is: an image in another layout cannot be added to it
     const Slot added = lowering.dense(c.added);
-    ops.append_binary(dnnl::algorithm::binary_add, desc_of(added));
+    post.ops.append_binary(dnnl::algorithm::binary_add, desc_of(added));
     operands.add_input(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, added, desc_of(added));
   }
-  append(ops, c.activation);
+  append_rest(post, c, y.sizes.size());
   const PreparedConvolution made =
-      prepare(c, dtype, any(x), any(y), c.padding, right_padding(c), attributes_with(ops));
+      prepare(c, dtype, any(x), any(y), c.padding, right_padding(c), attributes_with(post.ops));
   operands.add_input(DNNL_ARG_SRC, x, made.x);
   operands.add_output(y, made.y);
   std::vector<Operand> all = operands.all();
+  all.insert(all.end(), post.operands.begin(), post.operands.end());
   all.insert(all.end(), made.constants.begin(), made.constants.end());
   StepExplanation explanation = Lowering::explanation_of(Step(c), y);
   const bool blocked = made.x != desc_of(x) || made.y != desc_of(y);

@@ -21,6 +21,63 @@ void append(dnnl::post_ops& ops, const std::optional<Operation>& activation) {
   ops.append_eltwise(eltwise.algorithm, eltwise.alpha, eltwise.beta);
 }
 
+namespace {
+
+/// One number for each channel, as a post-op of a primitive whose output has so many dimensions.
+memory::desc channels_desc(const torch::Tensor& numbers, std::size_t dims) {
+  Sizes sizes(dims, 1);
+  sizes[1] = numbers.numel();
+  return {sizes, memory::data_type::f32, computing_strides(sizes)};
+}
+
+memory packed_channels(const torch::Tensor& numbers, std::size_t dims) {
+  const memory::desc desc = channels_desc(numbers, dims);
+  return packed(numbers.contiguous().view(desc.get_dims()), desc);
+}
+
+void append_channels(PostOps& post, dnnl::algorithm algorithm, const torch::Tensor& numbers,
+                     std::size_t dims) {
+  const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(post.ops.len());
+  post.ops.append_binary(algorithm, channels_desc(numbers, dims));
+  post.operands.push_back(
+      Lowering::operand(place | DNNL_ARG_SRC_1, packed_channels(numbers, dims)));
+}
+
+void append_prelu(PostOps& post, const torch::Tensor& slope, std::size_t dims) {
+  if (slope.numel() == 1) {
+    post.ops.append_eltwise(dnnl::algorithm::eltwise_relu, slope.item<float>(), 0);
+    return;
+  }
+  constexpr int kChannels = 1 << 1;
+  const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(post.ops.len());
+  post.ops.append_prelu(kChannels);
+  post.operands.push_back(
+      Lowering::operand(place | DNNL_ARG_WEIGHTS, packed_channels(slope, dims)));
+}
+
+}  // namespace
+
+void append_rest(PostOps& post, const Convolution& c, std::size_t dims) {
+  append(post.ops, c.activation);
+  if (c.slope.defined()) append_prelu(post, c.slope, dims);
+  const auto is_number = [](const torch::Tensor& numbers) {
+    return numbers.defined() && numbers.dim() == 0;
+  };
+  if (is_number(c.scale) || (is_number(c.shift) && !c.scale.defined())) {
+    const float scale = c.scale.defined() ? c.scale.item<float>() : 1;
+    const float shift = is_number(c.shift) ? c.shift.item<float>() : 0;
+    post.ops.append_eltwise(dnnl::algorithm::eltwise_linear, scale, shift);
+  } else if (c.scale.defined()) {
+    append_channels(post, dnnl::algorithm::binary_mul, c.scale, dims);
+    if (is_number(c.shift)) {
+      post.ops.append_eltwise(dnnl::algorithm::eltwise_linear, 1, c.shift.item<float>());
+    }
+  }
+  if (c.shift.defined() && !is_number(c.shift)) {
+    append_channels(post, dnnl::algorithm::binary_add, c.shift, dims);
+  }
+}
+
 dnnl::primitive_attr attributes_with(const dnnl::post_ops& ops) {
   dnnl::primitive_attr result = attributes();
   result.set_post_ops(ops);
@@ -71,26 +128,26 @@ Slot rows_of(Slot place, int64_t columns) {
 }
 
 Slot add_residual(Lowering& lowering, const Convolution& c, const Slot& x, const Sizes& strides,
-                  dnnl::post_ops& ops, std::vector<Operand>& operands, bool turn) {
+                  PostOps& post, bool turn) {
   const torch::Dtype dtype = lowering.memory().dtype();
   if (c.added >= 0) {
     const Slot added = lowering.as(c.added, strides, dtype);
     if (lowering.may_overwrite(added, strides) && added.buffer != x.buffer) {
-      ops.append_sum(1.0F);
+      post.ops.append_sum(1.0F);
       return added;
     }
     const memory::desc desc = desc_of(c.linear ? rows_of(added, c.weight.size(0))
                                       : turn   ? turned(added)
                                                : added);
-    ops.append_binary(dnnl::algorithm::binary_add, desc);
-    operands.push_back(
+    post.ops.append_binary(dnnl::algorithm::binary_add, desc);
+    post.operands.push_back(
         Lowering::operand(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, added, desc));
   }
   return lowering.memory().new_slot(lowering.sizes(c.output), strides, dtype);
 }
 
 Sizes right_padding(const Convolution& c) {
-  Sizes right = c.padding;
+  Sizes right = padding_after(c);
   if (c.transposed) {
     for (std::size_t i = 0; i < 2; ++i) right[i] -= c.output_padding[i];
   }
@@ -105,16 +162,16 @@ void lower_images(Lowering& lowering, const Convolution& c, bool turn) {
   const Sizes& sizes = lowering.sizes(c.output);
   const Slot x = turn ? lowering.as(c.input, turned_strides(lowering.sizes(c.input)), dtype)
                       : lowering.dense(c.input);
-  dnnl::post_ops ops;
-  std::vector<Operand> operands;
+  PostOps post;
   const Sizes strides = turn ? turned_strides(sizes) : channels_last_strides(sizes);
-  const Slot y = add_residual(lowering, c, x, strides, ops, operands, turn);
-  append(ops, c.activation);
+  const Slot y = add_residual(lowering, c, x, strides, post, turn);
+  append_rest(post, c, strides.size());
   const Slot from = turn ? turned(x) : x;
   const Slot to = turn ? turned(y) : y;
   const Convolution same = turn ? turned(c) : c;
   const PreparedConvolution made = prepare(same, dtype, desc_of(from), desc_of(to), same.padding,
-                                           right_padding(same), attributes_with(ops));
+                                           right_padding(same), attributes_with(post.ops));
+  std::vector<Operand> operands = std::move(post.operands);
   operands.push_back(Lowering::operand(DNNL_ARG_SRC, from));
   operands.push_back(Lowering::operand(DNNL_ARG_DST, to));
   operands.insert(operands.end(), made.constants.begin(), made.constants.end());
@@ -129,18 +186,18 @@ void lower_images(Lowering& lowering, const Convolution& c, bool turn) {
 void lower_rows(Lowering& lowering, const Convolution& c, const Slot& x, const Sizes& strides,
                 StepExplanation explanation) {
   const torch::Dtype dtype = lowering.memory().dtype();
-  dnnl::post_ops ops;
-  std::vector<Operand> operands;
-  const Slot y = add_residual(lowering, c, x, strides, ops, operands);
-  append(ops, c.activation);
+  PostOps post;
+  const Slot y = add_residual(lowering, c, x, strides, post);
+  append_rest(post, c, 2);
   const Slot from = rows_of(x, c.weight.size(1));
   const Slot to = rows_of(y, c.weight.size(0));
   const torch::Tensor weight = c.weight.contiguous();
   const dnnl::inner_product_forward::primitive_desc descriptor(
       cpu_engine(), dnnl::prop_kind::forward_inference, desc_of(from),
       memory::desc(weight.sizes().vec(), type_of(dtype), memory::format_tag::any), bias_desc(c),
-      desc_of(to), attributes_with(ops));
+      desc_of(to), attributes_with(post.ops));
   refuse_reference(descriptor.impl_info_str());
+  std::vector<Operand> operands = std::move(post.operands);
   operands.push_back(Lowering::operand(DNNL_ARG_SRC, from));
   operands.push_back(Lowering::operand(DNNL_ARG_DST, to));
   operands.push_back(

@@ -2,6 +2,7 @@
 
 #include "compile/engines/alternatives.h"
 #include "compile/onednn/memory.h"
+#include "compile/onednn/packed_weights.h"
 #include "compile/onednn/program.h"
 
 #include <string>
@@ -50,7 +51,7 @@ class Lowering {
     return operand(name, place, desc_of(place));
   }
   static Operand operand(int name, const Slot& place, const Desc& desc);
-  static Operand operand(int name, dnnl::memory constant);
+  static Operand operand(int name, PackedConstant constant);
 
   /// Explains a step whose result is at `result`.
   [[nodiscard]] static StepExplanation explanation_of(const Step& step, const Slot& result);
@@ -118,11 +119,13 @@ class Lowering {
   void add_output(int64_t id);
   void clear_values(const Step& step);
   void count_weights();
+  void drop_unused_constants();
 
   const Graph& plan_;
   EngineOptions options_;
   int threads_;
   ProgramMemory memory_;
+  SharedConstants shared_;
   Program program_;
   double seconds_for_timing_ = 0.2;
   std::string why_;

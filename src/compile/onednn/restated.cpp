@@ -58,7 +58,8 @@ Slot turned(const Slot& image) {
 Convolution turned(const Convolution& convolution) {
   Convolution result = convolution;
   result.weight = convolution.weight.transpose(2, 3).contiguous();
-  for (auto* pair : {&result.stride, &result.padding, &result.dilation, &result.output_padding}) {
+  for (auto* pair : {&result.stride, &result.padding, &result.extra_padding, &result.dilation,
+                     &result.output_padding}) {
     std::swap(pair->at(0), pair->at(1));
   }
   return result;
@@ -74,8 +75,8 @@ Convolution as_linear(const Convolution& convolution, const Geometry& geometry) 
   }
   result.weight = matrix_of(convolution.weight, geometry);
   const int64_t pixels = geometry.output[2] * geometry.output[3];
-  for (auto* of_channels : {&result.bias}) {
-    if (of_channels->defined() && of_channels->numel() > 1)
+  for (auto* of_channels : {&result.bias, &result.slope, &result.scale, &result.shift}) {
+    if (of_channels->defined() && of_channels->dim() == 1)
       *of_channels = of_channels->repeat(pixels);
   }
   return result;
