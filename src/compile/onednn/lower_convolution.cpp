@@ -30,7 +30,7 @@ memory::desc channels_desc(const torch::Tensor& numbers, std::size_t dims) {
   return {sizes, memory::data_type::f32, computing_strides(sizes)};
 }
 
-memory packed_channels(const torch::Tensor& numbers, std::size_t dims) {
+PackedConstant packed_channels(const torch::Tensor& numbers, std::size_t dims) {
   const memory::desc desc = channels_desc(numbers, dims);
   return packed(numbers.contiguous().view(desc.get_dims()), desc);
 }
