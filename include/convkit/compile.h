@@ -160,8 +160,8 @@ class CONVKIT_API Compiled {
 /// about 1e-5 of the output's largest element for networks, in bfloat16 by up to several percent. A
 /// plan's result for a second, random input is compared with the module's before it is used (to
 /// 1e-3; for bfloat16 and half to 0.25): one that oneDNN gets wrong goes to LibTorch's operators,
-/// which explain() tells. NaN does not always pass: oneDNN's ReLU, clamp and max pooling drop it, as
-/// the processor's maximum does, and of -infinity max pooling makes the lowest number.
+/// which explain() tells. NaN does not always pass: oneDNN's ReLU, clamp, hardsigmoid and max pooling
+/// drop it, as the processor's maximum does, and of -infinity max pooling makes the lowest number.
 ///
 /// What cannot be recorded faithfully is refused by its name: a value read from the input (`item`),
 /// random operators, batch norms in training mode, writing to the input or a weight, autocast, work
