@@ -1,6 +1,6 @@
 #include <convkit/compile.h>
 
-#include "compile/engines/alternatives.h"
+#include "compile/checks.h"
 #include "compile/engines/engine.h"
 #include "compile/engines/plain.h"
 #include "compile/engines/tf32.h"
@@ -20,6 +20,10 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <mutex>
 #include <new>
@@ -30,6 +34,14 @@ namespace convkit {
 namespace detail {
 
 namespace {
+
+/// Gives the heap's free pages back to the system. Plans come and go in pieces of many sizes, with gaps between
+/// them that glibc would keep: a few KiB for each.
+void give_back_free_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 /// The compiled modules that a thread is within.
 class Entered {
@@ -51,81 +63,6 @@ class Entered {
     return all;
   }
 };
-
-/// Throws c10::ValueError where nothing is on CUDA: tf32 would have no effect.
-void check_cuda(const Tensors& inputs) {
-  const bool cuda = std::any_of(inputs.begin(), inputs.end(),
-                                [](const torch::Tensor& input) { return input.is_cuda(); });
-  TORCH_CHECK_VALUE(cuda, "compile: expected tf32 for inputs on CUDA alone, got inputs on ",
-                    inputs.empty() ? torch::Device(torch::kCPU) : inputs.front().device());
-}
-
-void check_options(const CompileOptions& options) {
-  TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 || options.dtype == torch::kBFloat16 ||
-                        options.dtype == torch::kHalf,
-                    "compile: expected dtype to be Float, BFloat16 or, on CUDA, Half, got ",
-                    c10::toString(options.dtype));
-  TORCH_CHECK_VALUE(options.max_plans >= 1, "compile: expected max_plans >= 1, got ",
-                    options.max_plans);
-  TORCH_CHECK_VALUE(!options.memory_format ||
-                        options.memory_format == torch::MemoryFormat::Contiguous ||
-                        options.memory_format == torch::MemoryFormat::ChannelsLast,
-                    "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
-                    *options.memory_format);
-  check_choices(options.choices);
-}
-
-/// A tensor whose memory holds its numbers, all contiguous or channels_last.
-torch::Tensor in_memory(const torch::Tensor& given) {
-  torch::Tensor input = given;
-  if (input._is_zerotensor()) input = at::zeros(input.sizes(), input.options());
-  if (input.is_conj() || input.is_neg()) input = input.resolve_conj().resolve_neg();
-  const bool dense =
-      input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
-  return dense ? input : input.contiguous();
-}
-
-/// The inputs, as plans take them.
-Tensors checked_inputs(const Tensors& given, std::size_t count) {
-  TORCH_CHECK_VALUE(given.size() == count, "compile: expected ", count,
-                    count == 1 ? " input, got " : " inputs, got ", given.size());
-  Tensors inputs;
-  inputs.reserve(given.size());
-  for (const torch::Tensor& input : given) {
-    TORCH_CHECK_VALUE(input.defined(), "compile: expected a tensor, got an undefined one");
-    TORCH_CHECK_VALUE(
-        input.layout() == torch::kStrided && !input.is_meta() && !input.is_quantized(),
-        "compile: expected ordinary (strided) tensors, got ", input.toString());
-    inputs.push_back(in_memory(input));
-  }
-  return inputs;
-}
-
-/// The device of the module and the inputs, if all their floating point numbers are float32 on one CPU
-/// or CUDA device.
-std::optional<torch::Device> device_of_floats(const torch::nn::Module& module,
-                                              const Tensors& inputs) {
-  const torch::Device device = inputs.empty() ? torch::kCPU : inputs.front().device();
-  if (!device.is_cpu() && !device.is_cuda()) return std::nullopt;
-  const auto fit = [&](const Tensors& tensors) {
-    return std::all_of(tensors.begin(), tensors.end(), [&](const torch::Tensor& tensor) {
-      if (tensor.is_meta()) return true;  // it has no numbers
-      return tensor.device() == device && !tensor.is_complex() &&
-             (!tensor.is_floating_point() || tensor.dtype() == torch::kFloat32);
-    });
-  };
-  const bool all = fit(inputs) && fit(module.parameters()) && fit(module.buffers());
-  return all ? std::optional(device) : std::nullopt;
-}
-
-void check_device(const CompileOptions& options, const std::optional<torch::Device>& device) {
-  const bool on_cpu = device && device->is_cpu();
-  TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 ||
-                        (device && (!on_cpu || options.dtype == torch::kBFloat16)),
-                    "compile: expected a module and inputs of Float",
-                    options.dtype == torch::kHalf ? " on CUDA" : "", ", to compute in ",
-                    c10::toString(options.dtype));
-}
 
 }  // namespace
 
@@ -243,7 +180,10 @@ class Compilation {
   }
 
   void keep(Planned planned) {
-    if (static_cast<int64_t>(plans_.size()) >= options_.max_plans) plans_.pop_back();
+    if (static_cast<int64_t>(plans_.size()) >= options_.max_plans) {
+      plans_.pop_back();
+      if (++dropped_ % 16 == 0) give_back_free_memory();
+    }
     plans_.insert(plans_.begin(), std::move(planned));
   }
 
@@ -345,6 +285,7 @@ class Compilation {
   ConstantPool pool_;
   std::mutex mutex_;
   int64_t calls_ = 0;
+  int64_t dropped_ = 0;         ///< plans, since others took their place
   std::vector<Planned> plans_;  ///< the one used last comes first
   WatchedWeights weights_;
 };
