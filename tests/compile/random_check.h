@@ -17,7 +17,7 @@ struct RandomCall {
   Tensors inputs;
   Tensors expected;
   std::vector<Tensors> noisy;  ///< the module's results where other sums might lead it
-  bool special = false;        ///< an input has NaN or infinity
+  bool special = false;        ///< NaN or infinity come up: sums of these depend on their order
 };
 
 /// What a compiled module did that the module itself does not.

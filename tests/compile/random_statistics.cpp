@@ -43,8 +43,8 @@ void RandomStatistics::add_plans(bool onednn, const std::vector<convkit::PlanExp
       if (step.by == "oneDNN") {
         onednn_macs_ += step.macs;
       } else {
-        const std::string name = step.what.substr(0, step.what.find(' '));
-        by_libtorch_[name + ": " + step.how] += step.macs;
+        const std::string by = plan.engine.starts_with("oneDNN") ? step.how : plan.engine;
+        by_libtorch_[step.what + ": " + by] += step.macs;
       }
     }
   }

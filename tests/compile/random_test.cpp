@@ -92,7 +92,7 @@ TEST_CASE("modules made up at random compute the same when compiled", "[compile]
   CHECK(statistics.wrong() == 0);
   if (count < 100) return;
   CHECK(statistics.operator_count() >= 120);
-  CHECK(statistics.refused() <= count / 100);
+  CHECK(statistics.refused() <= 2 * count / 100);  // by two engines
   CHECK(statistics.share_without_onednn() <= 0.02);
   CHECK(statistics.share_of_macs() >= 0.95);
 }
