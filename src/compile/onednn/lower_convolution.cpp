@@ -19,6 +19,63 @@ void append(dnnl::post_ops& ops, const std::optional<Operation>& activation) {
   ops.append_eltwise(eltwise.algorithm, eltwise.alpha, eltwise.beta);
 }
 
+namespace {
+
+/// One number for each channel, as a post-op of a primitive whose output has so many dimensions.
+memory::desc channels_desc(const torch::Tensor& numbers, std::size_t dims) {
+  Sizes sizes(dims, 1);
+  sizes[1] = numbers.numel();
+  return {sizes, memory::data_type::f32, computing_strides(sizes)};
+}
+
+memory packed_channels(const torch::Tensor& numbers, std::size_t dims) {
+  const memory::desc desc = channels_desc(numbers, dims);
+  return packed(numbers.contiguous().view(desc.get_dims()), desc);
+}
+
+void append_channels(PostOps& post, dnnl::algorithm algorithm, const torch::Tensor& numbers,
+                     std::size_t dims) {
+  const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(post.ops.len());
+  post.ops.append_binary(algorithm, channels_desc(numbers, dims));
+  post.operands.push_back(
+      Lowering::operand(place | DNNL_ARG_SRC_1, packed_channels(numbers, dims)));
+}
+
+void append_prelu(PostOps& post, const torch::Tensor& slope, std::size_t dims) {
+  if (slope.numel() == 1) {
+    post.ops.append_eltwise(dnnl::algorithm::eltwise_relu, slope.item<float>(), 0);
+    return;
+  }
+  constexpr int kChannels = 1 << 1;
+  const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(post.ops.len());
+  post.ops.append_prelu(kChannels);
+  post.operands.push_back(
+      Lowering::operand(place | DNNL_ARG_WEIGHTS, packed_channels(slope, dims)));
+}
+
+}  // namespace
+
+void append_rest(PostOps& post, const Convolution& c, std::size_t dims) {
+  append(post.ops, c.activation);
+  if (c.slope.defined()) append_prelu(post, c.slope, dims);
+  const auto is_number = [](const torch::Tensor& numbers) {
+    return numbers.defined() && numbers.dim() == 0;
+  };
+  if (is_number(c.scale) || (is_number(c.shift) && !c.scale.defined())) {
+    const float scale = c.scale.defined() ? c.scale.item<float>() : 1;
+    const float shift = is_number(c.shift) ? c.shift.item<float>() : 0;
+    post.ops.append_eltwise(dnnl::algorithm::eltwise_linear, scale, shift);
+  } else if (c.scale.defined()) {
+    append_channels(post, dnnl::algorithm::binary_mul, c.scale, dims);
+    if (is_number(c.shift)) {
+      post.ops.append_eltwise(dnnl::algorithm::eltwise_linear, 1, c.shift.item<float>());
+    }
+  }
+  if (c.shift.defined() && !is_number(c.shift)) {
+    append_channels(post, dnnl::algorithm::binary_add, c.shift, dims);
+  }
+}
+
 dnnl::primitive_attr attributes_with(const dnnl::post_ops& ops) {
   dnnl::primitive_attr result = attributes();
   result.set_post_ops(ops);
@@ -60,19 +117,19 @@ PreparedConvolution prepare(const Convolution& c, torch::Dtype dtype, const memo
 }
 
 Slot add_residual(Lowering& lowering, const Convolution& c, const Slot& x, const Sizes& strides,
-                  dnnl::post_ops& ops, std::vector<Operand>& operands) {
+                  PostOps& post) {
   const torch::Dtype dtype = lowering.memory().dtype();
   if (c.added >= 0) {
     const Slot added = lowering.as(c.added, strides, dtype);
     if (lowering.may_overwrite(added, strides) && added.buffer != x.buffer) {
-      ops.append_sum(1.0F);
+      post.ops.append_sum(1.0F);
       return added;
     }
     Sizes sizes = added.sizes;
     if (c.linear) sizes = {element_count(sizes) / sizes.back(), sizes.back()};
     const memory::desc desc(sizes, type_of(dtype), c.linear ? row_strides(sizes) : strides);
-    ops.append_binary(dnnl::algorithm::binary_add, desc);
-    operands.push_back(
+    post.ops.append_binary(dnnl::algorithm::binary_add, desc);
+    post.operands.push_back(
         Lowering::operand(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, added, desc));
   }
   return lowering.memory().new_slot(lowering.sizes(c.output), strides, dtype);
@@ -87,17 +144,17 @@ bool lower_convolution(Lowering& lowering, const Convolution& c) {
   if (lower_with_depthwise(lowering, c) || lower_by_rows(lowering, c)) return true;
 
   const Slot x = lowering.dense(c.input);
-  dnnl::post_ops ops;
-  std::vector<Operand> operands;
+  PostOps post;
   const Sizes strides = channels_last_strides(lowering.sizes(c.output));
-  const Slot y = add_residual(lowering, c, x, strides, ops, operands);
-  append(ops, c.activation);
-  Sizes right = c.padding;
+  const Slot y = add_residual(lowering, c, x, strides, post);
+  append_rest(post, c, strides.size());
+  Sizes right = padding_after(c);
   if (c.transposed) {
     for (std::size_t i = 0; i < 2; ++i) right[i] -= c.output_padding[i];
   }
   const PreparedConvolution made = prepare(c, lowering.memory().dtype(), desc_of(x), desc_of(y),
-                                           c.padding, right, attributes_with(ops));
+                                           c.padding, right, attributes_with(post.ops));
+  std::vector<Operand> operands = std::move(post.operands);
   operands.push_back(Lowering::operand(DNNL_ARG_SRC, x));
   operands.push_back(Lowering::operand(DNNL_ARG_DST, y));
   operands.insert(operands.end(), made.constants.begin(), made.constants.end());
@@ -112,10 +169,9 @@ bool lower_convolution(Lowering& lowering, const Convolution& c) {
 bool lower_linear(Lowering& lowering, const Convolution& c) {
   const torch::Dtype dtype = lowering.memory().dtype();
   const Slot x = lowering.as(c.input, row_strides(lowering.sizes(c.input)), dtype);
-  dnnl::post_ops ops;
-  std::vector<Operand> operands;
-  const Slot y = add_residual(lowering, c, x, row_strides(lowering.sizes(c.output)), ops, operands);
-  append(ops, c.activation);
+  PostOps post;
+  const Slot y = add_residual(lowering, c, x, row_strides(lowering.sizes(c.output)), post);
+  append_rest(post, c, 2);
 
   const auto rows = [&](const Slot& place) {
     const Sizes sizes{element_count(place.sizes) / place.sizes.back(), place.sizes.back()};
@@ -125,8 +181,9 @@ bool lower_linear(Lowering& lowering, const Convolution& c) {
   const dnnl::inner_product_forward::primitive_desc descriptor(
       cpu_engine(), dnnl::prop_kind::forward_inference, rows(x),
       memory::desc(weight.sizes().vec(), type_of(dtype), memory::format_tag::any), bias_desc(c),
-      rows(y), attributes_with(ops));
+      rows(y), attributes_with(post.ops));
   refuse_reference(descriptor.impl_info_str());
+  std::vector<Operand> operands = std::move(post.operands);
   operands.push_back(Lowering::operand(DNNL_ARG_SRC, x, rows(x)));
   operands.push_back(Lowering::operand(DNNL_ARG_DST, y, rows(y)));
   operands.push_back(

@@ -40,8 +40,17 @@ PreparedConvolution prepare(const Convolution& convolution, torch::Dtype dtype,
 /// Throws dnnl::error for the name of a reference implementation, which is slow.
 void refuse_reference(const std::string& implementation);
 
+/// What a primitive does with its numbers before it stores them, and the tensors that this takes.
+struct PostOps {
+  dnnl::post_ops ops;
+  std::vector<Operand> operands;
+};
+
 /// Lets an activation, if there is one, follow what a primitive computes.
 void append(dnnl::post_ops& ops, const std::optional<Operation>& activation);
+
+/// Lets a convolution's activation, scale and shift follow; its output has so many dimensions for oneDNN.
+void append_rest(PostOps& post, const Convolution& convolution, std::size_t dims);
 
 /// `ops` as the attributes of a primitive.
 dnnl::primitive_attr attributes_with(const dnnl::post_ops& ops);
@@ -49,6 +58,6 @@ dnnl::primitive_attr attributes_with(const dnnl::post_ops& ops);
 /// Lets the residual, if there is one, follow what the primitive computes on `x`; gives the place of the
 /// output, which may be the residual's own.
 Slot add_residual(Lowering& lowering, const Convolution& convolution, const Slot& x,
-                  const Sizes& strides, dnnl::post_ops& ops, std::vector<Operand>& operands);
+                  const Sizes& strides, PostOps& post);
 
 }  // namespace convkit::detail

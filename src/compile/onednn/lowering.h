@@ -1,6 +1,7 @@
 #pragma once
 
 #include "compile/onednn/memory.h"
+#include "compile/onednn/packed_weights.h"
 #include "compile/onednn/program.h"
 
 #include <string>
@@ -49,7 +50,7 @@ class Lowering {
     return operand(name, place, desc_of(place));
   }
   static Operand operand(int name, const Slot& place, const Desc& desc);
-  static Operand operand(int name, dnnl::memory constant);
+  static Operand operand(int name, PackedConstant constant);
 
   /// Explains a step whose result is at `result`.
   [[nodiscard]] static StepExplanation explanation_of(const Step& step, const Slot& result);
@@ -99,11 +100,13 @@ class Lowering {
   void add_output(int64_t id);
   void clear_values(const Step& step);
   void count_weights();
+  void drop_unused_constants();
 
   const Graph& plan_;
   EngineOptions options_;
   int threads_;
   ProgramMemory memory_;
+  SharedConstants shared_;
   Program program_;
   std::size_t step_ = 0;
   std::size_t done_ = 0;  ///< the steps before this one are lowered

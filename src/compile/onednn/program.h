@@ -48,6 +48,13 @@ struct Operand {
   int64_t buffer = -1;
   int64_t offset = 0;  ///< in bytes
   dnnl::memory constant;
+  c10::Storage bytes;  ///< of the constant
+};
+
+/// A constant as a primitive takes it, and the memory that it is in.
+struct PackedConstant {
+  dnnl::memory memory;
+  c10::Storage bytes;
 };
 
 struct PrimitiveCommand {
