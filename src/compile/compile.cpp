@@ -1,5 +1,6 @@
 #include <convkit/compile.h>
 
+#include "compile/engines/alternatives.h"
 #include "compile/engines/engine.h"
 #include "compile/engines/plain.h"
 #include "compile/engines/tf32.h"
@@ -71,6 +72,7 @@ void check_options(const CompileOptions& options) {
                         options.memory_format == torch::MemoryFormat::ChannelsLast,
                     "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
                     *options.memory_format);
+  check_choices(options.choices);
 }
 
 /// A tensor whose memory holds its numbers, all contiguous or channels_last.
@@ -132,7 +134,10 @@ class Compilation {
  public:
   Compilation(std::shared_ptr<torch::nn::Module> module, Forward forward, std::size_t count,
               CompileOptions options)
-      : module_(std::move(module)), forward_(std::move(forward)), count_(count), options_(options) {
+      : module_(std::move(module)),
+        forward_(std::move(forward)),
+        count_(count),
+        options_(std::move(options)) {
     TORCH_CHECK_TYPE(module_ != nullptr, "compile: expected a module, got none");
     TORCH_CHECK_TYPE(forward_ != nullptr, "compile: expected a forward, got none");
     check_options(options_);
@@ -286,7 +291,8 @@ class Compilation {
     const Proof::Accuracy accuracy = options_.dtype == torch::kFloat32
                                          ? Proof::Accuracy{1e-3, 1e-6}
                                          : Proof::Accuracy{0.25, 4e-3};
-    const EngineOptions options{options_.dtype, options_.memory_format, &pool_};
+    const EngineOptions options{options_.dtype, options_.memory_format, options_.timing,
+                                options_.choices, &pool_};
     std::vector<Candidate> result;
     if (has_onednn() && device.is_cpu() && options_.onednn) {
       result.push_back({"oneDNN", accuracy, [&plan, &inputs, options] {

@@ -6,7 +6,9 @@
 #include "compile/plan/graph.h"
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace convkit::detail {
@@ -30,10 +32,12 @@ class Engine {
   virtual void explain(PlanExplanation& plan) const = 0;
 };
 
-/// The type and layout that an engine computes in, as CompileOptions has them.
+/// What CompileOptions says to an engine.
 struct EngineOptions {
   torch::Dtype dtype = torch::kFloat32;
   std::optional<torch::MemoryFormat> memory_format;
+  bool timing = false;
+  std::map<std::string, std::string> choices;
   /// Where it finds the constants that other plans have too, while it is made; nullptr for none.
   ConstantPool* pool = nullptr;
 };

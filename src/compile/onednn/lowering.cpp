@@ -19,6 +19,7 @@
 #include <new>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace convkit::detail {
 
@@ -107,7 +108,9 @@ Program Lowering::lower() {
     shared_.begin_step();
     const Step& step = plan_.steps[step_];
     std::string why;
-    if (!try_to_lower(step, &why)) lower_to_torch(*this, step, why);
+    if (!try_to_lower(step, &why)) {
+      lower_to_torch(*this, step, why.empty() ? std::exchange(why_, "") : why);
+    }
     add_drops(last);
   }
   for (const int64_t id : plan_.outputs) add_output(id);
