@@ -1,7 +1,9 @@
 #include <convkit/compile.h>
 
+#include "compile/engines/alternatives.h"
 #include "compile/engines/engine.h"
 #include "compile/engines/plain.h"
+#include "compile/engines/tf32.h"
 #include "compile/engines/torch.h"
 #include "compile/key.h"
 #include "compile/onednn/engine.h"
@@ -15,14 +17,13 @@
 #include "compile/engines/cuda_graph.h"
 #endif
 
-#include <ATen/Context.h>
+#include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <atomic>
 #include <mutex>
 #include <new>
-#include <thread>
+#include <utility>
 
 namespace convkit {
 
@@ -30,26 +31,25 @@ namespace detail {
 
 namespace {
 
-/// Lets CUDA round float32 to TF32, or not, while it lives: LibTorch has one setting for all.
-class Tf32 {
+/// The compiled modules that a thread is within.
+class Entered {
  public:
-  explicit Tf32(const std::optional<bool>& on) : is_set_(on.has_value()) {
-    if (!is_set_) return;
-    at::globalContext().setAllowTF32CuDNN(*on);
-    at::globalContext().setAllowTF32CuBLAS(*on);
+  /// Throws c10::Error where this thread is within the same one: it would never end.
+  explicit Entered(const void* compilation) {
+    std::vector<const void*>& all = of_thread();
+    TORCH_CHECK(std::find(all.begin(), all.end(), compilation) == all.end(),
+                "compile: the forward calls the compiled module itself");
+    all.push_back(compilation);
   }
-  ~Tf32() {
-    if (!is_set_) return;
-    at::globalContext().setAllowTF32CuDNN(convolutions_);
-    at::globalContext().setAllowTF32CuBLAS(products_);
-  }
-  Tf32(const Tf32&) = delete;
-  Tf32& operator=(const Tf32&) = delete;
+  ~Entered() { of_thread().pop_back(); }
+  Entered(const Entered&) = delete;
+  Entered& operator=(const Entered&) = delete;
 
  private:
-  bool is_set_;
-  bool convolutions_ = is_set_ && at::globalContext().allowTF32CuDNN();
-  bool products_ = is_set_ && at::globalContext().allowTF32CuBLAS();
+  static std::vector<const void*>& of_thread() {
+    static thread_local std::vector<const void*> all;
+    return all;
+  }
 };
 
 /// Throws c10::ValueError where nothing is on CUDA: tf32 would have no effect.
@@ -72,9 +72,20 @@ void check_options(const CompileOptions& options) {
                         options.memory_format == torch::MemoryFormat::ChannelsLast,
                     "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
                     *options.memory_format);
+  check_choices(options.choices);
 }
 
-/// The inputs, all contiguous or channels_last.
+/// A tensor whose memory holds its numbers, all contiguous or channels_last.
+torch::Tensor in_memory(const torch::Tensor& given) {
+  torch::Tensor input = given;
+  if (input._is_zerotensor()) input = at::zeros(input.sizes(), input.options());
+  if (input.is_conj() || input.is_neg()) input = input.resolve_conj().resolve_neg();
+  const bool dense =
+      input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
+  return dense ? input : input.contiguous();
+}
+
+/// The inputs, as plans take them.
 Tensors checked_inputs(const Tensors& given, std::size_t count) {
   TORCH_CHECK_VALUE(given.size() == count, "compile: expected ", count,
                     count == 1 ? " input, got " : " inputs, got ", given.size());
@@ -85,9 +96,7 @@ Tensors checked_inputs(const Tensors& given, std::size_t count) {
     TORCH_CHECK_VALUE(
         input.layout() == torch::kStrided && !input.is_meta() && !input.is_quantized(),
         "compile: expected ordinary (strided) tensors, got ", input.toString());
-    const bool dense =
-        input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
-    inputs.push_back(dense ? input : input.contiguous());
+    inputs.push_back(in_memory(input));
   }
   return inputs;
 }
@@ -100,6 +109,7 @@ std::optional<torch::Device> device_of_floats(const torch::nn::Module& module,
   if (!device.is_cpu() && !device.is_cuda()) return std::nullopt;
   const auto fit = [&](const Tensors& tensors) {
     return std::all_of(tensors.begin(), tensors.end(), [&](const torch::Tensor& tensor) {
+      if (tensor.is_meta()) return true;  // it has no numbers
       return tensor.device() == device && !tensor.is_complex() &&
              (!tensor.is_floating_point() || tensor.dtype() == torch::kFloat32);
     });
@@ -124,7 +134,10 @@ class Compilation {
  public:
   Compilation(std::shared_ptr<torch::nn::Module> module, Forward forward, std::size_t count,
               CompileOptions options)
-      : module_(std::move(module)), forward_(std::move(forward)), count_(count), options_(options) {
+      : module_(std::move(module)),
+        forward_(std::move(forward)),
+        count_(count),
+        options_(std::move(options)) {
     TORCH_CHECK_TYPE(module_ != nullptr, "compile: expected a module, got none");
     TORCH_CHECK_TYPE(forward_ != nullptr, "compile: expected a forward, got none");
     check_options(options_);
@@ -133,10 +146,10 @@ class Compilation {
   Tensors run(const Tensors& given) {
     const c10::InferenceMode no_inference(false);  // whose tensors could not be written later
     const torch::NoGradGuard no_grad;
+    const Entered entered(this);
     const Tensors inputs = checked_inputs(given, count_);
     if (options_.tf32) check_cuda(inputs);
-    const Tf32 precision(options_.tf32);
-    Tensors outputs = is_observed() ? run_plain(inputs) : engine_for(inputs)->run(inputs);
+    Tensors outputs = is_observed() ? run_plain(inputs) : run_planned(inputs);
     for (torch::Tensor& output : outputs) {  // also one that is an input, or the plain module's
       const bool image = options_.memory_format && output.dim() == 4;
       if (image) output = output.contiguous(*options_.memory_format);
@@ -171,15 +184,38 @@ class Compilation {
     std::map<std::string, int64_t> notes;
     std::vector<std::string> remarks;
     bool fell_back = false;
+    bool used = true;  ///< since plans were last looked through for unused ones
   };
 
   /// Runs as a part of another module, whose operators are being looked at.
   Tensors run_plain(const Tensors& inputs) const {
-    TORCH_CHECK(planner_ != std::this_thread::get_id(),
-                "compile: the forward calls the compiled module itself");
     check_autocast();
     for (const auto& item : module_->named_modules()) check_eval(item.key(), *item.value());
     return forward_(options_.fallback ? copies(inputs) : inputs);
+  }
+
+  Tensors run_planned(const Tensors& inputs) {
+    const Tf32Scope precision(options_.tf32);
+    std::shared_ptr<Engine> engine;
+    std::string refused;
+    try {
+      engine = engine_for(inputs);
+    } catch (const Refusal& refusal) {
+      if (!options_.fallback) throw;
+      refused = refusal.what_without_backtrace();
+    }
+    return engine ? engine->run(inputs) : fall_back(inputs, refused);
+  }
+
+  /// Runs the plain module, and keeps that as the plan unless it throws.
+  Tensors fall_back(const Tensors& inputs, const std::string& refused) {
+    std::shared_ptr<Engine> engine = make_plain_engine(forward_, refused);
+    Tensors outputs = engine->run(inputs);
+    const std::lock_guard lock(mutex_);
+    if (find_plan(inputs) == plans_.end()) {  // which another thread may have kept
+      keep({PlanKey(inputs), std::move(engine), {}, {}, true});
+    }
+    return outputs;
   }
 
   std::shared_ptr<Engine> engine_for(const Tensors& inputs) {
@@ -188,41 +224,36 @@ class Compilation {
     if (!plans_.empty() && weights_.have_changed()) plans_.clear();
     if (plans_.empty()) weights_.look_at(*module_);
     weights_.check_eval_mode();
-    const auto known = std::find_if(plans_.begin(), plans_.end(), [&](const Planned& planned) {
-      return planned.key.fits(inputs);
-    });
+    let_go_of_unused();
+    const auto known = find_plan(inputs);
     if (known != plans_.end()) {
       std::rotate(plans_.begin(), known, std::next(known));
-      return plans_.front().engine;
+    } else {
+      Planned planned{PlanKey(inputs), nullptr, {}, {}, false};
+      plan(inputs, planned);
+      keep(std::move(planned));
     }
-    Planned planned = make(inputs);
-    if (static_cast<int64_t>(plans_.size()) >= options_.max_plans) plans_.pop_back();
-    plans_.insert(plans_.begin(), std::move(planned));
+    plans_.front().used = true;
     return plans_.front().engine;
   }
 
-  Planned make(const Tensors& inputs) {
-    const struct Planning {
-      std::atomic<std::thread::id>& planner;
-      explicit Planning(std::atomic<std::thread::id>& given) : planner(given) {
-        planner = std::this_thread::get_id();
-      }
-      ~Planning() { planner = std::thread::id(); }
-    } planning(planner_);
-    Planned result{PlanKey(inputs), nullptr, {}, {}, false};
-    if (!options_.fallback) {
-      plan(inputs, result);
-      return result;
+  std::vector<Planned>::iterator find_plan(const Tensors& inputs) {
+    return std::find_if(plans_.begin(), plans_.end(),
+                        [&](const Planned& planned) { return planned.key.fits(inputs); });
+  }
+
+  void keep(Planned planned) {
+    if (static_cast<int64_t>(plans_.size()) >= options_.max_plans) plans_.pop_back();
+    plans_.insert(plans_.begin(), std::move(planned));
+  }
+
+  /// Plans that no call has used for a while keep their weights alone.
+  void let_go_of_unused() {
+    constexpr int64_t kWhile = 256;
+    if (++calls_ % kWhile != 0) return;
+    for (Planned& planned : plans_) {
+      if (!std::exchange(planned.used, false)) planned.engine->let_go();
     }
-    try {
-      plan(inputs, result);
-    } catch (const c10::Error& error) {
-      result.notes.clear();
-      result.remarks.clear();
-      result.fell_back = true;
-      result.engine = make_plain_engine(forward_, error.what_without_backtrace());
-    }
-    return result;
   }
 
   /// A way to run a plan.
@@ -232,11 +263,11 @@ class Compilation {
     std::function<std::unique_ptr<Engine>()> make;
   };
 
-  void plan(const Tensors& inputs, Planned& result) const {
+  void plan(const Tensors& inputs, Planned& result) {
     const Proof proof(*module_, forward_, inputs);
     const std::optional<torch::Device> device = device_of_floats(*module_, inputs);
     check_device(options_, device);
-    const Graph plan = make_plan(proof.tape(), device.has_value());
+    const Graph plan = make_plan(proof.tape(), device.has_value(), pool_);
     result.notes = plan.notes;
     result.remarks = proof.remarks();
     result.remarks.insert(result.remarks.end(), plan.remarks.begin(), plan.remarks.end());
@@ -245,7 +276,7 @@ class Compilation {
         if (take(candidate, proof, result)) return;
       }
     }
-    Graph exact = device ? make_plan(proof.tape(), false) : plan;
+    Graph exact = device ? make_plan(proof.tape(), false, pool_) : plan;
     result.notes = exact.notes;
     std::unique_ptr<Engine> engine = make_torch_engine(std::move(exact), inputs, {});
     proof.check(*engine, {});
@@ -254,13 +285,14 @@ class Compilation {
 
   /// The engines for a plan that is not exact, the fastest first.
   std::vector<Candidate> candidates(const Graph& plan, const Tensors& inputs,
-                                    torch::Device device) const {
+                                    torch::Device device) {
     // bfloat16 alone takes deep networks of random weights a tenth of the scale away. Of its 8 bits a rounding
     // takes half of the last one, as of float32's 24.
     const Proof::Accuracy accuracy = options_.dtype == torch::kFloat32
                                          ? Proof::Accuracy{1e-3, 1e-6}
                                          : Proof::Accuracy{0.25, 4e-3};
-    const EngineOptions options{options_.dtype, options_.memory_format};
+    const EngineOptions options{options_.dtype, options_.memory_format, options_.timing,
+                                options_.choices, &pool_};
     std::vector<Candidate> result;
     if (has_onednn() && device.is_cpu() && options_.onednn) {
       result.push_back({"oneDNN", accuracy, [&plan, &inputs, options] {
@@ -310,8 +342,9 @@ class Compilation {
   std::size_t count_;  ///< of inputs
   CompileOptions options_;
 
-  std::atomic<std::thread::id> planner_;  ///< the thread that plans
+  ConstantPool pool_;
   std::mutex mutex_;
+  int64_t calls_ = 0;
   std::vector<Planned> plans_;  ///< the one used last comes first
   WatchedWeights weights_;
 };

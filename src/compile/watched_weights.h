@@ -23,17 +23,35 @@ class WatchedWeights {
   void check_eval_mode() const;
 
  private:
-  /// A tensor as a glance shows it. LibTorch's optimizers, and batch norms in training mode, write past the
-  /// version counters: so the glance has four elements, too.
-  struct Glance {
-    const void* data = nullptr;
-    uint32_t version = 0;
-    std::array<int64_t, 4> samples{};
-    bool operator==(const Glance&) const = default;
-  };
-  static Glance glance_at(const torch::Tensor& tensor);
+  /// A tensor and what a glance showed of it. LibTorch's optimizers, and batch norms in training mode, write
+  /// past the version counters: so the glance has four elements, too. Tensors that have no strided
+  /// memory on the CPU have none of these, and sparse ones no address.
+  class Glance {
+   public:
+    explicit Glance(torch::Tensor tensor);
+    [[nodiscard]] bool has_changed() const;
 
-  std::vector<std::pair<torch::Tensor, Glance>> tensors_;
+   private:
+    static constexpr std::size_t kSamples = 4;
+    using Samples = std::array<int64_t, kSamples>;
+
+    void find_samples();
+    [[nodiscard]] const void* memory() const;
+    [[nodiscard]] uint32_t version() const;
+    [[nodiscard]] Samples samples() const;
+
+    torch::Tensor tensor_;
+    bool has_memory_ = false;
+    std::size_t sample_bytes_ = 0;  ///< of each; 0 without samples
+    std::array<std::size_t, kSamples> offsets_{};
+    // As it was:
+    const void* data_ = nullptr;
+    int64_t numel_ = 0;
+    uint32_t version_ = 0;
+    Samples samples_{};
+  };
+
+  std::vector<Glance> tensors_;
   std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> modules_;
 };
 

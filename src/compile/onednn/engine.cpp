@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <mutex>
 #include <utility>
 
 namespace convkit::detail {
@@ -23,13 +22,15 @@ class OnednnEngine : public Engine {
   explicit OnednnEngine(Program program) : program_(std::move(program)) {}
 
   Tensors run(const Tensors& inputs, const Watch* watch) override {
-    std::unique_ptr<Workspace> workspace = take();
+    std::unique_ptr<Workspace> workspace = workspaces_.take();
+    if (!workspace) workspace = new_workspace();
     Tensors outputs;
     run(*workspace, inputs, outputs, watch);
-    const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(workspace));
+    workspaces_.give_back(std::move(workspace));
     return outputs;
   }
+
+  void let_go() override { workspaces_.clear(); }
 
   void explain(PlanExplanation& plan) const override {
     const dnnl_version_t* version = dnnl_version();
@@ -37,6 +38,7 @@ class OnednnEngine : public Engine {
     for (const Command& command : program_.commands) {
       if (!command.explanation.what.empty()) plan.steps.push_back(command.explanation);
     }
+    plan.choices = program_.choices;
     plan.workspace_bytes = static_cast<int64_t>(program_.arena_bytes);
     plan.separate_bytes = static_cast<int64_t>(program_.separate_bytes);
     plan.scratchpad_bytes = static_cast<int64_t>(program_.scratchpad_bytes);
@@ -44,15 +46,7 @@ class OnednnEngine : public Engine {
   }
 
  private:
-  std::unique_ptr<Workspace> take() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!free_.empty()) {
-        auto workspace = std::move(free_.back());
-        free_.pop_back();
-        return workspace;
-      }
-    }
+  std::unique_ptr<Workspace> new_workspace() const {
     try {
       return std::make_unique<Workspace>(program_);
     } catch (const dnnl::error& error) {
@@ -184,13 +178,13 @@ class OnednnEngine : public Engine {
                               std::less<>()(data, begin + program_.arena_bytes + kAlignment);
     const bool own = output.slot.buffer >= 0 && !in_workspace && index >= inputs.size() &&
                      std::none_of(inputs.begin(), inputs.end(), shares) &&
-                     std::none_of(outputs.begin(), outputs.end(), shares);
+                     std::none_of(outputs.begin(), outputs.end(), shares) &&
+                     std::none_of(program_.constants.begin(), program_.constants.end(), shares);
     return own ? result : result.clone();
   }
 
   Program program_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Workspace>> free_;
+  FreeWorkspaces workspaces_;
 };
 
 }  // namespace

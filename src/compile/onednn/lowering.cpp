@@ -1,10 +1,12 @@
 #include "compile/onednn/lowering.h"
 
+#include "compile/onednn/lower_affine.h"
 #include "compile/onednn/lower_convolution.h"
 #include "compile/onednn/lower_elementwise.h"
 #include "compile/onednn/lower_norm.h"
 #include "compile/onednn/lower_pool.h"
 #include "compile/onednn/lower_resample.h"
+#include "compile/onednn/lower_softmax.h"
 #include "compile/onednn/lower_torch.h"
 #include "compile/onednn/lower_view.h"
 #include "compile/plan/step_macs.h"
@@ -17,6 +19,7 @@
 #include <new>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace convkit::detail {
 
@@ -39,6 +42,13 @@ LowerOperation find_lowering(std::string_view name) {
       {"cat", lower_cat},
       {"add", lower_binary},
       {"mul", lower_binary},
+      {"sub", lower_binary},
+      {"prelu", lower_prelu},
+      {"softmax", lower_softmax},
+      {"_softmax", lower_softmax},
+      {"log_softmax", lower_softmax},
+      {"_log_softmax", lower_softmax},
+      {"layer_norm", lower_layer_norm},
   };
   const auto found = table.find(name);
   return found == table.end() ? lower_activation : found->second;
@@ -82,7 +92,8 @@ Lowering::Lowering(const Graph& plan, const Tensors& example, const EngineOption
     : plan_(plan),
       options_(options),
       threads_(at::get_num_threads()),
-      memory_(plan, example, options.dtype) {
+      memory_(plan, example, options.dtype),
+      shared_(options.pool) {
   program_.constants.resize(plan.values.size());
   for (std::size_t i = 0; i < plan.values.size(); ++i) {
     const Value& value = plan.values[i];
@@ -94,13 +105,17 @@ Program Lowering::lower() {
   const auto last = plan_.last_uses();
   while (done_ < plan_.steps.size()) {
     step_ = done_++;
+    shared_.begin_step();
     const Step& step = plan_.steps[step_];
     std::string why;
-    if (!try_to_lower(step, &why)) lower_to_torch(*this, step, why);
+    if (!try_to_lower(step, &why)) {
+      lower_to_torch(*this, step, why.empty() ? std::exchange(why_, "") : why);
+    }
     add_drops(last);
   }
   for (const int64_t id : plan_.outputs) add_output(id);
   count_weights();
+  drop_unused_constants();
   memory_.place_buffers(program_);
   return std::move(program_);
 }
@@ -137,11 +152,12 @@ Operand Lowering::operand(int name, const Slot& place, const Desc& desc) {
   return result;
 }
 
-Operand Lowering::operand(int name, dnnl::memory constant) {
+Operand Lowering::operand(int name, PackedConstant constant) {
   Operand result;
   result.name = name;
-  result.desc = constant.get_desc();
-  result.constant = std::move(constant);
+  result.desc = constant.memory.get_desc();
+  result.constant = std::move(constant.memory);
+  result.bytes = std::move(constant.bytes);
   return result;
 }
 
@@ -164,6 +180,7 @@ StepExplanation Lowering::explanation_of(std::string what, const Slot& result) {
 
 void Lowering::add_primitive(const dnnl::primitive& primitive, const Desc& scratchpad,
                              std::vector<Operand> operands, StepExplanation explanation) {
+  for (Operand& operand : operands) shared_.share(operand);
   if (scratchpad.get_size() > 0) {
     Operand last;
     last.name = DNNL_ARG_SCRATCHPAD;
@@ -230,6 +247,8 @@ bool Lowering::try_to_lower(const Step& step, std::string* why) {
       return lower_convolution(*this, *convolution);
     }
     if (const auto* norm = std::get_if<ChannelNorm>(&step)) return lower_norm(*this, *norm);
+    if (const auto* affine = std::get_if<Affine>(&step)) return lower_affine(*this, *affine);
+    if (const auto* padded = std::get_if<PaddedPool>(&step)) return lower_padded(*this, *padded);
     if (const auto* copy = std::get_if<Copy>(&step)) return lower_layout(*this, *copy);
     return lower_operation(*this, std::get<Operation>(step));
   } catch (const std::exception& error) {
@@ -301,16 +320,28 @@ void Lowering::add_output(int64_t id) {
 }
 
 void Lowering::count_weights() {
-  std::set<dnnl_memory_t> weights;
+  std::set<const void*> weights;
   for (const Command& command : program_.commands) {
     const auto* primitive = std::get_if<PrimitiveCommand>(&command.what);
     if (primitive == nullptr) continue;
     for (const Operand& operand : primitive->operands) {
-      const bool constant = operand.buffer < 0 && operand.name != DNNL_ARG_SCRATCHPAD;
-      if (constant && weights.insert(operand.constant.get()).second) {
+      if (operand.bytes && weights.insert(operand.bytes.data()).second) {
         program_.weight_bytes += operand.desc.get_size();
       }
     }
+  }
+}
+
+/// Primitives have constants of their own: those remain that LibTorch's operators take, or that are results.
+void Lowering::drop_unused_constants() {
+  std::set<int64_t> used(plan_.outputs.begin(), plan_.outputs.end());
+  for (const Command& command : program_.commands) {
+    if (const auto* step = std::get_if<StepCommand>(&command.what)) {
+      for (const int64_t id : inputs_of(step->step)) used.insert(id);
+    }
+  }
+  for (std::size_t i = 0; i < program_.constants.size(); ++i) {
+    if (!used.contains(static_cast<int64_t>(i))) program_.constants[i] = torch::Tensor();
   }
 }
 

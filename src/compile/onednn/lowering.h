@@ -1,6 +1,8 @@
 #pragma once
 
+#include "compile/engines/alternatives.h"
 #include "compile/onednn/memory.h"
+#include "compile/onednn/packed_weights.h"
 #include "compile/onednn/program.h"
 
 #include <string>
@@ -49,7 +51,7 @@ class Lowering {
     return operand(name, place, desc_of(place));
   }
   static Operand operand(int name, const Slot& place, const Desc& desc);
-  static Operand operand(int name, dnnl::memory constant);
+  static Operand operand(int name, PackedConstant constant);
 
   /// Explains a step whose result is at `result`.
   [[nodiscard]] static StepExplanation explanation_of(const Step& step, const Slot& result);
@@ -71,6 +73,24 @@ class Lowering {
     Command& next = program_.commands.emplace_back();
     next.what = std::move(what);
     next.explanation = std::move(explanation);
+  }
+
+  // ---- Choices.
+
+  /// The name of the alternative that was chosen for a geometry; nothing before it was.
+  [[nodiscard]] const std::string* choice(const std::string& key) const {
+    const auto known = program_.choices.find(key);
+    return known == program_.choices.end() ? nullptr : &known->second;
+  }
+  void keep_choice(const std::string& key, std::string name) {
+    program_.choices.emplace(key, std::move(name));
+  }
+  /// How long alternatives may still be timed.
+  [[nodiscard]] double& seconds_for_timing() { return seconds_for_timing_; }
+  /// Says why LibTorch computes this step; false, as lower_*() are then.
+  bool leave_to_torch(std::string why) {
+    why_ = std::move(why);
+    return false;
   }
 
   // ---- Steps.
@@ -99,12 +119,16 @@ class Lowering {
   void add_output(int64_t id);
   void clear_values(const Step& step);
   void count_weights();
+  void drop_unused_constants();
 
   const Graph& plan_;
   EngineOptions options_;
   int threads_;
   ProgramMemory memory_;
+  SharedConstants shared_;
   Program program_;
+  double seconds_for_timing_ = 0.2;
+  std::string why_;
   std::size_t step_ = 0;
   std::size_t done_ = 0;  ///< the steps before this one are lowered
 };

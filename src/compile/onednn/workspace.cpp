@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/CPUAllocator.h>
 
+#include <algorithm>
+#include <iterator>
+
 namespace convkit::detail {
 
 Workspace::Workspace(const Program& program)
@@ -58,6 +61,30 @@ Workspace::Workspace(const Program& program)
       arguments[i].push_back({operand.name, memories.back().get()});
     }
   }
+}
+
+std::unique_ptr<Workspace> FreeWorkspaces::take() {
+  const std::lock_guard lock(mutex_);
+  if (free_.empty()) return nullptr;
+  std::unique_ptr<Workspace> workspace = std::move(free_.back().workspace);
+  free_.pop_back();
+  return workspace;
+}
+
+void FreeWorkspaces::give_back(std::unique_ptr<Workspace> workspace) {
+  std::vector<Free> unneeded;  // whose memory goes back without the lock
+  const std::lock_guard lock(mutex_);
+  free_.push_back({std::move(workspace), ++calls_});
+  const auto needed = std::find_if(free_.begin(), free_.end(),
+                                   [&](const Free& free) { return calls_ - free.since <= kKept; });
+  unneeded.assign(std::make_move_iterator(free_.begin()), std::make_move_iterator(needed));
+  free_.erase(free_.begin(), needed);
+}
+
+void FreeWorkspaces::clear() {
+  std::vector<Free> unneeded;
+  const std::lock_guard lock(mutex_);
+  unneeded.swap(free_);
 }
 
 }  // namespace convkit::detail

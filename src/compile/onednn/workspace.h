@@ -4,6 +4,9 @@
 
 #include <c10/core/Allocator.h>
 
+#include <cstdint>
+#include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -30,6 +33,30 @@ struct Workspace {
   std::vector<Binding> bindings;                      ///< of the program's inputs and outputs
   std::vector<std::vector<Binding>> tensor_bindings;  ///< of what an operator of LibTorch makes
   std::vector<char*> buffers;                         ///< where each begins
+};
+
+/// The workspaces of a program that no call uses now. After a burst of calls at a time they become fewer
+/// again. Several threads at once may use it.
+class FreeWorkspaces {
+ public:
+  /// One that was used lately; nullptr where there is none.
+  std::unique_ptr<Workspace> take();
+  void give_back(std::unique_ptr<Workspace> workspace);
+  void clear();
+
+ private:
+  /// One that was not needed in as many calls goes.
+  static constexpr int64_t kKept = 64;
+
+  struct Free {
+    std::unique_ptr<Workspace> workspace;
+    int64_t since = 0;  ///< the call after which it was given back
+  };
+
+  std::mutex mutex_;
+  std::vector<Free>
+      free_;  ///< in the order in which they were given back: the last one is taken first
+  int64_t calls_ = 0;
 };
 
 }  // namespace convkit::detail

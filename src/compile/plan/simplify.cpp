@@ -39,10 +39,12 @@ int64_t identity_of(const Graph& graph, const Operation& operation) {
 /// Own copies of tensors, one for each.
 class Copies {
  public:
+  explicit Copies(ConstantPool& pool) : pool_(pool) {}
+
   void copy(torch::Tensor& tensor) {
     if (!tensor.defined()) return;
     torch::Tensor& own = copies_[tensor.unsafeGetTensorImpl()];
-    if (!own.defined()) own = tensor.detach().clone();
+    if (!own.defined()) own = pool_.copy_of(tensor);
     if (tensor.unsafeGetTensorImpl()->is_wrapped_number()) {
       own.unsafeGetTensorImpl()->set_wrapped_number(true);
     }
@@ -51,6 +53,7 @@ class Copies {
   }
 
  private:
+  ConstantPool& pool_;
   std::unordered_map<const c10::TensorImpl*, torch::Tensor> copies_;
   Tensors originals_;
 };
@@ -102,8 +105,8 @@ void remove_dead(Graph& graph) {
   graph.steps = std::move(kept);
 }
 
-void copy_constants(Graph& graph) {
-  Copies copies;
+void copy_constants(Graph& graph, ConstantPool& pool) {
+  Copies copies(pool);
   std::set<int64_t> used(graph.outputs.begin(), graph.outputs.end());
   for (Step& step : graph.steps) {
     for (const int64_t id : inputs_of(step)) used.insert(id);

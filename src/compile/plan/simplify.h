@@ -1,5 +1,6 @@
 #pragma once
 
+#include "compile/plan/constant_pool.h"
 #include "compile/plan/graph.h"
 
 namespace convkit::detail {
@@ -14,8 +15,8 @@ void remove_identities(Graph& graph);
 /// Takes out the steps that nothing needs.
 void remove_dead(Graph& graph);
 
-/// Gives the graph copies of its constants, since the module's own weights may change later; a shared
-/// one is copied once. What is no constant of a step loses its tensor.
-void copy_constants(Graph& graph);
+/// Gives the graph copies of its constants, since the module's own weights may change later: those of the
+/// pool, so that plans of equal constants share them. What is no constant of a step loses its tensor.
+void copy_constants(Graph& graph, ConstantPool& pool);
 
 }  // namespace convkit::detail

@@ -70,7 +70,7 @@ std::string text_of(const Tape& tape);
 std::string text_of(int64_t id, const Value& value);
 std::string text_of(const Operation& operation);
 
-/// Throws c10::Error, saying where, unless both are the same program with the same constants.
+/// Throws Refusal, saying where, unless both are the same program with the same constants.
 void check_same(const Tape& a, const Tape& b);
 
 /// The tensor of a value.

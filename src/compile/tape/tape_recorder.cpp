@@ -38,12 +38,13 @@ class TapeRecorder : public OperatorObserver {
   TapeRecorder(const torch::nn::Module& module, const Tensors& inputs) {
     for (const torch::Tensor& input : inputs) registry_.add_input(input);
     tape_.input_count = inputs.size();
-    for (const auto& item : module.named_parameters()) {
-      registry_.add_constant(item.value(), item.key());
-    }
-    for (const auto& item : module.named_buffers()) {
-      registry_.add_constant(item.value(), item.key());
-    }
+    // A sparse or quantized one is refused where an operator takes it.
+    const auto add = [&](const torch::Tensor& tensor, const std::string& name) {
+      const bool ordinary = tensor.layout() == torch::kStrided && !tensor.is_quantized();
+      if (ordinary) registry_.add_constant(tensor, name);
+    };
+    for (const auto& item : module.named_parameters()) add(item.value(), item.key());
+    for (const auto& item : module.named_buffers()) add(item.value(), item.key());
   }
 
   void before(const c10::OperatorName& name, c10::ArrayRef<const c10::IValue> inputs,
@@ -57,7 +58,7 @@ class TapeRecorder : public OperatorObserver {
 
   Tape finish(const Tensors& outputs) {
     for (const torch::Tensor& output : outputs) {
-      TORCH_CHECK(output.defined(), "compile: the forward returns an undefined tensor");
+      if (!output.defined()) refuse("the forward returns an undefined tensor");
       const int64_t id = registry_.find(output);
       if (id < 0) refuse("the forward's result was made past LibTorch's dispatcher");
       registry_.check_version(output, "returned");
