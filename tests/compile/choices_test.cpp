@@ -185,7 +185,7 @@ TEST_CASE("each way to compute a convolution gives its numbers", "[compile][choi
         const std::string name = name_of(alternative);
         INFO(layer.name << (residual ? " with a residual " : " ") << name);
         const Choices choices{{geometry.key(), name}};
-        const Compiled fast = compile_layer(module, inputs, {.choices = choices});
+        const Compiled fast = compile_layer(module, inputs, {.timing = false, .choices = choices});
         const auto plan = plan_of(fast);
         INFO(convkit::explain(fast));
         CHECK(plan.choices == choices);
@@ -279,14 +279,14 @@ TEST_CASE("choices go through JSON to another plan, which has the same bits",
   const auto choices = json.at("plans").at(0).at("choices").get<Choices>();
   CHECK(choices == plan_of(timed).choices);
   REQUIRE(choices.size() == 3);
-  const Compiled same = convkit::compile(net, x, {.choices = choices});
+  const Compiled same = convkit::compile(net, x, {.timing = false, .choices = choices});
   CHECK(plan_of(same).choices == choices);
   CHECK(torch::equal(same(x), timed(x)));
 
   // Another choice is another plan, so that what is given does count.
   Choices others = choices;
   for (auto& [key, name] : others) name = name == "blocked" ? "channels_last" : "blocked";
-  const Compiled other = convkit::compile(net, x, {.choices = others});
+  const Compiled other = convkit::compile(net, x, {.timing = false, .choices = others});
   CHECK(plan_of(other).choices == others);
   CHECK(distance(other(x), timed(x)) <= 1e-5);
 

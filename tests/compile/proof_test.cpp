@@ -41,7 +41,7 @@ Compiled compiled(const std::shared_ptr<torch::nn::Module>& module, const Forwar
 
 TEST_CASE("a plan that is wrong for some scale of its inputs is found", "[compile][proof]") {
   const torch::NoGradGuard no_grad;
-  const torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 4, 3));
+  const torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 4, 3).bias(false));
   const Forward forward = [&](const Tensors& x) { return Tensors{conv.ptr()->forward(x[0])}; };
   const Tensor example = randn({1, 3, 8, 8});
   const Proof proof(*conv.ptr(), forward, {example});

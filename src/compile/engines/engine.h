@@ -36,6 +36,7 @@ class Engine {
 struct EngineOptions {
   torch::Dtype dtype = torch::kFloat32;
   std::optional<torch::MemoryFormat> memory_format;
+  /// Whether alternatives are timed, and which of them were given: see alternatives.h.
   bool timing = false;
   std::map<std::string, std::string> choices;
   /// Where it finds the constants that other plans have too, while it is made; nullptr for none.

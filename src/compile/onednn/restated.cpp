@@ -76,7 +76,7 @@ Convolution as_linear(const Convolution& convolution, const Geometry& geometry) 
   result.weight = matrix_of(convolution.weight, geometry);
   const int64_t pixels = geometry.output[2] * geometry.output[3];
   for (auto* of_channels : {&result.bias, &result.slope, &result.scale, &result.shift}) {
-    if (of_channels->defined() && of_channels->numel() > 1)
+    if (of_channels->defined() && of_channels->dim() == 1)
       *of_channels = of_channels->repeat(pixels);
   }
   return result;
