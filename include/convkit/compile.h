@@ -39,21 +39,28 @@ struct CompileOptions {
   /// it; else that is an error. What the module itself throws is thrown on. Its results are copied where
   /// somebody else has their memory.
   bool fallback = false;
-  /// Whether a plan is timed when it is made: where it takes longer than the module's own operators, these run.
-  /// Without it the plan depends on shapes and the processor's instructions alone, and is the same each time.
+  /// Whether time decides. When a plan is made, ways to compute convolutions of unusual shapes are timed, for at
+  /// most some 0.2 s and each shape once in a process; and where the whole plan takes longer than the module's own
+  /// operators, these run. Without it the plan depends on shapes and the processor's instructions alone, and is
+  /// the same each time.
   bool timing = true;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
   /// is dropped. They share their weights. oneDNN itself keeps up to 1024 kernels of a process, of some 30 KiB
   /// each. After some plans, or one of a
   /// large module, the heap's free pages go back to the system (malloc_trim): making plans leaves gaps.
   int64_t max_plans = 16;
+  /// The ways to compute convolutions, as PlanExplanation::choices has them. oneDNN's plans take these, and decide
+  /// by themselves only about convolutions of other geometries. With them, and without timing, a process has
+  /// the bits of the one that they come from.
+  std::map<std::string, std::string> choices = {};
 };
 
 /// One step of a plan: an operator, or several that are computed as one.
 struct CONVKIT_API StepExplanation {
   std::string what;  ///< "conv2d 3x3 + relu"
   std::string by;    ///< who computes it: "oneDNN", "LibTorch" or "convkit"
-  std::string how;   ///< "jit:avx512_core", "fused operator"; or why not by oneDNN, if it is known
+  /// "jit:avx512_core", "brgconv:avx2, turned", "fused operator"; or why not by oneDNN, if it is known.
+  std::string how;
   std::vector<std::string> fused;  ///< what it computes beside its first operator: {"relu"}
   int64_t bytes = 0;               ///< the size of its results
   int64_t macs = 0;                ///< multiplications of convolutions and matrix products
@@ -79,6 +86,9 @@ struct CONVKIT_API PlanExplanation {
   bool cuda_graph = false;               ///< one CUDA graph starts all kernels
   std::map<std::string, int64_t> notes;  ///< what was done, and how often: {"fused relu", 8}
   std::vector<std::string> remarks;      ///< why something was not done
+  /// How oneDNN's plan computes convolutions of each geometry: "channels_last", "blocked" (a layout of
+  /// oneDNN's own), "product" (of matrices), "turned" (height and width exchanged) or "LibTorch".
+  std::map<std::string, std::string> choices;
   std::vector<StepExplanation> steps;
   int64_t workspace_bytes = 0;   ///< what each call that runs at a time needs
   int64_t separate_bytes = 0;    ///< what the workspace would be if no buffers shared memory
@@ -156,8 +166,8 @@ class CONVKIT_API Compiled {
 /// about 1e-5 of the output's largest element for networks, in bfloat16 by up to several percent. A
 /// plan's result for a second, random input is compared with the module's before it is used (to
 /// 1e-3; for bfloat16 and half to 0.25): one that oneDNN gets wrong goes to LibTorch's operators,
-/// which explain() tells. NaN does not always pass: oneDNN's ReLU, clamp and max pooling drop it, as
-/// the processor's maximum does, and of -infinity max pooling makes the lowest number.
+/// which explain() tells. NaN does not always pass: oneDNN's ReLU, clamp, hardsigmoid and max pooling
+/// drop it, as the processor's maximum does, and of -infinity max pooling makes the lowest number.
 ///
 /// What cannot be recorded faithfully is refused by its name: a value read from the input (`item`),
 /// random operators, batch norms in training mode, writing to the input or a weight, autocast, work
@@ -165,8 +175,8 @@ class CONVKIT_API Compiled {
 /// the example and the random input take the same way.
 ///
 /// Throws:  c10::Error with what was refused; c10::TypeError for a module that forward_child()
-///          cannot run; c10::ValueError for options out of range, and for a dtype that the module's
-///          own or its device does not go with.
+///          cannot run; c10::ValueError for options out of range, for choices that are none, and for a
+///          dtype that the module's own or its device does not go with.
 /// Source:  torch.compile
 CONVKIT_API Compiled compile(std::shared_ptr<torch::nn::Module> module,
                              const torch::Tensor& example, const CompileOptions& options = {});

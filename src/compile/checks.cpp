@@ -1,6 +1,9 @@
 #include "compile/checks.h"
 
+#include "compile/engines/alternatives.h"
+
 #include <ATen/ATen.h>
+#include <ATen/ExpandUtils.h>
 
 #include <algorithm>
 
@@ -8,14 +11,15 @@ namespace convkit::detail {
 
 namespace {
 
-/// A tensor whose memory holds its numbers, all contiguous or channels_last.
+/// A tensor whose memory holds its numbers and nothing else. A copy has its dimensions in the same order: what
+/// LibTorch's operators make of it lies in memory as what they make of the tensor itself.
 torch::Tensor in_memory(const torch::Tensor& given) {
   torch::Tensor input = given;
   if (input._is_zerotensor()) input = at::zeros(input.sizes(), input.options());
   if (input.is_conj() || input.is_neg()) input = input.resolve_conj().resolve_neg();
-  const bool dense =
-      input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
-  return dense ? input : input.contiguous();
+  if (input.is_non_overlapping_and_dense()) return input;
+  const auto strides = at::infer_dense_strides(input.sizes(), input.strides());
+  return at::empty_strided(input.sizes(), strides, input.options()).copy_(input);
 }
 
 }  // namespace
@@ -39,6 +43,7 @@ void check_options(const CompileOptions& options) {
                         options.memory_format == torch::MemoryFormat::ChannelsLast,
                     "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
                     *options.memory_format);
+  check_choices(options.choices);
 }
 
 Tensors checked_inputs(const Tensors& given, std::size_t count) {

@@ -21,7 +21,7 @@ void check_cuda(const Tensors& inputs);
 /// several types or devices.
 void check_device(const CompileOptions& options, const std::optional<torch::Device>& device);
 
-/// The inputs as plans take them: memory that holds their numbers, contiguous or channels_last. Throws
+/// The inputs as plans take them: memory that holds their numbers, in any order of dimensions. Throws
 /// c10::ValueError for another number of them, and for what is no ordinary tensor.
 Tensors checked_inputs(const Tensors& given, std::size_t count);
 

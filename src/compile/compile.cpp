@@ -71,7 +71,10 @@ class Compilation {
  public:
   Compilation(std::shared_ptr<torch::nn::Module> module, Forward forward, std::size_t count,
               CompileOptions options)
-      : module_(std::move(module)), forward_(std::move(forward)), count_(count), options_(options) {
+      : module_(std::move(module)),
+        forward_(std::move(forward)),
+        count_(count),
+        options_(std::move(options)) {
     TORCH_CHECK_TYPE(module_ != nullptr, "compile: expected a module, got none");
     TORCH_CHECK_TYPE(forward_ != nullptr, "compile: expected a forward, got none");
     check_options(options_);
@@ -83,7 +86,10 @@ class Compilation {
     const Entered entered(this);
     const Tensors inputs = checked_inputs(given, count_);
     if (options_.tf32) check_cuda(inputs);
-    Tensors outputs = is_observed() ? run_plain(inputs) : run_planned(inputs);
+    const bool has_copies =
+        !std::equal(given.begin(), given.end(), inputs.begin(),
+                    [](const torch::Tensor& a, const torch::Tensor& b) { return a.is_same(b); });
+    Tensors outputs = is_observed() ? run_plain(inputs) : run_planned(inputs, has_copies);
     for (torch::Tensor& output : outputs) {  // also one that is an input, or the plain module's
       const bool image = options_.memory_format && output.dim() == 4;
       if (image) output = output.contiguous(*options_.memory_format);
@@ -118,7 +124,8 @@ class Compilation {
     std::map<std::string, int64_t> notes;
     std::vector<std::string> remarks;
     bool fell_back = false;
-    bool used = true;  ///< since plans were last looked through for unused ones
+    bool sees_input_memory = false;  ///< of inputs as they are given
+    bool used = true;                ///< since plans were last looked through for unused ones
   };
 
   /// Runs as a part of another module, whose operators are being looked at.
@@ -128,12 +135,18 @@ class Compilation {
     return forward_(options_.fallback ? copies(inputs) : inputs);
   }
 
-  Tensors run_planned(const Tensors& inputs) {
+  /// `has_copies` says whether some of the inputs are copies of those that were given.
+  Tensors run_planned(const Tensors& inputs, bool has_copies) {
     const Tf32Scope precision(options_.tf32);
     std::shared_ptr<Engine> engine;
     std::string refused;
     try {
-      engine = engine_for(inputs);
+      const std::lock_guard lock(mutex_);
+      const Planned& planned = plan_for(inputs);
+      if (planned.sees_input_memory && has_copies) {
+        refuse("the forward looks at its input's memory by strides, and that has gaps or overlaps");
+      }
+      engine = planned.engine;
     } catch (const Refusal& refusal) {
       if (!options_.fallback) throw;
       refused = refusal.what_without_backtrace();
@@ -152,8 +165,8 @@ class Compilation {
     return outputs;
   }
 
-  std::shared_ptr<Engine> engine_for(const Tensors& inputs) {
-    const std::lock_guard lock(mutex_);
+  /// To be called under the lock.
+  const Planned& plan_for(const Tensors& inputs) {
     check_autocast();
     if (!plans_.empty() && weights_.have_changed()) plans_.clear();
     if (plans_.empty()) weights_.look_at(*module_);
@@ -168,7 +181,7 @@ class Compilation {
       keep(std::move(planned));
     }
     plans_.front().used = true;
-    return plans_.front().engine;
+    return plans_.front();
   }
 
   std::vector<Planned>::iterator find_plan(const Tensors& inputs) {
@@ -208,6 +221,7 @@ class Compilation {
     check_device(options_, device);
     const Graph plan = make_plan(proof.tape(), device.has_value(), pool_);
     result.notes = plan.notes;
+    result.sees_input_memory = plan.sees_input_memory;
     result.remarks = proof.remarks();
     result.remarks.insert(result.remarks.end(), plan.remarks.begin(), plan.remarks.end());
     if (device) {
@@ -218,7 +232,7 @@ class Compilation {
     Graph exact = device ? make_plan(proof.tape(), false, pool_) : plan;
     result.notes = exact.notes;
     std::unique_ptr<Engine> engine = make_torch_engine(std::move(exact), inputs, {});
-    proof.check(*engine, {});
+    proof.check(*engine, {Proof::kSameOperators, 0});
     result.engine = std::move(engine);
   }
 
@@ -230,7 +244,8 @@ class Compilation {
     const Proof::Accuracy accuracy = options_.dtype == torch::kFloat32
                                          ? Proof::Accuracy{1e-3, 1e-6}
                                          : Proof::Accuracy{0.25, 4e-3};
-    const EngineOptions options{options_.dtype, options_.memory_format, &pool_};
+    const EngineOptions options{options_.dtype, options_.memory_format, options_.timing,
+                                options_.choices, &pool_};
     std::vector<Candidate> result;
     if (has_onednn() && device.is_cpu() && options_.onednn) {
       result.push_back({"oneDNN", accuracy, [&plan, &inputs, options] {

@@ -69,6 +69,7 @@ ordered_json json_of(const PlanExplanation& plan) {
           {"cuda_graph", plan.cuda_graph},
           {"notes", plan.notes},
           {"remarks", plan.remarks},
+          {"choices", plan.choices},
           {"steps", steps},
           {"memory",
            {{"workspace_bytes", plan.workspace_bytes},

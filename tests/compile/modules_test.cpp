@@ -2,10 +2,13 @@
 #include <convkit/convkit.h>
 
 #include "compile/compile_support.h"
+#include "compile/onednn/engine.h"
 
 #include <torch/nn/modules.h>
 
 #include <ATen/Parallel.h>
+
+#include <cmath>
 
 namespace {
 
@@ -155,6 +158,84 @@ std::vector<std::pair<std::string, Net::Body>> user_modules() {
                             torch::adaptive_avg_pool2d(y, {3, 2}).flatten(1)},
                            1);
        }},
+      {"zeros around images",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.conv(torch::constant_pad_nd(x, {2, 1, 0, 3}));
+         return m.other(torch::constant_pad_nd(torch::relu(y), {0, 1}));
+       }},
+      {"padding before pools",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.conv(x);
+         const Tensor low = torch::constant_pad_nd(y, {0, 1, 1, 0}, -INFINITY);
+         const Tensor zero = torch::constant_pad_nd(torch::relu(y), {1, 0, 0, 1});
+         const Tensor mean = torch::constant_pad_nd(y, {1, 2, 0, 1});
+         return torch::cat(
+             {torch::max_pool2d(low, 3, 2).flatten(1), torch::max_pool2d(zero, 2, 2).flatten(1),
+              torch::avg_pool2d(mean, 3, 2).flatten(1),
+              torch::avg_pool2d(mean, 3, 2, 0, false, true, 5).flatten(1)},
+             1);
+       }},
+      {"average pools that round up",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.conv(x);
+         return torch::cat({torch::avg_pool2d(y, 3, 2, 0, true).flatten(1),
+                            torch::avg_pool2d(y, 2, 3, 1, true, false).flatten(1),
+                            torch::avg_pool2d(y, 3, 2, 1, true, true).flatten(1),
+                            torch::avg_pool2d(y, 2, 2, 1, true, true, 3).flatten(1)},
+                           1);
+       }},
+      {"a norm after an activation",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.bn(torch::relu(m.conv(x)));
+         return m.bn(torch::silu(m.other(torch::max_pool2d(y, {2, 1}, {2, 1})))) * m.scale;
+       }},
+      {"a norm of a sum, and a norm first",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.bn(m.conv(x) + x);
+         return m.conv(torch::relu(m.bn(torch::relu(y)))) + torch::sigmoid(m.bn(y) * 2);
+       }},
+      {"PReLU of one number and of each channel",
+       [](Net& m, const Tensor& x) {
+         const Tensor slopes = m.scale.flatten() - 0.8;
+         const Tensor y = torch::prelu(m.conv(torch::prelu(x, slopes)), slopes);
+         const Tensor z = torch::prelu(m.other(y) + y, slopes.slice(0, 0, 1));
+         return torch::prelu(m.linear(torch::prelu(z.mean({2, 3}), slopes)), slopes);
+       }},
+      {"softmax along every dimension",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.conv(x);
+         const Tensor logs = torch::log_softmax(y, 1).flatten(2);
+         return torch::softmax(y, 1) + torch::softmax(y, 2) + torch::softmax(y, 3) +
+                torch::softmax(logs, 1).view_as(y) + torch::softmax(logs, -1).view_as(y);
+       }},
+      {"layer norms of the last dimensions",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.conv(x);
+         const Tensor rows = torch::layer_norm(y, {y.size(3)});
+         return rows + torch::layer_norm(y.flatten(2), {y.size(2) * y.size(3)}).view_as(y) +
+                torch::layer_norm(y, {8, y.size(2), y.size(3)});
+       }},
+      {"scalars",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = (1 - torch::tanh(m.conv(x)) * 0.5) / 3 + 0.1;
+         const Tensor z = -y.square() - y.pow(2) + torch::sqrt(y) + y.reciprocal() - y.abs();
+         return torch::softplus(z, 2, 20) / (y + 1) - (x - y);
+       }},
+      {"numbers along other axes",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.conv(x);
+         const Tensor column = torch::linspace(0.5, 1, y.size(2)).view({-1, 1});
+         const Tensor row = torch::linspace(-1, 1, y.size(3));
+         const Tensor tokens = (y * column + row).flatten(2).transpose(1, 2);
+         return tokens * m.scale.flatten() + m.scale.flatten();
+       }},
+      {"images that are turned for a linear layer",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = torch::relu(m.conv(x));
+         const Tensor turned = y.permute({0, 2, 1, 3}).reshape({-1, y.size(1), y.size(3)});
+         const Tensor flat = y.permute({0, 3, 2, 1}).contiguous().view({y.size(0), -1, 8});
+         return turned.sum(2).matmul(m.linear->weight).sum() + torch::sigmoid(m.linear(flat));
+       }},
       {"memory read by position",
        [](Net& m, const Tensor& x) {
          const Tensor y = m.conv(x).contiguous();
@@ -166,6 +247,74 @@ std::vector<std::pair<std::string, Net::Body>> user_modules() {
          return torch::relu(y) - m.bn(y);
        }},
   };
+}
+
+/// CREPE's layers, smaller: zeros around a column, and a norm after each ReLU.
+class PitchNetImpl : public Block<PitchNetImpl> {
+ public:
+  PitchNetImpl() { PitchNetImpl::reset(); }
+  void reset() override {
+    using namespace torch::nn;
+    conv1 = register_module("conv1", Conv2d(Conv2dOptions(1, 16, {64, 1}).stride({4, 1})));
+    bn1 = register_module("bn1", BatchNorm2d(16));
+    conv2 = register_module("conv2", Conv2d(Conv2dOptions(16, 8, {16, 1})));
+    bn2 = register_module("bn2", BatchNorm2d(8));
+    classifier = register_module("classifier", Linear(8 * 16, 30));
+  }
+  torch::Tensor forward(const torch::Tensor& x) override {
+    using namespace torch::nn::functional;
+    torch::Tensor y = x.unsqueeze(1).unsqueeze(-1);
+    y = pad(y, PadFuncOptions({0, 0, 30, 30}));
+    y = torch::max_pool2d(bn1(torch::relu(conv1(y))), {2, 1}, {2, 1});
+    y = pad(y, PadFuncOptions({0, 0, 7, 8}));
+    y = torch::max_pool2d(bn2(torch::relu(conv2(y))), {2, 1}, {2, 1});
+    y = y.permute({0, 2, 1, 3}).reshape({-1, 8 * 16});
+    return torch::sigmoid(classifier(y));
+  }
+
+  torch::nn::Conv2d conv1{nullptr}, conv2{nullptr};
+  torch::nn::BatchNorm2d bn1{nullptr}, bn2{nullptr};
+  torch::nn::Linear classifier{nullptr};
+};
+CONVKIT_MODULE(PitchNet);
+
+/// MTCNN's layers: PReLU, pools that round up, turned images, softmax.
+class FaceNetImpl : public Block<FaceNetImpl> {
+ public:
+  FaceNetImpl() { FaceNetImpl::reset(); }
+  void reset() override {
+    using namespace torch::nn;
+    conv1 = register_module("conv1", Conv2d(3, 12, 3));
+    prelu1 = register_module("prelu1", PReLU(PReLUOptions().num_parameters(12)));
+    pool1 = register_module("pool1", MaxPool2d(MaxPool2dOptions(3).stride(2).ceil_mode(true)));
+    conv2 = register_module("conv2", Conv2d(12, 16, 2));
+    prelu2 = register_module("prelu2", PReLU(PReLUOptions().num_parameters(16)));
+    dense3 = register_module("dense3", Linear(16 * 10 * 10, 20));
+    prelu3 = register_module("prelu3", PReLU(PReLUOptions().num_parameters(20)));
+    dense4 = register_module("dense4", Linear(20, 2));
+    map = register_module("map", Conv2d(16, 2, 1));
+  }
+  torch::Tensor forward(const torch::Tensor& x) override {
+    const torch::Tensor y = prelu2(conv2(pool1(prelu1(conv1(x)))));
+    const torch::Tensor flat = y.permute({0, 3, 2, 1}).contiguous().view({y.size(0), -1});
+    const torch::Tensor face = torch::softmax(dense4(prelu3(dense3(flat))), 1);
+    return torch::cat({face, torch::softmax(map(y), 1).flatten(1)}, 1);
+  }
+
+  torch::nn::Conv2d conv1{nullptr}, conv2{nullptr}, map{nullptr};
+  torch::nn::PReLU prelu1{nullptr}, prelu2{nullptr}, prelu3{nullptr};
+  torch::nn::MaxPool2d pool1{nullptr};
+  torch::nn::Linear dense3{nullptr}, dense4{nullptr};
+};
+CONVKIT_MODULE(FaceNet);
+
+/// The operators of a plan that LibTorch runs, without a reason.
+std::vector<std::string> left_to_torch(const Compiled& fast) {
+  std::vector<std::string> names;
+  for (const StepExplanation& step : support::plan_of(fast).steps) {
+    if (step.by == "LibTorch" && step.how.empty()) names.push_back(step.what);
+  }
+  return names;
 }
 
 models::Network small_network(const std::string& name) {
@@ -249,6 +398,71 @@ TEST_CASE("modules as users write them compute the same when compiled", "[compil
     }
     check_compiled(net.ptr(), forward,
                    {randn({2, 8, 12, 7}).contiguous(torch::MemoryFormat::ChannelsLast)}, 2e-5);
+  }
+}
+
+TEST_CASE("oneDNN computes the layers of CREPE and MTCNN", "[compile]") {
+  at::set_num_threads(1);
+  torch::manual_seed(7);
+  const Tensor signal = randn({3, 512});
+  check_compiled(PitchNet(), signal);
+  const Tensor image = randn({2, 3, 24, 24});
+  check_compiled(FaceNet(), image);
+  if (!convkit::detail::has_onednn()) return;
+  PitchNet pitch;
+  support::settle(*pitch);
+  CHECK(left_to_torch(compile(pitch, signal, {.timing = false})) == std::vector<std::string>{});
+  FaceNet face;
+  support::settle(*face);
+  // The results of the softmax over images are put together as LibTorch does it: they are no images.
+  CHECK(left_to_torch(compile(face, image, {.timing = false})) == std::vector<std::string>{"cat"});
+}
+
+TEST_CASE("NaN passes as the page on compile() says", "[compile]") {
+  at::set_num_threads(1);
+  torch::manual_seed(8);
+  const std::vector<std::pair<std::string, std::function<Tensor(const Tensor&)>>> activations = {
+      {"none", [](const Tensor& x) { return x; }},
+      {"silu", [](const Tensor& x) { return torch::silu(x); }},
+      {"gelu", [](const Tensor& x) { return torch::gelu(x); }},
+      {"mish", [](const Tensor& x) { return torch::mish(x); }},
+      {"elu", [](const Tensor& x) { return torch::elu(x); }},
+      {"tanh", [](const Tensor& x) { return torch::tanh(x); }},
+      {"sigmoid", [](const Tensor& x) { return torch::sigmoid(x); }},
+      {"hardswish", [](const Tensor& x) { return torch::hardswish(x); }},
+      {"leaky_relu", [](const Tensor& x) { return torch::leaky_relu(x, 0.1); }},
+      {"prelu", [](const Tensor& x) { return torch::prelu(x, torch::full({8}, 0.1)); }},
+      {"avg_pool2d", [](const Tensor& x) { return torch::avg_pool2d(x, 2); }},
+      // Those after this one lose it in oneDNN.
+      {"relu", [](const Tensor& x) { return torch::relu(x); }},
+      {"relu6", [](const Tensor& x) { return torch::relu6(x); }},
+      {"hardtanh", [](const Tensor& x) { return torch::hardtanh(x); }},
+      {"clamp", [](const Tensor& x) { return torch::clamp(x, -1, 1); }},
+      {"hardsigmoid", [](const Tensor& x) { return torch::hardsigmoid(x); }},
+      {"max_pool2d", [](const Tensor& x) { return torch::max_pool2d(x, 2); }},
+  };
+  bool kept_by_onednn = true;
+  for (const auto& [name, activation] : activations) {
+    kept_by_onednn &= name != "relu";
+    INFO(name);
+    const auto& function = activation;
+    Lambda net([&](Net& m, const Tensor& x) {
+      const Tensor y = function(m.conv(x));
+      return m.other(function(m.other(y) + y));
+    });
+    support::settle(*net);
+    Tensor x = randn({2, 8, 16, 16});
+    for (const bool onednn : {true, false}) {
+      const Compiled fast = compile(net, x, {.onednn = onednn, .timing = false});
+      Tensor sick = x.clone();
+      sick.index_put_({0, 3, 5, 5}, NAN);
+      const torch::NoGradGuard no_grad;
+      const Tensor expected = net(sick).isnan();
+      CHECK(expected.any().item<bool>());
+      CHECK_FALSE(expected.all().item<bool>());
+      const bool same = torch::equal(fast(sick).isnan(), expected);
+      CHECK(same == (kept_by_onednn || !onednn || !convkit::detail::has_onednn()));
+    }
   }
 }
 

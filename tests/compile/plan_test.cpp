@@ -4,10 +4,12 @@
 #include "compile/compile_support.h"
 #include "compile/graph_maker.h"
 #include "compile/onednn/engine.h"
+#include "compile/plan/affine.h"
 #include "compile/plan/concatenations.h"
 #include "compile/plan/convolutions.h"
 #include "compile/plan/fusion.h"
 #include "compile/plan/layouts.h"
+#include "compile/plan/paddings.h"
 #include "compile/plan/permutations.h"
 #include "compile/plan/purity.h"
 #include "compile/plan/simplify.h"
@@ -18,7 +20,9 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <functional>
+#include <limits>
 
 namespace {
 
@@ -86,7 +90,27 @@ void pure_convolutions(Graph& graph) {
 
 void fused_convolutions(Graph& graph) {
   pure_convolutions(graph);
+  find_affine(graph);
   fuse_into_convolutions(graph);
+}
+
+void padded_convolutions(Graph& graph) {
+  fused_convolutions(graph);
+  take_in_paddings(graph);
+}
+
+Id padded(GraphMaker& maker, Id x, const IntList& padding, double number = 0) {
+  return maker.call("constant_pad_nd", {x, padding, at::Scalar(number)});
+}
+
+Id max_pool(GraphMaker& maker, Id x, int64_t kernel, int64_t padding = 0) {
+  return maker.call("max_pool2d", {x, IntList{kernel, kernel}, IntList{2, 2},
+                                   IntList{padding, padding}, IntList{1, 1}, false});
+}
+
+Id average_pool(GraphMaker& maker, Id x, int64_t padding, bool counts) {
+  return maker.call("avg_pool2d", {x, IntList{3, 3}, IntList{2, 2}, IntList{padding, padding},
+                                   false, counts, c10::IValue()});
 }
 
 }  // namespace
@@ -309,11 +333,6 @@ TEST_CASE("a convolution of another kind stays an operator", "[compile][plan]") 
     conv2d(maker, maker.input(randn({1, 2, 5, 5}, torch::kDouble)),
            randn({2, 2, 3, 3}, torch::kDouble));
   }));
-  CHECK(left_alone([](GraphMaker& maker) {  // more padding on one side than on the other
-    maker.call("conv2d.padding",
-               {maker.input(randn({1, 2, 5, 5})), maker.constant(randn({2, 2, 2, 2})), kNoTensor,
-                IntList{1, 1}, std::string("same"), IntList{1, 1}, int64_t{1}});
-  }));
   CHECK(left_alone([](GraphMaker& maker) {  // an image without a batch
     conv2d(maker, maker.input(randn({2, 5, 5})), randn({2, 2, 3, 3}));
   }));
@@ -384,6 +403,287 @@ TEST_CASE("constants of each channel are folded, others are not", "[compile][pla
   Graph graph = maker.returning({each});
   check_pass(graph, fused_convolutions, 1e-5);
   CHECK(names_of(graph) == Names{"conv2d 3x3", "mul"});
+}
+
+TEST_CASE("a norm after an activation is a scale and a shift of the convolution",
+          "[compile][plan]") {
+  for (const bool transposed : {false, true}) {
+    GraphMaker maker;
+    const Id x = maker.input(randn({2, 4, 6, 5}));
+    const Id y = transposed
+                     ? maker.call("conv_transpose2d.input",
+                                  {x, maker.constant(randn({4, 4, 2, 2})), kNoTensor, IntList{2, 2},
+                                   IntList{0, 0}, IntList{0, 0}, int64_t{1}, IntList{1, 1}})
+                     : conv2d(maker, x, randn({4, 4, 3, 3}));
+    const Id norm = batch_norm(maker, maker.call("relu", {y}), 4);
+    const Id doubled = maker.call("mul.Tensor", {norm, maker.constant(torch::full({}, 2.0))});
+    Graph graph = maker.returning({doubled});
+    check_pass(graph, fused_convolutions, 1e-5);
+    REQUIRE(graph.steps.size() == 1);
+    const auto& convolution = std::get<Convolution>(graph.steps[0]);
+    CHECK(fused_in(graph.steps[0]) == Names{"relu", "batch_norm", "mul"});
+    CHECK(convolution.scale.sizes() == IntList{4});
+    CHECK(convolution.shift.sizes() == IntList{4});
+    CHECK(graph.notes == Notes{{"fused relu", 1}, {"fused batch_norm", 1}, {"fused mul", 1}});
+  }
+}
+
+TEST_CASE("a norm after a sum is one too, and no activation follows it", "[compile][plan]") {
+  GraphMaker maker;
+  const Id x = maker.input(randn({2, 4, 6, 5}));
+  const Id sum = add(maker, conv2d(maker, x, randn({4, 4, 3, 3})), x);
+  Graph graph = maker.returning({maker.call("relu", {batch_norm(maker, sum, 4)})});
+  check_pass(graph, fused_convolutions, 1e-5);
+  CHECK(names_of(graph) == Names{"conv2d 3x3 + add + batch_norm", "relu"});
+}
+
+TEST_CASE("a PReLU is a convolution's activation", "[compile][plan]") {
+  for (const int64_t count : {1, 4}) {
+    GraphMaker maker;
+    const Id x = maker.input(randn({2, 4, 6, 5}));
+    const Id y = batch_norm(maker, conv2d(maker, x, randn({4, 4, 3, 3})), 4);
+    const Id active = maker.call("prelu", {y, maker.constant(randn({count}))});
+    const Id flat = maker.call("flatten.using_ints", {active, int64_t{1}, int64_t{-1}});
+    const Id out = maker.call("linear", {flat, maker.constant(randn({7, 120})), kNoTensor});
+    Graph graph = maker.returning({maker.call("prelu", {out, maker.constant(randn({7}))})});
+    check_pass(graph, fused_convolutions, 1e-5);
+    CHECK(names_of(graph) == Names{"conv2d 3x3 + prelu", "flatten", "linear + prelu"});
+    CHECK(std::get<Convolution>(graph.steps[0]).slope.numel() == count);
+  }
+}
+
+TEST_CASE("a PReLU of other channels, or of weights that depend on the input, stays",
+          "[compile][plan]") {
+  {  // the channels of a linear layer are the last dimension, those of PReLU the second one
+    GraphMaker maker;
+    const Id x = maker.input(randn({2, 3, 5}));
+    const Id y = maker.call("linear", {x, maker.constant(randn({3, 5})), kNoTensor});
+    Graph graph = maker.returning({maker.call("prelu", {y, maker.constant(randn({3}))})});
+    check_pass(graph, fused_convolutions, 1e-5);
+    CHECK(names_of(graph) == Names{"linear", "prelu"});
+  }
+  {
+    GraphMaker maker;
+    const Id x = maker.input(randn({2, 4, 6, 5}));
+    const Id given = maker.input(randn({4}));
+    const Id weight = maker.call("tanh", {given});
+    const Id y = maker.call("prelu", {conv2d(maker, x, randn({4, 4, 3, 3})), weight});
+    Graph graph = maker.returning({y});
+    check_pass(graph, fused_convolutions, 1e-5);
+    CHECK(names_of(graph) == Names{"tanh", "conv2d 3x3", "prelu"});
+  }
+}
+
+TEST_CASE("sums and products with constants are one step", "[compile][plan]") {
+  GraphMaker maker;
+  const auto number = [&](double value) { return maker.constant(torch::full({}, value)); };
+  const Id x = maker.input(randn({2, 4, 6, 5}));
+  const Id a = maker.call("mul.Tensor", {number(2), x});
+  const Id b = maker.call("sub.Tensor", {number(1), a, at::Scalar(3)});
+  const Id c = maker.call("div.Tensor", {b, number(7)});
+  const Id d = maker.call("rsub.Scalar", {c, at::Scalar(1), at::Scalar(2)});
+  const Id e = add(maker, maker.constant(randn({4, 1, 1})), d, 0.5);
+  const Id f = maker.call("neg", {batch_norm(maker, e, 4)});
+  Graph graph = maker.returning({maker.call("relu", {f})});
+  check_pass(graph, fused_convolutions, 1e-5);
+  CHECK(names_of(graph) == Names{"mul + sub + div + rsub + add + batch_norm + neg + relu"});
+}
+
+TEST_CASE("one minus x is a step without the tensor of ones", "[compile][plan]") {
+  GraphMaker maker;
+  const Id x = maker.input(randn({2, 4, 6, 5}));
+  const Id empty = maker.call(
+      "zeros_like", {x, c10::IValue(), c10::IValue(), c10::IValue(), c10::IValue(), c10::IValue()});
+  const Id ones = maker.call("fill_.Scalar", {empty, at::Scalar(1)});
+  Graph graph = maker.returning({maker.call("sub_.Tensor", {ones, x, at::Scalar(1)})});
+  check_pass(
+      graph,
+      [](Graph& g) {
+        find_overwritten(g);
+        fused_convolutions(g);
+        remove_dead(g);
+      },
+      1e-6);
+  CHECK(names_of(graph) == Names{"sub"});
+  CHECK(std::holds_alternative<Affine>(graph.steps[0]));
+}
+
+TEST_CASE("arithmetic that one step would change stays operators", "[compile][plan]") {
+  const auto affine_steps = [](const std::function<Id(GraphMaker&, Id)>& make) {
+    GraphMaker maker;
+    const Id x = maker.input(randn({2, 4, 6, 5}));
+    Graph graph = maker.returning({make(maker, x)});
+    fused_convolutions(graph);
+    return std::count_if(graph.steps.begin(), graph.steps.end(),
+                         [](const Step& step) { return std::holds_alternative<Affine>(step); });
+  };
+  const auto constant = [](GraphMaker& maker, double number) {
+    return maker.constant(torch::full({}, number));
+  };
+  CHECK(affine_steps([&](GraphMaker& maker, Id x) {  // rounds x to a whole number
+          const Id large = add(maker, x, constant(maker, 1.5 * (1 << 23)));
+          return maker.call("sub.Tensor", {large, constant(maker, 1.5 * (1 << 23)), at::Scalar(1)});
+        }) == 0);
+  CHECK(affine_steps([&](GraphMaker& maker, Id x) {  // overflows, and stays infinite
+          const Id large = maker.call("mul.Tensor", {x, constant(maker, 1e30)});
+          return maker.call("mul.Tensor", {large, constant(maker, 1e30)});
+        }) == 0);
+  CHECK(affine_steps([&](GraphMaker& maker, Id x) {
+          return maker.call("div.Tensor", {x, constant(maker, 0)});
+        }) == 0);
+  CHECK(affine_steps([](GraphMaker& maker, Id x) {  // a map of its own numbers
+          return add(maker, x, maker.constant(randn({6, 5})));
+        }) == 0);
+  CHECK(affine_steps([](GraphMaker& maker, Id x) {  // the result is larger than x
+          const Id row =
+              maker.call("slice.Tensor", {x, int64_t{3}, int64_t{0}, int64_t{1}, int64_t{1}});
+          return add(maker, row, maker.constant(randn({5})));
+        }) == 0);
+  CHECK(affine_steps([](GraphMaker& maker, Id x) {  // the quotient is rounded down
+          return maker.call("div.Tensor_mode",
+                            {x, maker.constant(torch::full({}, 2.0)), std::string("floor")});
+        }) == 0);
+  CHECK(affine_steps([](GraphMaker& maker, Id x) {  // along two axes
+          const Id y = maker.call("mul.Tensor", {x, maker.constant(randn({4, 1, 1}))});
+          return maker.call("mul.Tensor", {y, maker.constant(randn({5}))});
+        }) == 2);
+  CHECK(affine_steps([](GraphMaker& maker, Id x) {  // the first one is used twice
+          const Id y = maker.call("mul.Tensor", {x, maker.constant(randn({4, 1, 1}))});
+          const Id z = maker.call("mul.Tensor", {y, maker.constant(randn({4, 1, 1}))});
+          return add(maker, y, z);
+        }) == 2);
+}
+
+TEST_CASE("a norm of the batch's own statistics stays", "[compile][plan]") {
+  GraphMaker maker;
+  const Id x = maker.input(randn({2, 4, 6, 5}));
+  const Id y = maker.call("batch_norm",
+                          {x, kNoTensor, kNoTensor, kNoTensor, kNoTensor, true, 0.1, 1e-5, false});
+  Graph graph = maker.returning({y});
+  check_pass(graph, fused_convolutions);
+  CHECK(names_of(graph) == Names{"batch_norm"});
+  CHECK(std::holds_alternative<Operation>(graph.steps[0]));
+}
+
+TEST_CASE("zeros around an image go into the convolution", "[compile][plan]") {
+  GraphMaker maker;
+  const Id x = maker.input(randn({2, 2, 5, 6}));
+  const Id first = conv2d(maker, padded(maker, x, {2, 1, 0, 3}), randn({4, 2, 3, 3}));
+  const Id second = maker.call("_pad_enum", {first, IntList{0, 1}, int64_t{3}, c10::IValue()});
+  const Id third = conv2d(maker, second, randn({4, 4, 2, 2}));
+  const Id fourth =
+      maker.call("pad", {third, IntList{1, 1, 1, 1, 0, 0}, std::string("constant"), c10::IValue()});
+  Graph graph = maker.returning({conv2d(maker, fourth, randn({2, 4, 3, 3}))});
+  check_pass(graph, padded_convolutions, 1e-5);
+  CHECK(names_of(graph) == Names{"conv2d 3x3", "conv2d 2x2", "conv2d 3x3"});
+  const auto& convolution = std::get<Convolution>(graph.steps[0]);
+  CHECK(convolution.padding == IntList{1, 3});
+  CHECK(padding_after(convolution) == IntList{4, 2});
+}
+
+TEST_CASE("a padding that a convolution cannot have stays", "[compile][plan]") {
+  const auto stays = [](const std::function<Id(GraphMaker&, Id)>& make) {
+    GraphMaker maker;
+    const Id x = maker.input(randn({2, 4, 6, 5}));
+    Graph graph = maker.returning({make(maker, x)});
+    const std::size_t before = graph.steps.size();
+    padded_convolutions(graph);
+    return graph.steps.size() == before;
+  };
+  const auto convolution = [](GraphMaker& maker, Id x) {
+    return conv2d(maker, x, randn({4, 4, 3, 3}));
+  };
+  CHECK_FALSE(
+      stays([&](GraphMaker& maker, Id x) { return convolution(maker, padded(maker, x, {1, 1})); }));
+  CHECK(stays([&](GraphMaker& maker, Id x) {  // no zeros
+    return convolution(maker, padded(maker, x, {1, 1}, 0.5));
+  }));
+  CHECK(stays([&](GraphMaker& maker, Id x) {  // cuts
+    return convolution(maker, padded(maker, x, {1, -1}));
+  }));
+  CHECK(stays([&](GraphMaker& maker, Id x) {  // images
+    return convolution(maker, padded(maker, x, {1, 1, 0, 0, 0, 0, 1, 0}));
+  }));
+  CHECK(stays([&](GraphMaker& maker, Id x) {
+    return convolution(maker, maker.call("reflection_pad2d", {x, IntList{1, 1, 1, 1}}));
+  }));
+  CHECK(stays([&](GraphMaker& maker, Id x) {
+    return convolution(
+        maker, maker.call("_pad_enum", {x, IntList{1, 1, 1, 1}, int64_t{0}, c10::IValue()}));
+  }));
+  CHECK(stays([&](GraphMaker& maker, Id x) {  // is used twice
+    const Id y = padded(maker, x, {1, 1});
+    maker.call("tanh", {y});
+    return convolution(maker, y);
+  }));
+  CHECK(stays([](GraphMaker& maker, Id x) {  // what is around a transposed one is cut off
+    return maker.call("conv_transpose2d.input",
+                      {padded(maker, x, {1, 1}), maker.constant(randn({4, 4, 2, 2})), kNoTensor,
+                       IntList{2, 2}, IntList{0, 0}, IntList{0, 0}, int64_t{1}, IntList{1, 1}});
+  }));
+  CHECK(stays([](GraphMaker& maker, Id x) {  // the last dimension is that of the channels
+    return maker.call("linear",
+                      {padded(maker, x, {1, 1}), maker.constant(randn({3, 7})), kNoTensor});
+  }));
+}
+
+TEST_CASE("a padding of memory that is written stays where it was", "[compile][plan]") {
+  GraphMaker maker;
+  const Id x = maker.input(randn({1, 4, 6, 5}));
+  const Id y = maker.call("tanh", {x});
+  const Id pad = padded(maker, y, {1, 1});
+  const Id part = maker.call("select.int", {y, int64_t{1}, int64_t{0}});
+  maker.call("zero_", {part});
+  Graph graph = maker.returning({conv2d(maker, pad, randn({4, 4, 3, 3})), y});
+  check_pass(
+      graph,
+      [](Graph& g) {
+        find_overwritten(g);
+        padded_convolutions(g);
+      },
+      1e-5);
+  CHECK(names_of(graph) == Names{"tanh", "constant_pad_nd", "select", "zero", "conv2d 3x3"});
+}
+
+TEST_CASE("a padding that changes no result of a pooling goes into it", "[compile][plan]") {
+  const auto names = [](const std::function<Id(GraphMaker&, Id)>& make) {
+    GraphMaker maker;
+    const Id x = maker.input(randn({2, 4, 7, 6}));
+    Graph graph = maker.returning({make(maker, x)});
+    check_pass(graph, padded_convolutions, 1e-6);
+    return names_of(graph);
+  };
+  constexpr double kLowest = -std::numeric_limits<double>::infinity();
+  const Names max{"max_pool2d + constant_pad_nd"};
+  const Names average{"avg_pool2d + constant_pad_nd"};
+  const Names max_apart{"constant_pad_nd", "max_pool2d"};
+  const Names average_apart{"constant_pad_nd", "avg_pool2d"};
+  CHECK(names([](GraphMaker& maker, Id x) {
+          return max_pool(maker, padded(maker, x, {0, 1, 1, 1}, kLowest), 3, 1);
+        }) == max);
+  CHECK(names([](GraphMaker& maker, Id x) {  // where all numbers are negative, zeros win
+          return max_pool(maker, padded(maker, x, {0, 1, 1, 1}), 3);
+        }) == max_apart);
+  CHECK(names([](GraphMaker& maker, Id x) {
+          return max_pool(maker, padded(maker, maker.call("sigmoid", {x}), {0, 1, 1, 1}), 3);
+        }) == Names{"sigmoid", "max_pool2d + constant_pad_nd"});
+  CHECK(names([](GraphMaker& maker, Id x) {
+          return average_pool(maker, padded(maker, x, {0, 1, 2, 1}), 0, false);
+        }) == average);
+  CHECK(names([](GraphMaker& maker, Id x) {
+          return average_pool(maker, padded(maker, x, {0, 1, 2, 1}), 1, true);
+        }) == average);
+  CHECK(names([](GraphMaker& maker, Id x) {  // zeros of the padding count, those of the pooling not
+          return average_pool(maker, padded(maker, x, {0, 1, 2, 1}), 1, false);
+        }) == average_apart);
+  CHECK(names([](GraphMaker& maker, Id x) {
+          return average_pool(maker, padded(maker, x, {0, 1, 2, 1}, 1), 0, true);
+        }) == average_apart);
+  GraphMaker maker;  // a window of nothing but padding: its result is -infinity
+  const Id x = maker.input(randn({2, 4, 7, 6}));
+  Graph graph = maker.returning({max_pool(maker, padded(maker, x, {0, 3, 0, 0}, kLowest), 3)});
+  padded_convolutions(graph);
+  CHECK(names_of(graph) == max_apart);
 }
 
 TEST_CASE("a convolution takes in nothing that another step needs apart", "[compile][plan]") {

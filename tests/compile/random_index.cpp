@@ -144,7 +144,7 @@ RandomOperators indexing() {
          const Tensor table = d.weight({5, 3});
          d.rounds();
          d.returns([table](const Tensors& v) {
-           return table.index({v[0].abs().clamp_max(4).to(torch::kLong)}).mean(-1);
+           return table.index({v[0].abs().to(torch::kLong).clamp(0, 4)}).mean(-1);
          });
        }},
       {"embedding",

@@ -22,31 +22,86 @@ torch::Tensor laid_out(const torch::Tensor& x, const Copy& copy) {
   return x.strides() == copy.strides ? x : x.as_strided(x.sizes(), copy.strides);
 }
 
+/// Numbers along an axis of a tensor that has so many dimensions, or one number, so that they broadcast.
+torch::Tensor along(const torch::Tensor& numbers, int64_t axis, int64_t dims) {
+  if (numbers.dim() == 0) return numbers;
+  std::vector<int64_t> sizes(static_cast<std::size_t>(dims - axis), 1);
+  sizes[0] = -1;
+  return numbers.view(sizes);
+}
+
+torch::Tensor convolved(const Convolution& c, torch::Tensor x) {
+  if (c.linear) return at::linear(x, c.weight, c.bias);
+  if (c.transposed) {
+    return at::conv_transpose2d(x, c.weight, c.bias, c.stride, c.padding, c.output_padding,
+                                c.groups, c.dilation);
+  }
+  if (!is_lopsided(c)) {
+    return at::conv2d(x, c.weight, c.bias, c.stride, c.padding, c.dilation, c.groups);
+  }
+  return at::conv2d(padded(c, x), c.weight, c.bias, c.stride, torch::IntArrayRef{0, 0}, c.dilation,
+                    c.groups);
+}
+
+void run(const Convolution& c, std::vector<torch::Tensor>& values) {
+  torch::Tensor y = convolved(c, tensor_at(values, c.input));
+  if (c.added >= 0) y.add_(tensor_at(values, c.added));
+  tensor_at(values, c.output) = std::move(y);
+  if (c.activation) call(*c.activation, values);
+  scale_and_shift(c, values);
+}
+
+void run(const ChannelNorm& norm, std::vector<torch::Tensor>& values) {
+  const torch::Tensor x = tensor_at(values, norm.input).permute({0, 2, 3, 1});
+  tensor_at(values, norm.output) =
+      at::layer_norm(x, {x.size(3)}, norm.weight, norm.bias, norm.eps).permute({0, 3, 1, 2});
+}
+
+void run(const Copy& copy, std::vector<torch::Tensor>& values) {
+  tensor_at(values, copy.output) = laid_out(tensor_at(values, copy.input), copy);
+}
+
+void run(const Affine& affine, std::vector<torch::Tensor>& values) {
+  const torch::Tensor& x = tensor_at(values, affine.input);
+  const auto numbers = [&](const torch::Tensor& some) {
+    return some.defined() ? along(some, affine.axis, x.dim()) : some;
+  };
+  const torch::Tensor scale = numbers(affine.scale);
+  const torch::Tensor shift = numbers(affine.shift);
+  tensor_at(values, affine.output) = !scale.defined()   ? at::add(x, shift)
+                                     : !shift.defined() ? at::mul(x, scale)
+                                                        : at::addcmul(shift, x, scale);
+  if (affine.activation) call(*affine.activation, values);
+}
+
+void run(const PaddedPool& padded, std::vector<torch::Tensor>& values) {
+  call(padded.pad, values);
+  call(padded.pool, values);
+  tensor_at(values, padded.pad.outputs[0]) = torch::Tensor();
+}
+
 }  // namespace
 
+torch::Tensor padded(const Convolution& c, const torch::Tensor& x) {
+  const auto after = padding_after(c);
+  return at::constant_pad_nd(x, {c.padding[1], after[1], c.padding[0], after[0]});
+}
+
+void scale_and_shift(const Convolution& c, std::vector<torch::Tensor>& values) {
+  torch::Tensor& y = tensor_at(values, c.output);
+  if (c.slope.defined()) y = at::prelu(y, c.slope);
+  const int64_t axis = channel_axis(c, static_cast<std::size_t>(y.dim()));
+  if (c.scale.defined()) y.mul_(along(c.scale, axis, y.dim()));
+  if (c.shift.defined()) y.add_(along(c.shift, axis, y.dim()));
+}
+
 void run_step(const Step& step, std::vector<torch::Tensor>& values) {
-  const auto at = [&](int64_t id) -> torch::Tensor& { return tensor_at(values, id); };
-  if (const auto* operation = std::get_if<Operation>(&step)) {
-    call(*operation, values);
-  } else if (const auto* convolution = std::get_if<Convolution>(&step)) {
-    const Convolution& c = *convolution;
-    const torch::Tensor& x = at(c.input);
-    torch::Tensor y =
-        c.linear       ? at::linear(x, c.weight, c.bias)
-        : c.transposed ? at::conv_transpose2d(x, c.weight, c.bias, c.stride, c.padding,
-                                              c.output_padding, c.groups, c.dilation)
-                       : at::conv2d(x, c.weight, c.bias, c.stride, c.padding, c.dilation, c.groups);
-    if (c.added >= 0) y.add_(at(c.added));
-    at(c.output) = std::move(y);
-    if (c.activation) call(*c.activation, values);
-  } else if (const auto* copy = std::get_if<Copy>(&step)) {
-    at(copy->output) = laid_out(at(copy->input), *copy);
-  } else {
-    const auto& norm = std::get<ChannelNorm>(step);
-    const torch::Tensor x = at(norm.input).permute({0, 2, 3, 1});
-    at(norm.output) =
-        at::layer_norm(x, {x.size(3)}, norm.weight, norm.bias, norm.eps).permute({0, 3, 1, 2});
-  }
+  if (const auto* operation = std::get_if<Operation>(&step)) return call(*operation, values);
+  std::visit(
+      [&](const auto& other) {
+        if constexpr (requires { other.output; }) run(other, values);
+      },
+      step);
 }
 
 StepExplanation explained(const Graph& plan, const Step& step, torch::Dtype dtype) {

@@ -6,7 +6,9 @@
 #include "compile/plan/graph.h"
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace convkit::detail {
@@ -30,16 +32,24 @@ class Engine {
   virtual void explain(PlanExplanation& plan) const = 0;
 };
 
-/// The type and layout that an engine computes in, as CompileOptions has them.
+/// What CompileOptions says to an engine.
 struct EngineOptions {
   torch::Dtype dtype = torch::kFloat32;
   std::optional<torch::MemoryFormat> memory_format;
+  /// Whether alternatives are timed, and which of them were given: see alternatives.h.
+  bool timing = false;
+  std::map<std::string, std::string> choices;
   /// Where it finds the constants that other plans have too, while it is made; nullptr for none.
   ConstantPool* pool = nullptr;
 };
 
 /// Runs a step by LibTorch's own operators, without preparation.
 void run_step(const Step& step, std::vector<torch::Tensor>& values);
+
+/// An image with the padding of a convolution around it.
+torch::Tensor padded(const Convolution& convolution, const torch::Tensor& x);
+/// Computes what follows a convolution's activation, on the output that is there: PReLU, scale, shift.
+void scale_and_shift(const Convolution& convolution, std::vector<torch::Tensor>& values);
 
 /// A step as an engine explains it, by nobody yet. Its results of float32 are computed in `dtype`.
 StepExplanation explained(const Graph& plan, const Step& step,

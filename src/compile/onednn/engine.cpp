@@ -38,6 +38,7 @@ class OnednnEngine : public Engine {
     for (const Command& command : program_.commands) {
       if (!command.explanation.what.empty()) plan.steps.push_back(command.explanation);
     }
+    plan.choices = program_.choices;
     plan.workspace_bytes = static_cast<int64_t>(program_.arena_bytes);
     plan.separate_bytes = static_cast<int64_t>(program_.separate_bytes);
     plan.scratchpad_bytes = static_cast<int64_t>(program_.scratchpad_bytes);

@@ -50,7 +50,7 @@ class RowLowering {
         explanation_(Lowering::explanation_of(Step(c), y_)) {
     const Sizes piece{1, y_.sizes[1], most, y_.sizes[3]};
     rows_ = lowering.memory().new_slot(piece, channels_last_strides(piece), torch::kFloat32);
-    append(ops_, c.activation);
+    append_rest(post_, c, 4);
     explanation_.what += " by rows";
   }
 
@@ -70,6 +70,7 @@ class RowLowering {
     const Slot to = rows_of(rows_, 0, 0, height);
     const PreparedConvolution& made = prepared(seen, from, to);
     std::vector<Operand> operands = made.constants;
+    operands.insert(operands.end(), post_.operands.begin(), post_.operands.end());
     operands.push_back(Lowering::operand(DNNL_ARG_SRC, from));
     operands.push_back(Lowering::operand(DNNL_ARG_DST, to));
     explanation_.how = made.implementation;
@@ -84,8 +85,8 @@ class RowLowering {
     if (known != prepared_.end()) return known->second;
     return prepared_
         .emplace(key, prepare(c_, torch::kFloat32, desc_of(from), desc_of(to),
-                              {seen.above, c_.padding[1]}, {seen.below, c_.padding[1]},
-                              attributes_with(ops_)))
+                              {seen.above, c_.padding[1]}, {seen.below, padding_after(c_)[1]},
+                              attributes_with(post_.ops)))
         .first->second;
   }
 
@@ -95,7 +96,7 @@ class RowLowering {
   Slot x_;
   Slot y_;
   Slot rows_;
-  dnnl::post_ops ops_;
+  PostOps post_;
   StepExplanation explanation_;
   std::map<Sizes, PreparedConvolution> prepared_;
 };
@@ -107,7 +108,8 @@ bool lower_by_rows(Lowering& lowering, const Convolution& c) {
   const int64_t cache = int64_t{256} * 1024 * lowering.threads();
   const Sizes& sizes = lowering.sizes(c.output);
   const int64_t row_bytes = sizes[1] * sizes[3] * static_cast<int64_t>(sizeof(float));
-  const bool nothing_but_padding = c.padding[0] > (c.weight.size(2) - 1) * c.dilation[0];
+  const bool nothing_but_padding =
+      std::max(c.padding[0], padding_after(c)[0]) > (c.weight.size(2) - 1) * c.dilation[0];
   if (lowering.options().memory_format != torch::MemoryFormat::Contiguous ||
       !lowering.memory().is_output_alone(c.output) || !transposes_on(lowering.threads()) ||
       c.transposed || c.added >= 0 || lowering.memory().dtype() != torch::kFloat32 ||

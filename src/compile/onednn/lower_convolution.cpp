@@ -1,7 +1,9 @@
 #include "compile/onednn/lower_convolution.h"
 
+#include "compile/onednn/choice.h"
 #include "compile/onednn/lower_elementwise.h"
 #include "compile/onednn/packed_weights.h"
+#include "compile/onednn/restated.h"
 
 namespace convkit::detail {
 
@@ -17,6 +19,63 @@ void append(dnnl::post_ops& ops, const std::optional<Operation>& activation) {
   if (!activation) return;
   const Eltwise eltwise = eltwise_of(*activation).value();
   ops.append_eltwise(eltwise.algorithm, eltwise.alpha, eltwise.beta);
+}
+
+namespace {
+
+/// One number for each channel, as a post-op of a primitive whose output has so many dimensions.
+memory::desc channels_desc(const torch::Tensor& numbers, std::size_t dims) {
+  Sizes sizes(dims, 1);
+  sizes[1] = numbers.numel();
+  return {sizes, memory::data_type::f32, computing_strides(sizes)};
+}
+
+PackedConstant packed_channels(const torch::Tensor& numbers, std::size_t dims) {
+  const memory::desc desc = channels_desc(numbers, dims);
+  return packed(numbers.contiguous().view(desc.get_dims()), desc);
+}
+
+void append_channels(PostOps& post, dnnl::algorithm algorithm, const torch::Tensor& numbers,
+                     std::size_t dims) {
+  const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(post.ops.len());
+  post.ops.append_binary(algorithm, channels_desc(numbers, dims));
+  post.operands.push_back(
+      Lowering::operand(place | DNNL_ARG_SRC_1, packed_channels(numbers, dims)));
+}
+
+void append_prelu(PostOps& post, const torch::Tensor& slope, std::size_t dims) {
+  if (slope.numel() == 1) {
+    post.ops.append_eltwise(dnnl::algorithm::eltwise_relu, slope.item<float>(), 0);
+    return;
+  }
+  constexpr int kChannels = 1 << 1;
+  const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(post.ops.len());
+  post.ops.append_prelu(kChannels);
+  post.operands.push_back(
+      Lowering::operand(place | DNNL_ARG_WEIGHTS, packed_channels(slope, dims)));
+}
+
+}  // namespace
+
+void append_rest(PostOps& post, const Convolution& c, std::size_t dims) {
+  append(post.ops, c.activation);
+  if (c.slope.defined()) append_prelu(post, c.slope, dims);
+  const auto is_number = [](const torch::Tensor& numbers) {
+    return numbers.defined() && numbers.dim() == 0;
+  };
+  if (is_number(c.scale) || (is_number(c.shift) && !c.scale.defined())) {
+    const float scale = c.scale.defined() ? c.scale.item<float>() : 1;
+    const float shift = is_number(c.shift) ? c.shift.item<float>() : 0;
+    post.ops.append_eltwise(dnnl::algorithm::eltwise_linear, scale, shift);
+  } else if (c.scale.defined()) {
+    append_channels(post, dnnl::algorithm::binary_mul, c.scale, dims);
+    if (is_number(c.shift)) {
+      post.ops.append_eltwise(dnnl::algorithm::eltwise_linear, 1, c.shift.item<float>());
+    }
+  }
+  if (c.shift.defined() && !is_number(c.shift)) {
+    append_channels(post, dnnl::algorithm::binary_add, c.shift, dims);
+  }
 }
 
 dnnl::primitive_attr attributes_with(const dnnl::post_ops& ops) {
@@ -37,6 +96,8 @@ PreparedConvolution prepare(const Convolution& c, torch::Dtype dtype, const memo
     result.implementation = descriptor.impl_info_str();
     refuse_reference(result.implementation);
     result.scratchpad = descriptor.scratchpad_desc();
+    result.x = descriptor.src_desc();
+    result.y = descriptor.dst_desc();
     result.constants.push_back(
         Lowering::operand(DNNL_ARG_WEIGHTS, packed(weight, descriptor.weights_desc())));
     if (c.bias.defined()) {
@@ -59,24 +120,107 @@ PreparedConvolution prepare(const Convolution& c, torch::Dtype dtype, const memo
   return result;
 }
 
+/// The rows of a matrix of so many columns.
+Slot rows_of(Slot place, int64_t columns) {
+  place.sizes = {element_count(place.sizes) / columns, columns};
+  place.strides = row_strides(place.sizes);
+  return place;
+}
+
 Slot add_residual(Lowering& lowering, const Convolution& c, const Slot& x, const Sizes& strides,
-                  dnnl::post_ops& ops, std::vector<Operand>& operands) {
+                  PostOps& post, bool turn) {
   const torch::Dtype dtype = lowering.memory().dtype();
   if (c.added >= 0) {
     const Slot added = lowering.as(c.added, strides, dtype);
     if (lowering.may_overwrite(added, strides) && added.buffer != x.buffer) {
-      ops.append_sum(1.0F);
+      post.ops.append_sum(1.0F);
       return added;
     }
-    Sizes sizes = added.sizes;
-    if (c.linear) sizes = {element_count(sizes) / sizes.back(), sizes.back()};
-    const memory::desc desc(sizes, type_of(dtype), c.linear ? row_strides(sizes) : strides);
-    ops.append_binary(dnnl::algorithm::binary_add, desc);
-    operands.push_back(
+    const memory::desc desc = desc_of(c.linear ? rows_of(added, c.weight.size(0))
+                                      : turn   ? turned(added)
+                                               : added);
+    post.ops.append_binary(dnnl::algorithm::binary_add, desc);
+    post.operands.push_back(
         Lowering::operand(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, added, desc));
   }
   return lowering.memory().new_slot(lowering.sizes(c.output), strides, dtype);
 }
+
+Sizes right_padding(const Convolution& c) {
+  Sizes right = padding_after(c);
+  if (c.transposed) {
+    for (std::size_t i = 0; i < 2; ++i) right[i] -= c.output_padding[i];
+  }
+  return right;
+}
+
+namespace {
+
+/// On images in channels_last, which may be turned ones.
+void lower_images(Lowering& lowering, const Convolution& c, bool turn) {
+  const torch::Dtype dtype = lowering.memory().dtype();
+  const Sizes& sizes = lowering.sizes(c.output);
+  const Slot x = turn ? lowering.as(c.input, turned_strides(lowering.sizes(c.input)), dtype)
+                      : lowering.dense(c.input);
+  PostOps post;
+  const Sizes strides = turn ? turned_strides(sizes) : channels_last_strides(sizes);
+  const Slot y = add_residual(lowering, c, x, strides, post, turn);
+  append_rest(post, c, strides.size());
+  const Slot from = turn ? turned(x) : x;
+  const Slot to = turn ? turned(y) : y;
+  const Convolution same = turn ? turned(c) : c;
+  const PreparedConvolution made = prepare(same, dtype, desc_of(from), desc_of(to), same.padding,
+                                           right_padding(same), attributes_with(post.ops));
+  std::vector<Operand> operands = std::move(post.operands);
+  operands.push_back(Lowering::operand(DNNL_ARG_SRC, from));
+  operands.push_back(Lowering::operand(DNNL_ARG_DST, to));
+  operands.insert(operands.end(), made.constants.begin(), made.constants.end());
+  StepExplanation explanation = Lowering::explanation_of(Step(c), y);
+  explanation.how = made.implementation + (turn ? ", turned" : "");
+  lowering.add_primitive(made.primitive, made.scratchpad, std::move(operands),
+                         std::move(explanation));
+  lowering.memory().set_slot(c.output, y);
+}
+
+/// A linear layer, or a convolution as_linear().
+void lower_rows(Lowering& lowering, const Convolution& c, const Slot& x, const Sizes& strides,
+                StepExplanation explanation) {
+  const torch::Dtype dtype = lowering.memory().dtype();
+  PostOps post;
+  const Slot y = add_residual(lowering, c, x, strides, post);
+  append_rest(post, c, 2);
+  const Slot from = rows_of(x, c.weight.size(1));
+  const Slot to = rows_of(y, c.weight.size(0));
+  const torch::Tensor weight = c.weight.contiguous();
+  const dnnl::inner_product_forward::primitive_desc descriptor(
+      cpu_engine(), dnnl::prop_kind::forward_inference, desc_of(from),
+      memory::desc(weight.sizes().vec(), type_of(dtype), memory::format_tag::any), bias_desc(c),
+      desc_of(to), attributes_with(post.ops));
+  refuse_reference(descriptor.impl_info_str());
+  std::vector<Operand> operands = std::move(post.operands);
+  operands.push_back(Lowering::operand(DNNL_ARG_SRC, from));
+  operands.push_back(Lowering::operand(DNNL_ARG_DST, to));
+  operands.push_back(
+      Lowering::operand(DNNL_ARG_WEIGHTS, packed(weight, descriptor.weights_desc())));
+  if (c.bias.defined()) operands.push_back(Lowering::operand(DNNL_ARG_BIAS, vector_of(c.bias)));
+  explanation.bytes = bytes_of(y);
+  explanation.macs = element_count(y.sizes) * c.weight.size(1);
+  explanation.how = descriptor.impl_info_str() + explanation.how;
+  lowering.add_primitive(dnnl::inner_product_forward(descriptor), descriptor.scratchpad_desc(),
+                         std::move(operands), std::move(explanation));
+  lowering.memory().set_slot(c.output, y);
+}
+
+void lower_product(Lowering& lowering, const Convolution& c) {
+  const Sizes& sizes = lowering.sizes(c.output);
+  const Slot x = lowering.dense(c.input);
+  StepExplanation explanation = Lowering::explanation_of(Step(c), x);
+  explanation.how = ", product";
+  lower_rows(lowering, as_linear(c, Geometry::of(c, lowering.sizes(c.input), sizes)), x,
+             channels_last_strides(sizes), std::move(explanation));
+}
+
+}  // namespace
 
 bool lower_convolution(Lowering& lowering, const Convolution& c) {
   if (!lowering.is_float(c.input) || lowering.is_constant(c.input)) return false;
@@ -84,57 +228,31 @@ bool lower_convolution(Lowering& lowering, const Convolution& c) {
   if (c.added >= 0 && lowering.is_constant(c.added)) return false;
   if (element_count(lowering.sizes(c.output)) == 0) return false;
   if (c.linear) return lower_linear(lowering, c);
-  if (lower_with_depthwise(lowering, c) || lower_by_rows(lowering, c)) return true;
-
-  const Slot x = lowering.dense(c.input);
-  dnnl::post_ops ops;
-  std::vector<Operand> operands;
-  const Sizes strides = channels_last_strides(lowering.sizes(c.output));
-  const Slot y = add_residual(lowering, c, x, strides, ops, operands);
-  append(ops, c.activation);
-  Sizes right = c.padding;
-  if (c.transposed) {
-    for (std::size_t i = 0; i < 2; ++i) right[i] -= c.output_padding[i];
+  if (lower_with_depthwise(lowering, c)) return true;
+  switch (choose(lowering, c)) {
+    case Alternative::kLibTorch:
+      return lowering.leave_to_torch("chosen as the faster one here");
+    case Alternative::kBlocked:
+      lower_blocked(lowering, c);
+      return true;
+    case Alternative::kProduct:
+      lower_product(lowering, c);
+      return true;
+    case Alternative::kTurned:
+      lower_images(lowering, c, true);
+      return true;
+    case Alternative::kChannelsLast:
+      break;
   }
-  const PreparedConvolution made = prepare(c, lowering.memory().dtype(), desc_of(x), desc_of(y),
-                                           c.padding, right, attributes_with(ops));
-  operands.push_back(Lowering::operand(DNNL_ARG_SRC, x));
-  operands.push_back(Lowering::operand(DNNL_ARG_DST, y));
-  operands.insert(operands.end(), made.constants.begin(), made.constants.end());
-  StepExplanation explanation = Lowering::explanation_of(Step(c), y);
-  explanation.how = made.implementation;
-  lowering.add_primitive(made.primitive, made.scratchpad, std::move(operands),
-                         std::move(explanation));
-  lowering.memory().set_slot(c.output, y);
+  if (!lower_by_rows(lowering, c)) lower_images(lowering, c, false);
   return true;
 }
 
 bool lower_linear(Lowering& lowering, const Convolution& c) {
-  const torch::Dtype dtype = lowering.memory().dtype();
-  const Slot x = lowering.as(c.input, row_strides(lowering.sizes(c.input)), dtype);
-  dnnl::post_ops ops;
-  std::vector<Operand> operands;
-  const Slot y = add_residual(lowering, c, x, row_strides(lowering.sizes(c.output)), ops, operands);
-  append(ops, c.activation);
-
-  const auto rows = [&](const Slot& place) {
-    const Sizes sizes{element_count(place.sizes) / place.sizes.back(), place.sizes.back()};
-    return memory::desc(sizes, type_of(dtype), row_strides(sizes));
-  };
-  const torch::Tensor weight = c.weight.contiguous();
-  const dnnl::inner_product_forward::primitive_desc descriptor(
-      cpu_engine(), dnnl::prop_kind::forward_inference, rows(x),
-      memory::desc(weight.sizes().vec(), type_of(dtype), memory::format_tag::any), bias_desc(c),
-      rows(y), attributes_with(ops));
-  refuse_reference(descriptor.impl_info_str());
-  operands.push_back(Lowering::operand(DNNL_ARG_SRC, x, rows(x)));
-  operands.push_back(Lowering::operand(DNNL_ARG_DST, y, rows(y)));
-  operands.push_back(
-      Lowering::operand(DNNL_ARG_WEIGHTS, packed(weight, descriptor.weights_desc())));
-  if (c.bias.defined()) operands.push_back(Lowering::operand(DNNL_ARG_BIAS, vector_of(c.bias)));
-  lowering.add_primitive(descriptor, dnnl::inner_product_forward(descriptor), std::move(operands),
-                         Lowering::explanation_of(Step(c), y));
-  lowering.memory().set_slot(c.output, y);
+  const Slot x =
+      lowering.as(c.input, row_strides(lowering.sizes(c.input)), lowering.memory().dtype());
+  lower_rows(lowering, c, x, row_strides(lowering.sizes(c.output)),
+             Lowering::explanation_of(Step(c), x));
   return true;
 }
 

@@ -17,6 +17,9 @@ bool lower_linear(Lowering& lowering, const Convolution& convolution);
 /// the cache.
 bool lower_with_depthwise(Lowering& lowering, const Convolution& convolution);
 
+/// In a layout of oneDNN's own.
+void lower_blocked(Lowering& lowering, const Convolution& convolution);
+
 /// A large result as [N, C, H, W]: some rows at a time, transposed while they are in the cache.
 bool lower_by_rows(Lowering& lowering, const Convolution& convolution);
 
@@ -28,6 +31,8 @@ struct PreparedConvolution {
   dnnl::memory::desc scratchpad;
   std::vector<Operand> constants;
   std::string implementation;
+  dnnl::memory::desc x;  ///< the layouts that it takes, where any were offered
+  dnnl::memory::desc y;
 };
 
 /// Makes the primitive for these inputs and outputs, with `left` rows and columns of padding before the
@@ -37,18 +42,30 @@ PreparedConvolution prepare(const Convolution& convolution, torch::Dtype dtype,
                             const Sizes& left, const Sizes& right,
                             const dnnl::primitive_attr& attributes);
 
+/// The padding after the image, as prepare() takes it.
+Sizes right_padding(const Convolution& convolution);
+
 /// Throws dnnl::error for the name of a reference implementation, which is slow.
 void refuse_reference(const std::string& implementation);
 
+/// What a primitive does with its numbers before it stores them, and the tensors that this takes.
+struct PostOps {
+  dnnl::post_ops ops;
+  std::vector<Operand> operands;
+};
+
 /// Lets an activation, if there is one, follow what a primitive computes.
 void append(dnnl::post_ops& ops, const std::optional<Operation>& activation);
+
+/// Lets a convolution's activation, scale and shift follow; its output has so many dimensions for oneDNN.
+void append_rest(PostOps& post, const Convolution& convolution, std::size_t dims);
 
 /// `ops` as the attributes of a primitive.
 dnnl::primitive_attr attributes_with(const dnnl::post_ops& ops);
 
 /// Lets the residual, if there is one, follow what the primitive computes on `x`; gives the place of the
-/// output, which may be the residual's own.
+/// output, which may be the residual's own. `turn` says that the primitive sees turned images.
 Slot add_residual(Lowering& lowering, const Convolution& convolution, const Slot& x,
-                  const Sizes& strides, dnnl::post_ops& ops, std::vector<Operand>& operands);
+                  const Sizes& strides, PostOps& post, bool turn = false);
 
 }  // namespace convkit::detail

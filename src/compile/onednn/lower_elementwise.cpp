@@ -6,6 +6,18 @@
 
 namespace convkit::detail {
 
+namespace {
+
+/// Where LibTorch's gives x itself, from x * beta = 20 on, log(1 + exp(x)) differs in no bit.
+std::optional<Eltwise> softplus_of(float beta, float threshold) {
+  if (beta <= 0 || threshold < 20) return std::nullopt;
+  return Eltwise{dnnl::algorithm::eltwise_soft_relu, beta};
+}
+
+}  // namespace
+
+// Quotients, roots and logarithms stay LibTorch's: where small differences become large ones, a plan is
+// proven by what it gives LibTorch's operators. oneDNN's exponential makes infinity of NaN.
 std::optional<Eltwise> eltwise_of(const Operation& operation) {
   using dnnl::algorithm;
   const std::string name = plain_name(operation);
@@ -17,7 +29,11 @@ std::optional<Eltwise> eltwise_of(const Operation& operation) {
     return i < arguments.size() && arguments[i].constant.isScalar() ? number(i) : otherwise;
   };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  if (!operation.handle.operator_name().overload_name.empty()) return std::nullopt;
+  const std::string& overload = operation.handle.operator_name().overload_name;
+  if (name == "pow" && overload == "Tensor_Scalar" && number(1) == 2) {
+    return Eltwise{algorithm::eltwise_square};
+  }
+  if (!overload.empty()) return std::nullopt;
   if (name == "relu") return Eltwise{algorithm::eltwise_relu};
   if (name == "relu6") return Eltwise{algorithm::eltwise_clip, 0, 6};
   if (name == "hardtanh") return Eltwise{algorithm::eltwise_clip, number(1), number(2)};
@@ -35,6 +51,9 @@ std::optional<Eltwise> eltwise_of(const Operation& operation) {
   if (name == "tanh") return Eltwise{algorithm::eltwise_tanh};
   if (name == "hardswish") return Eltwise{algorithm::eltwise_hardswish, 1.0F / 6, 0.5F};
   if (name == "hardsigmoid") return Eltwise{algorithm::eltwise_hardsigmoid, 1.0F / 6, 0.5F};
+  if (name == "softplus") return softplus_of(number(1), number(2));
+  if (name == "abs") return Eltwise{algorithm::eltwise_abs};
+  if (name == "square") return Eltwise{algorithm::eltwise_square};
   if (name == "leaky_relu") return Eltwise{algorithm::eltwise_relu, number(1)};
   if (name == "gelu") {
     return Eltwise{arguments[1].constant.toStringRef() == "tanh" ? algorithm::eltwise_gelu_tanh
@@ -79,19 +98,26 @@ std::optional<Operand> second_term(Lowering& lowering, int64_t id, std::size_t d
   return Lowering::operand(DNNL_ARG_SRC_1, packed(numbers.contiguous(), plain, wanted));
 }
 
+dnnl::algorithm binary_algorithm(const std::string& name) {
+  if (name == "add") return dnnl::algorithm::binary_add;
+  return name == "sub" ? dnnl::algorithm::binary_sub : dnnl::algorithm::binary_mul;
+}
+
 }  // namespace
 
 bool lower_binary(Lowering& lowering, const Operation& operation) {
   const auto& arguments = operation.arguments;
-  const bool sum = plain_name(operation) == "add";
+  const std::string name = plain_name(operation);
   if (operation.handle.operator_name().overload_name != "Tensor") return false;
+  const bool sum = name == "add" || name == "sub";
   if (sum && arguments[2].constant.toScalar().toDouble() != 1) return false;
   const int64_t y = operation.outputs[0];
   int64_t a = tensor_argument(operation, 0);
   int64_t b = tensor_argument(operation, 1);
   if (a < 0 || b < 0 || !lowering.is_float(a) || !lowering.is_float(b)) return false;
   const Sizes& sizes = lowering.sizes(y);
-  if (lowering.sizes(a) != sizes) std::swap(a, b);
+  const bool commutes = name == "add" || name == "mul";
+  if (commutes && lowering.sizes(a) != sizes) std::swap(a, b);
   if (lowering.sizes(a) != sizes || lowering.is_constant(a)) return false;
   if (sizes.size() != 4 && lowering.sizes(b) != sizes) return false;
   const Slot x = lowering.dense(a);
@@ -99,13 +125,12 @@ bool lower_binary(Lowering& lowering, const Operation& operation) {
   if (!other) return false;
   const bool in_place = lowering.may_overwrite(x, x.strides) && other->buffer != x.buffer;
   const Slot to = in_place ? x : lowering.memory().new_slot(y);
-  const dnnl::binary::primitive_desc descriptor(
-      cpu_engine(), sum ? dnnl::algorithm::binary_add : dnnl::algorithm::binary_mul, desc_of(x),
-      other->desc, desc_of(to), attributes());
+  const dnnl::binary::primitive_desc descriptor(cpu_engine(), binary_algorithm(name), desc_of(x),
+                                                other->desc, desc_of(to), attributes());
   lowering.add_primitive(
       descriptor, dnnl::binary(descriptor),
       {Lowering::operand(DNNL_ARG_SRC_0, x), *other, Lowering::operand(DNNL_ARG_DST, to)},
-      Lowering::explanation_of(plain_name(operation), to));
+      Lowering::explanation_of(name, to));
   lowering.memory().set_slot(y, to);
   return true;
 }

@@ -17,7 +17,7 @@ struct Eltwise {
 std::optional<Eltwise> eltwise_of(const Operation& operation);
 
 bool lower_activation(Lowering& lowering, const Operation& operation);
-/// A sum or a product of two tensors of float32, of which the second one may be broadcast.
+/// A sum, difference or product of two tensors of float32, of which the second one may be broadcast.
 bool lower_binary(Lowering& lowering, const Operation& operation);
 
 }  // namespace convkit::detail

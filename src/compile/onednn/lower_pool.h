@@ -5,6 +5,8 @@
 /// Pooling of images by oneDNN. Each function is false for what it cannot compute.
 namespace convkit::detail {
 
+/// A pooling and the padding before it.
+bool lower_padded(Lowering& lowering, const PaddedPool& padded);
 bool lower_max_pool(Lowering& lowering, const Operation& operation);
 bool lower_average_pool(Lowering& lowering, const Operation& operation);
 /// Where the input's size is a multiple of the output's.

@@ -16,15 +16,19 @@ bool is_view(const Operation& operation) {
          schema.returns()[0].alias_info() != nullptr;
 }
 
-}  // namespace
+/// Whether an operator gives its elements in the order in which they are counted, and copies them where
+/// no view does so.
+bool keeps_order(const Operation& operation) {
+  const std::string name = plain_name(operation);
+  return name == "reshape" || name == "flatten" || name == "view" || name == "_unsafe_view" ||
+         name == "unflatten";
+}
 
-bool lower_view(Lowering& lowering, const Operation& operation) {
-  if (operation.outputs.empty() || operation.arguments.empty() || !is_view(operation)) return false;
-  const int64_t input = tensor_argument(operation, 0);
-  if (input < 0 || lowering.is_constant(input) || !lowering.is_float(input)) return false;
+/// Lets the operator's results be views of `from`, which has its first argument; false where LibTorch
+/// makes other ones.
+bool look_at(Lowering& lowering, const Operation& operation, const Slot& from) {
   ProgramMemory& memory = lowering.memory();
-  const Slot from = memory.slot(input);
-  if (memory.buffer(from).kind == Buffer::Kind::kTensor) return false;
+  const int64_t input = tensor_argument(operation, 0);
   const Step step(operation);
   return lowering.with_values(step, [&](std::vector<torch::Tensor>& values) {
     const auto at = [&](int64_t id) -> torch::Tensor& { return tensor_at(values, id); };
@@ -46,6 +50,19 @@ bool lower_view(Lowering& lowering, const Operation& operation) {
     }
     return true;
   });
+}
+
+}  // namespace
+
+bool lower_view(Lowering& lowering, const Operation& operation) {
+  if (operation.outputs.empty() || operation.arguments.empty() || !is_view(operation)) return false;
+  const int64_t input = tensor_argument(operation, 0);
+  if (input < 0 || lowering.is_constant(input) || !lowering.is_float(input)) return false;
+  const Slot from = lowering.memory().slot(input);
+  if (lowering.memory().buffer(from).kind == Buffer::Kind::kTensor) return false;
+  if (look_at(lowering, operation, from)) return true;
+  return keeps_order(operation) &&
+         look_at(lowering, operation, lowering.as(input, row_strides(from.sizes), from.dtype));
 }
 
 bool lower_layout(Lowering& lowering, const Copy& copy) {

@@ -20,16 +20,22 @@ bool is_depthwise_3x3(const Convolution& c, int64_t channels) {
          c.stride[0] == c.stride[1] && c.stride[0] <= 2;
 }
 
+/// Whether no more than an activation follows a convolution.
+bool is_plain(const Convolution& c) {
+  return c.added < 0 && !c.slope.defined() && !c.scale.defined() && !c.shift.defined() &&
+         !is_lopsided(c);
+}
+
 /// The depthwise convolution that alone uses the output of a 1x1 one, if it is the next step.
 const Convolution* depthwise_after(Lowering& lowering, const Convolution& c) {
   const Step* step = lowering.next_step();
-  if (!is_pointwise(c) || c.added >= 0 || lowering.memory().uses(c.output) != 1 ||
+  if (!is_pointwise(c) || !is_plain(c) || lowering.memory().uses(c.output) != 1 ||
       step == nullptr) {
     return nullptr;
   }
   const auto* next = std::get_if<Convolution>(step);
   if (next == nullptr || next->input != c.output || next->linear || next->transposed ||
-      next->added >= 0 || (next->activation && !eltwise_of(*next->activation)) ||
+      !is_plain(*next) || (next->activation && !eltwise_of(*next->activation)) ||
       !lowering.plan().is_pure(next->output)) {
     return nullptr;
   }

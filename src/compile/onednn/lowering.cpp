@@ -1,10 +1,12 @@
 #include "compile/onednn/lowering.h"
 
+#include "compile/onednn/lower_affine.h"
 #include "compile/onednn/lower_convolution.h"
 #include "compile/onednn/lower_elementwise.h"
 #include "compile/onednn/lower_norm.h"
 #include "compile/onednn/lower_pool.h"
 #include "compile/onednn/lower_resample.h"
+#include "compile/onednn/lower_softmax.h"
 #include "compile/onednn/lower_torch.h"
 #include "compile/onednn/lower_view.h"
 #include "compile/plan/step_macs.h"
@@ -17,6 +19,7 @@
 #include <new>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace convkit::detail {
 
@@ -39,6 +42,13 @@ LowerOperation find_lowering(std::string_view name) {
       {"cat", lower_cat},
       {"add", lower_binary},
       {"mul", lower_binary},
+      {"sub", lower_binary},
+      {"prelu", lower_prelu},
+      {"softmax", lower_softmax},
+      {"_softmax", lower_softmax},
+      {"log_softmax", lower_softmax},
+      {"_log_softmax", lower_softmax},
+      {"layer_norm", lower_layer_norm},
   };
   const auto found = table.find(name);
   return found == table.end() ? lower_activation : found->second;
@@ -98,7 +108,9 @@ Program Lowering::lower() {
     shared_.begin_step();
     const Step& step = plan_.steps[step_];
     std::string why;
-    if (!try_to_lower(step, &why)) lower_to_torch(*this, step, why);
+    if (!try_to_lower(step, &why)) {
+      lower_to_torch(*this, step, why.empty() ? std::exchange(why_, "") : why);
+    }
     add_drops(last);
   }
   for (const int64_t id : plan_.outputs) add_output(id);
@@ -235,6 +247,8 @@ bool Lowering::try_to_lower(const Step& step, std::string* why) {
       return lower_convolution(*this, *convolution);
     }
     if (const auto* norm = std::get_if<ChannelNorm>(&step)) return lower_norm(*this, *norm);
+    if (const auto* affine = std::get_if<Affine>(&step)) return lower_affine(*this, *affine);
+    if (const auto* padded = std::get_if<PaddedPool>(&step)) return lower_padded(*this, *padded);
     if (const auto* copy = std::get_if<Copy>(&step)) return lower_layout(*this, *copy);
     return lower_operation(*this, std::get<Operation>(step));
   } catch (const std::exception& error) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "compile/engines/alternatives.h"
 #include "compile/onednn/memory.h"
 #include "compile/onednn/packed_weights.h"
 #include "compile/onednn/program.h"
@@ -74,6 +75,24 @@ class Lowering {
     next.explanation = std::move(explanation);
   }
 
+  // ---- Choices.
+
+  /// The name of the alternative that was chosen for a geometry; nothing before it was.
+  [[nodiscard]] const std::string* choice(const std::string& key) const {
+    const auto known = program_.choices.find(key);
+    return known == program_.choices.end() ? nullptr : &known->second;
+  }
+  void keep_choice(const std::string& key, std::string name) {
+    program_.choices.emplace(key, std::move(name));
+  }
+  /// How long alternatives may still be timed.
+  [[nodiscard]] double& seconds_for_timing() { return seconds_for_timing_; }
+  /// Says why LibTorch computes this step; false, as lower_*() are then.
+  bool leave_to_torch(std::string why) {
+    why_ = std::move(why);
+    return false;
+  }
+
   // ---- Steps.
 
   /// The step after this one, which lower_*() may take together with it; nothing after the last one.
@@ -108,6 +127,8 @@ class Lowering {
   ProgramMemory memory_;
   SharedConstants shared_;
   Program program_;
+  double seconds_for_timing_ = 0.2;
+  std::string why_;
   std::size_t step_ = 0;
   std::size_t done_ = 0;  ///< the steps before this one are lowered
 };

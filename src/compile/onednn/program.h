@@ -7,6 +7,7 @@
 #include <dnnl.hpp>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <variant>
@@ -99,6 +100,7 @@ struct Program {
     torch::Dtype dtype = torch::kFloat32;
   };
   std::vector<Output> outputs;
+  std::map<std::string, std::string> choices;  ///< as CompileOptions has them
   std::size_t arena_bytes = 0;
   std::size_t separate_bytes = 0;  ///< what the workspace would be if no buffer shared its memory
   std::size_t scratchpad_bytes = 0;

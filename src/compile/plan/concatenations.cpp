@@ -49,6 +49,8 @@ void split_concatenations(Graph& graph) {
     first.weight = convolution.weight.slice(1, 0, channels);
     first.bias = torch::Tensor();
     first.activation.reset();
+    first.slope = first.scale = first.shift = torch::Tensor();
+    first.scaled_by.clear();
     first.output = graph.new_value(graph.value(convolution.output).sizes, torch::kFloat32);
     Convolution second = convolution;
     second.input = images[1];

@@ -4,19 +4,18 @@ namespace convkit::detail {
 
 namespace {
 
-/// Sets the padding on both sides; false where "same" takes more on one side than on the other.
-bool set_padding(Convolution& convolution, const Argument& padding) {
+/// "same" has the odd row or column of zeros after the image.
+void set_padding(Convolution& convolution, const Argument& padding) {
   for (std::size_t i = 0; i < 2; ++i) {
     if (!padding.constant.isString()) {
       convolution.padding[i] = number_at(padding, i);
     } else if (padding.constant.toStringRef() == "same") {
       const int64_t kernel = convolution.weight.size(2 + static_cast<int64_t>(i));
       const int64_t total = convolution.dilation[i] * (kernel - 1);
-      if (total % 2 != 0) return false;
       convolution.padding[i] = total / 2;
+      convolution.extra_padding[i] = total % 2;
     }
   }
-  return true;
 }
 
 std::optional<Convolution> convolution_of(const Graph& graph, const Operation& operation) {
@@ -38,7 +37,8 @@ std::optional<Convolution> convolution_of(const Graph& graph, const Operation& o
     result.dilation[i] = number_at(dilation, i);
     if (result.transposed) result.output_padding[i] = number_at(arguments[5], i);
   }
-  return set_padding(result, arguments[4]) ? std::optional(result) : std::nullopt;
+  set_padding(result, arguments[4]);
+  return result;
 }
 
 /// The arguments of the operators that a linear layer can be.

@@ -1,10 +1,41 @@
 #include "compile/plan/fusion.h"
 
+#include <ATen/ATen.h>
+
 #include <array>
 
 namespace convkit::detail {
 
 namespace {
+
+/// The operator in place, which is called on what nobody else has; the same one where there is none.
+c10::OperatorHandle in_place_form(const c10::OperatorHandle& handle) {
+  c10::OperatorName name = handle.operator_name();
+  name.name += '_';
+  const auto found = c10::Dispatcher::singleton().findSchema(name);
+  const bool alike =
+      found && found->schema().arguments().size() == handle.schema().arguments().size();
+  return alike ? *found : handle;
+}
+
+/// y * a.scale + a.shift of y = x * scale + shift; what is undefined is 1, or 0.
+struct ScaleAndShift {
+  torch::Tensor scale;
+  torch::Tensor shift;
+
+  void append(const Affine& a) {
+    const auto wide = [](const torch::Tensor& numbers) { return numbers.to(torch::kDouble); };
+    if (a.scale.defined()) {
+      scale = scale.defined() ? wide(scale) * wide(a.scale) : a.scale;
+      if (shift.defined()) shift = wide(shift) * wide(a.scale);
+    }
+    if (a.shift.defined()) shift = shift.defined() ? wide(shift) + wide(a.shift) : a.shift;
+  }
+};
+
+torch::Tensor rounded(const torch::Tensor& numbers) {
+  return numbers.defined() ? numbers.to(torch::kFloat32) : numbers;
+}
 
 /// convolution(x) * scale + shift, for each channel of the output, computed in double.
 Convolution scaled(const Convolution& convolution, const torch::Tensor& scale,
@@ -32,59 +63,113 @@ class Fusion {
  public:
   explicit Fusion(Graph& graph) : graph_(graph), links_(graph.links()), gone_(graph.steps.size()) {}
 
-  /// One walk is enough: what follows a convolution comes after it, and the two take its place.
+  /// One walk is enough: what follows a step comes after it, and the two take its place.
   void run() {
     for (std::size_t i = 0; i < graph_.steps.size(); ++i) {
-      const auto* operation = std::get_if<Operation>(&graph_.steps[i]);
-      if (operation == nullptr || operation->outputs.size() != 1 || operation->outputs[0] < 0 ||
-          !graph_.is_pure(operation->outputs[0]) || operation->arguments.empty()) {
-        continue;
-      }
-      std::size_t place = 0;  // of the convolution
-      std::optional<Convolution> fused = fused_with(*operation, &place);
+      std::size_t place = 0;  // of the step that this one goes into
+      std::optional<Step> fused = fused_with(graph_.steps[i], &place);
       if (!fused) continue;
-      fused->output = operation->outputs[0];
-      if (fused->activation) {  // it works in place, on what the convolution gives
-        fused->activation->arguments[0].values = {fused->output};
-        fused->activation->outputs = {fused->output};
-      }
-      links_.makers.at(static_cast<std::size_t>(fused->output)) = i;
+      const int64_t output = outputs_of(graph_.steps[i])[0];
+      set_output(*fused, output);
+      links_.makers.at(static_cast<std::size_t>(output)) = i;
       graph_.steps[i] = std::move(*fused);
       gone_[place] = true;
     }
     std::size_t next = 0;
     std::erase_if(graph_.steps, [&](const Step&) { return gone_[next++]; });
+    for (Step& step : graph_.steps) {
+      if (std::holds_alternative<Operation>(step)) continue;
+      for_each_tensor(step, [](torch::Tensor& weight) { weight = rounded(weight); });
+    }
   }
 
  private:
-  /// The convolution that makes a value which nothing else uses, and that nothing follows yet.
-  const Convolution* open_convolution(int64_t id, std::size_t* place) const {
-    if (id < 0 || links_.uses.at(static_cast<std::size_t>(id)) != 1) return nullptr;
-    *place = links_.makers.at(static_cast<std::size_t>(id));
-    if (*place >= graph_.steps.size()) return nullptr;
-    const auto* convolution = std::get_if<Convolution>(&graph_.steps[*place]);
-    return convolution != nullptr && !convolution->activation ? convolution : nullptr;
+  static void set_output(Step& step, int64_t output) {
+    std::visit(
+        [&](auto& fused) {
+          if constexpr (requires { fused.activation; }) {
+            fused.output = output;
+            if (!fused.activation) return;  // it works in place, on what the step gives
+            fused.activation->arguments[0].values = {output};
+            fused.activation->outputs = {output};
+          }
+        },
+        step);
   }
 
-  /// The convolution at `place` together with the operator that alone uses its output.
-  std::optional<Convolution> fused_with(const Operation& operation, std::size_t* place) {
-    const std::string name = plain_name(operation);
-    if (name == "add" || name == "mul") return with_sum_or_product(operation, name, place);
-    const bool activation = is_activation(operation);
-    if (!activation && name != "batch_norm") return std::nullopt;
+  /// The step of a kind that makes a value which nothing else uses.
+  template <typename Kind>
+  const Kind* only_maker(int64_t id, std::size_t* place) const {
+    if (id < 0 || links_.uses.at(static_cast<std::size_t>(id)) != 1) return nullptr;
+    *place = links_.makers.at(static_cast<std::size_t>(id));
+    return *place < graph_.steps.size() ? std::get_if<Kind>(&graph_.steps[*place]) : nullptr;
+  }
+
+  /// The convolution that makes a value which nothing else uses, and that nothing follows yet.
+  const Convolution* open_convolution(int64_t id, std::size_t* place) const {
+    const auto* convolution = only_maker<Convolution>(id, place);
+    return convolution != nullptr && !convolution->activation && !is_closed(*convolution)
+               ? convolution
+               : nullptr;
+  }
+
+  /// Whether an activation cannot follow any more.
+  static bool is_closed(const Convolution& convolution) {
+    return convolution.slope.defined() || convolution.scale.defined() ||
+           convolution.shift.defined();
+  }
+
+  /// The step at `place` together with the one that alone uses its output.
+  std::optional<Step> fused_with(const Step& step, std::size_t* place) {
+    if (const auto* affine = std::get_if<Affine>(&step)) return with_affine(*affine, place);
+    const auto* operation = std::get_if<Operation>(&step);
+    if (operation == nullptr || operation->outputs.size() != 1 || operation->outputs[0] < 0 ||
+        !graph_.is_pure(operation->outputs[0]) || operation->arguments.empty()) {
+      return std::nullopt;
+    }
+    const std::string name = plain_name(*operation);
+    if (name == "add") return with_sum(*operation, place);
+    if (name == "prelu") return with_prelu(*operation, place);
+    return is_activation(*operation) ? with_activation(*operation, place) : std::nullopt;
+  }
+
+  std::optional<Step> with_activation(const Operation& operation, std::size_t* place) {
+    const int64_t input = tensor_argument(operation, 0);
+    const auto with = [&](auto result) -> Step {
+      result.activation = operation;
+      result.activation->handle = in_place_form(operation.handle);
+      graph_.note("fused " + plain_name(operation));
+      return result;
+    };
+    if (const Convolution* convolution = open_convolution(input, place)) return with(*convolution);
+    const auto* affine = only_maker<Affine>(input, place);
+    return affine != nullptr && !affine->activation ? std::optional(with(*affine)) : std::nullopt;
+  }
+
+  std::optional<Step> with_prelu(const Operation& operation, std::size_t* place) {
     const Convolution* convolution = open_convolution(tensor_argument(operation, 0), place);
     if (convolution == nullptr) return std::nullopt;
-    if (!activation) return with_batch_norm(*convolution, operation);
     Convolution result = *convolution;
-    result.activation = operation;
-    graph_.note("fused " + name);
+    result.slope = slope_for(*convolution, operation);
+    if (!result.slope.defined()) return std::nullopt;
+    graph_.note("fused prelu");
     return result;
   }
 
-  std::optional<Convolution> with_sum_or_product(const Operation& operation,
-                                                 const std::string& name, std::size_t* place) {
+  /// The weight of a PReLU, if it is one number or one for each channel of a convolution.
+  torch::Tensor slope_for(const Convolution& convolution, const Operation& prelu) const {
+    const int64_t weight = tensor_argument(prelu, 1);
+    if (!graph_.is_constant(weight)) return {};
+    const torch::Tensor& slope = graph_.value(weight).tensor;
+    const std::size_t dims = graph_.value(convolution.output).sizes.size();
+    // PReLU's channels are dimension 1.
+    const bool fits = slope.numel() == 1 || channel_axis(convolution, dims) == 1;
+    return fits && slope.scalar_type() == torch::kFloat32 ? slope.reshape(-1) : torch::Tensor();
+  }
+
+  std::optional<Step> with_sum(const Operation& operation, std::size_t* place) {
     const bool plain_sum = operation.arguments.size() >= 3 && is_one(operation.arguments[2]);
-    if (name == "add" && !plain_sum) return std::nullopt;
+    if (!plain_sum) return std::nullopt;
     const std::array<int64_t, 2> terms{tensor_argument(operation, 0),
                                        tensor_argument(operation, 1)};
     const Convolution* best = nullptr;  // the later one: the other is then computed already
@@ -94,14 +179,8 @@ class Fusion {
       const Convolution* convolution = open_convolution(terms.at(i), &at);
       const int64_t other = terms.at(1 - i);
       if (convolution == nullptr || convolution->added >= 0 || other < 0) continue;
-      if (graph_.is_constant(other)) {
-        std::optional<Convolution> result = with_channels(*convolution, name, other);
-        if (!result) continue;
-        *place = at;
-        return result;
-      }
       const bool later = best == nullptr || at > *place;
-      if (name == "mul" || !can_add(*convolution, other) || !later) continue;
+      if (graph_.is_constant(other) || !can_add(*convolution, other) || !later) continue;
       best = convolution;
       added = other;
       *place = at;
@@ -119,44 +198,67 @@ class Fusion {
     return value.sizes == output.sizes && value.dtype == output.dtype && graph_.is_pure(other);
   }
 
-  std::optional<Convolution> with_batch_norm(const Convolution& convolution,
-                                             const Operation& operation) {
-    const auto tensor = [&](std::size_t i) {
-      const int64_t id = tensor_argument(operation, i);
-      return id < 0 ? torch::Tensor() : graph_.value(id).tensor.to(torch::kDouble);
-    };
-    for (std::size_t i = 1; i <= 4; ++i) {
-      const int64_t id = tensor_argument(operation, i);
-      if (id >= 0 ? !graph_.is_constant(id) : i > 2) return std::nullopt;  // mean and variance
+  std::optional<Step> with_affine(const Affine& affine, std::size_t* place) {
+    if (const auto* convolution = only_maker<Convolution>(affine.input, place)) {
+      const std::size_t dims = graph_.value(affine.output).sizes.size();
+      if (!is_along(affine, channel_axis(*convolution, dims))) return std::nullopt;
+      return with_scale_and_shift(*convolution, affine);
     }
-    const bool training = operation.arguments[5].constant.toBool();
-    if (training || convolution.linear || convolution.added >= 0) return std::nullopt;
-    torch::Tensor scale = (tensor(4) + operation.arguments[7].constant.toDouble()).rsqrt();
-    if (const torch::Tensor weight = tensor(1); weight.defined()) scale = scale * weight;
-    torch::Tensor shift = -tensor(3) * scale;
-    if (const torch::Tensor bias = tensor(2); bias.defined()) shift = shift + bias;
-    graph_.note("folded batch_norm");
-    return scaled(convolution, scale, shift);
+    const auto* before = only_maker<Affine>(affine.input, place);
+    if (before == nullptr || before->activation ||
+        !(is_along(affine, before->axis) || is_along(*before, affine.axis))) {
+      return std::nullopt;
+    }
+    Affine result = *before;
+    if (!is_along(affine, before->axis)) result.axis = affine.axis;
+    ScaleAndShift both{before->scale, before->shift};
+    both.append(affine);
+    result.scale = both.scale;
+    result.shift = both.shift;
+    result.operators.insert(result.operators.end(), affine.operators.begin(),
+                            affine.operators.end());
+    return result;
   }
 
-  /// The convolution with a constant for each channel, which multiplies its output or is added to it.
-  std::optional<Convolution> with_channels(const Convolution& convolution, const std::string& name,
-                                           int64_t constant) {
-    const Value& output = graph_.value(convolution.output);
-    const Value& factor = graph_.value(constant);
-    const std::size_t dims = output.sizes.size();
-    const std::size_t own = factor.sizes.size();
-    const std::size_t axis = convolution.linear ? dims - 1 : 1;
-    if (factor.dtype != torch::kFloat32 || own > dims) return std::nullopt;
-    for (std::size_t i = 0; i < own; ++i) {
-      const bool of_channels = i + dims - own == axis && factor.sizes[i] == output.sizes[axis];
-      if (factor.sizes[i] != 1 && !of_channels) return std::nullopt;
+  /// Whether an affine step has numbers along this axis alone, or one number for all.
+  static bool is_along(const Affine& affine, int64_t axis) {
+    const auto is_one = [](const torch::Tensor& numbers) {
+      return !numbers.defined() || numbers.dim() == 0;
+    };
+    return affine.axis == axis || (is_one(affine.scale) && is_one(affine.shift));
+  }
+
+  /// A convolution whose output is scaled and shifted: in its weights, or after what follows it.
+  Convolution with_scale_and_shift(const Convolution& convolution, const Affine& affine) {
+    const bool open = convolution.added < 0 && !convolution.activation && !is_closed(convolution);
+    for (const std::string& name : affine.operators) {
+      graph_.note(!open                  ? "fused " + name
+                  : name == "batch_norm" ? "folded batch_norm"
+                                         : "folded " + name + " of a constant");
     }
-    const torch::Tensor numbers =
-        factor.tensor.to(torch::kDouble).reshape(-1).expand(output.sizes[axis]);
-    graph_.note("folded " + name + " of a constant");
-    return name == "mul" ? scaled(convolution, numbers, torch::zeros_like(numbers))
-                         : scaled(convolution, torch::ones_like(numbers), numbers);
+    if (open) {
+      const int64_t channels = channel_count(convolution);
+      const auto each = [&](const torch::Tensor& numbers, double otherwise) {
+        const torch::Tensor some =
+            numbers.defined() ? numbers : at::full({}, otherwise, convolution.weight.options());
+        return some.to(convolution.weight.device(), torch::kDouble).expand({channels});
+      };
+      return scaled(convolution, each(affine.scale, 1), each(affine.shift, 0));
+    }
+    Convolution result = convolution;
+    ScaleAndShift both{convolution.scale, convolution.shift};
+    both.append(affine);
+    result.scale = both.scale;
+    result.shift = both.shift;
+    result.scaled_by.insert(result.scaled_by.end(), affine.operators.begin(),
+                            affine.operators.end());
+    return result;
+  }
+
+  /// Of the output.
+  static int64_t channel_count(const Convolution& convolution) {
+    const torch::Tensor& weight = convolution.weight;
+    return convolution.transposed ? weight.size(1) * convolution.groups : weight.size(0);
   }
 
   Graph& graph_;

@@ -12,8 +12,11 @@ bool is_list_of(const Argument& argument, const std::vector<int64_t>& expected) 
 
 void set_output(Step& step, int64_t id) {
   if (auto* operation = std::get_if<Operation>(&step)) operation->outputs = {id};
-  if (auto* convolution = std::get_if<Convolution>(&step)) convolution->output = id;
-  if (auto* norm = std::get_if<ChannelNorm>(&step)) norm->output = id;
+  std::visit(
+      [&](auto& other) {
+        if constexpr (requires { other.output; }) other.output = id;
+      },
+      step);
 }
 
 class PermutationSinker {

@@ -1,9 +1,11 @@
 #include "compile/plan/plan.h"
 
+#include "compile/plan/affine.h"
 #include "compile/plan/concatenations.h"
 #include "compile/plan/convolutions.h"
 #include "compile/plan/fusion.h"
 #include "compile/plan/layouts.h"
+#include "compile/plan/paddings.h"
 #include "compile/plan/permutations.h"
 #include "compile/plan/purity.h"
 #include "compile/plan/simplify.h"
@@ -23,7 +25,9 @@ Graph make_plan(const Tape& tape, bool fuse, ConstantPool& pool) {
     make_pure(graph);
     find_convolutions(graph);
     sink_permutations(graph);
+    find_affine(graph);
     fuse_into_convolutions(graph);
+    take_in_paddings(graph);
     split_concatenations(graph);
     remove_dead(graph);
   }
