@@ -538,7 +538,7 @@ RandomOperators layer_operators() {
   append(all, other_convolutions());
   append(all, rare_convolutions());
   append(all, linear_layers());
-  append(all, linear_layers());
+  append(all, linear_layers());  // twice as often too
   append(all, products());
   append(all, norms());
   append(all, activations());
