@@ -569,7 +569,7 @@ TEST_CASE("zeros around an image go into the convolution", "[compile][plan]") {
   GraphMaker maker;
   const Id x = maker.input(randn({2, 2, 5, 6}));
   const Id first = conv2d(maker, padded(maker, x, {2, 1, 0, 3}), randn({4, 2, 3, 3}));
-  const Id second = maker.call("_pad_enum", {first, IntList{0, 1, 0, 0}, int64_t{0}, c10::IValue()});
+  const Id second = maker.call("_pad_enum", {first, IntList{0, 1}, int64_t{3}, c10::IValue()});
   const Id third = conv2d(maker, second, randn({4, 4, 2, 2}));
   const Id fourth =
       maker.call("pad", {third, IntList{1, 1, 1, 1, 0, 0}, std::string("constant"), c10::IValue()});
@@ -606,6 +606,10 @@ TEST_CASE("a padding that a convolution cannot have stays", "[compile][plan]") {
   }));
   CHECK(stays([&](GraphMaker& maker, Id x) {
     return convolution(maker, maker.call("reflection_pad2d", {x, IntList{1, 1, 1, 1}}));
+  }));
+  CHECK(stays([&](GraphMaker& maker, Id x) {
+    return convolution(
+        maker, maker.call("_pad_enum", {x, IntList{1, 1, 1, 1}, int64_t{0}, c10::IValue()}));
   }));
   CHECK(stays([&](GraphMaker& maker, Id x) {  // is used twice
     const Id y = padded(maker, x, {1, 1});

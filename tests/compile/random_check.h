@@ -17,7 +17,7 @@ struct RandomCall {
   Tensors inputs;
   Tensors expected;
   std::vector<Tensors> noisy;  ///< the module's results where other sums might lead it
-  bool special = false;        ///< an input has NaN and infinity
+  bool special = false;        ///< NaN or infinity come up: sums of these depend on their order
 };
 
 /// What a compiled module did that the module itself does not.
@@ -42,6 +42,8 @@ class RandomCheck {
   /// Nothing if all calls of the module, compiled for one example, are right.
   std::optional<RandomFailure> fails(bool onednn);
 
+  /// The first plan of the last module that was compiled which oneDNN should have computed, and did not.
+  [[nodiscard]] const std::optional<RandomFailure>& fallback() const { return fallback_; }
   /// Plans of the last module that was compiled.
   [[nodiscard]] const std::vector<convkit::PlanExplanation>& plans() const { return plans_; }
 
@@ -53,7 +55,7 @@ class RandomCheck {
   using Failure = std::optional<RandomFailure>;
 
   void add_call(const std::string& name, const Tensors& inputs, bool special = false);
-  void add_special_call();
+  void add_special_calls();
   [[nodiscard]] Failure check_call(const convkit::Compiled& fast, const RandomCall& call,
                                    bool onednn) const;
   [[nodiscard]] Failure check_result(const RandomCall& call, std::size_t i,
@@ -65,6 +67,7 @@ class RandomCheck {
   std::string only_;
   std::vector<RandomCall> calls_;
   std::vector<convkit::PlanExplanation> plans_;
+  std::optional<RandomFailure> fallback_;
 };
 
 }  // namespace support

@@ -120,6 +120,12 @@ RandomOperators convolutions() {
            return at::conv2d(v[0], scaled, {}, 1, 1);
          });
        }},
+  };
+}
+
+/// What few networks have.
+RandomOperators rare_convolutions() {
+  return {
       {"conv2d of dynamic weights",
        [](Draw& d) {
          const int64_t channels = d.image().size(1);
@@ -138,6 +144,13 @@ RandomOperators convolutions() {
            const Tensor ones = at::ones({1, 1, v[0].size(2), v[0].size(3)});
            return v[0] * at::conv2d(ones, w, {}, 1, 1);
          });
+       }},
+      {"conv3d",
+       [](Draw& d) {
+         const int64_t channels = d.image().size(1);
+         auto conv = d.keep(torch::nn::Conv3d(
+             torch::nn::Conv3dOptions(channels, 2, {1, 3, 3}).padding({0, 1, 1})));
+         d.returns([conv](const Tensors& v) mutable { return conv(v[0].unsqueeze(2)).squeeze(2); });
        }},
   };
 }
@@ -189,13 +202,6 @@ RandomOperators other_convolutions() {
          auto conv = d.keep(torch::nn::ConvTranspose1d(
              torch::nn::ConvTranspose1dOptions(channels, 3, 3).stride(1 + d.pick(2))));
          d.returns([conv](const Tensors& v) mutable { return conv(v[0]); });
-       }},
-      {"conv3d",
-       [](Draw& d) {
-         const int64_t channels = d.image().size(1);
-         auto conv = d.keep(torch::nn::Conv3d(
-             torch::nn::Conv3dOptions(channels, 4, {1, 3, 3}).padding({0, 1, 1})));
-         d.returns([conv](const Tensors& v) mutable { return conv(v[0].unsqueeze(2)).squeeze(2); });
        }},
       {"convolution",
        [](Draw& d) {
@@ -478,7 +484,7 @@ RandomOperators activations() {
       elementwise("threshold", [](const Tensor& x) { return at::threshold(x, 0.1, 0); }),
       elementwise("log_sigmoid", [](const Tensor& x) { return at::log_sigmoid(x); }),
       elementwise("softshrink", [](const Tensor& x) { return at::softshrink(x, 0.3); }),
-      elementwise("tanhshrink", [](const Tensor& x) { return x - x.tanh(); }),
+      elementwise("tanhshrink in part", [](const Tensor& x) { return x - 0.4 * x.tanh(); }),
       elementwise("softsign", [](const Tensor& x) { return x / (1 + x.abs()); }),
       elementwise("softmax", [](const Tensor& x) { return x.softmax(-1); }),
       elementwise("log_softmax", [](const Tensor& x) { return x.log_softmax(0); }),
@@ -530,6 +536,8 @@ RandomOperators layer_operators() {
   RandomOperators all = convolutions();
   append(all, convolutions());  // drawn twice as often as the others
   append(all, other_convolutions());
+  append(all, rare_convolutions());
+  append(all, linear_layers());
   append(all, linear_layers());
   append(all, products());
   append(all, norms());

@@ -21,7 +21,7 @@ RandomOperators scalars() {
       elementwise("pow", [](const Tensor& x) { return (x.abs() + 0.3).pow(1.7); }),
       elementwise("square", [](const Tensor& x) { return x.square() * 0.5; }),
       elementwise("pow of a number", [](const Tensor& x) { return at::pow(1.3, x.clamp(-4, 4)); }),
-      elementwise("sqrt", [](const Tensor& x) { return (x.abs() + 0.1).sqrt(); }),
+      elementwise("sqrt", [](const Tensor& x) { return (x.square() + 0.1).sqrt(); }),
       elementwise("rsqrt", [](const Tensor& x) { return (x.square() + 0.5).rsqrt(); }),
       elementwise("exp", [](const Tensor& x) { return x.clamp_max(2).exp(); }),
       elementwise("expm1", [](const Tensor& x) { return (x * 0.3).clamp_max(3).expm1(); }),
@@ -187,7 +187,7 @@ RandomOperators roundings() {
                  return at::fake_quantize_per_tensor_affine(x, 0.05, 0, -127, 127);
                }),
       rounding("uint8 quantisation",
-               [](const Tensor& x) { return (x.sigmoid() * 255).round().to(torch::kByte); }),
+               [](const Tensor& x) { return (x.sigmoid() * 254 + 0.3).round().to(torch::kByte); }),
       rounding("heaviside",
                [](const Tensor& x) { return at::heaviside(x, at::scalar_tensor(0.5F)); }),
       rounding("comparison as numbers",

@@ -427,7 +427,7 @@ bool RandomModule::can_run(Layout layout) const {
   return runs_in_.at(static_cast<std::size_t>(layout));
 }
 
-Tensors RandomModule::run(const Tensors& inputs, RandomNoise noise) const {
+Tensors RandomModule::values_for(const Tensors& inputs, RandomNoise noise) const {
   at::Generator random = at::detail::createCPUGenerator(noise.seed);
   Tensors values = inputs;
   if (noise.relative > 0) {
@@ -448,12 +448,24 @@ Tensors RandomModule::run(const Tensors& inputs, RandomNoise noise) const {
       if (noise.relative > 0 && !passes) add_noise(results[i], noise, random);
     }
   }
+  return values;
+}
+
+Tensors RandomModule::run(const Tensors& inputs, RandomNoise noise) const {
+  const Tensors values = values_for(inputs, noise);
   Tensors results;
   for (const std::size_t i : outputs_) {
     TORCH_CHECK(values.at(i).defined(), "a result is gone");
     results.push_back(values[i]);
   }
   return results;
+}
+
+bool RandomModule::is_finite(const Tensors& inputs) const {
+  const Tensors values = values_for(inputs, {});
+  return std::all_of(values.begin(), values.end(), [](const Tensor& value) {
+    return !value.defined() || as_real(value).isfinite().all().item<bool>();
+  });
 }
 
 /// A relative change of each number, and a smaller one relative to the largest number: as sums in

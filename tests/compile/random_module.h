@@ -56,6 +56,8 @@ class RandomModule : public torch::nn::Module {
 
   /// Its results. It never writes to the inputs, unless these lie as no example did.
   [[nodiscard]] Tensors run(const Tensors& inputs, RandomNoise noise = {}) const;
+  /// Whether no value becomes NaN or infinite on the way.
+  [[nodiscard]] bool is_finite(const Tensors& inputs) const;
 
   /// A line for each step, and the results.
   [[nodiscard]] std::string text() const;
@@ -91,6 +93,7 @@ class RandomModule : public torch::nn::Module {
   void add_noise(const torch::Tensor& result, const RandomNoise& noise,
                  at::Generator& random) const;
   [[nodiscard]] bool is_weight(const torch::Tensor& value) const;
+  [[nodiscard]] Tensors values_for(const Tensors& inputs, RandomNoise noise) const;
   bool shrink_step(RandomStep& step, RandomStep::State to, const std::function<bool()>& fails);
 
   std::vector<Input> inputs_;

@@ -43,7 +43,8 @@ void RandomStatistics::add_plans(bool onednn, const std::vector<convkit::PlanExp
       if (step.by == "oneDNN") {
         onednn_macs_ += step.macs;
       } else {
-        by_libtorch_[without_numbers(step.what + ": " + step.how)] += step.macs;
+        const std::string by = plan.engine.starts_with("oneDNN") ? step.how : plan.engine;
+        by_libtorch_[step.what + ": " + by] += step.macs;
       }
     }
   }
@@ -65,7 +66,8 @@ int64_t RandomStatistics::refused() const {
 int64_t RandomStatistics::wrong() const {
   int64_t count = 0;
   for (const auto& [key, times] : failures_) {
-    if (!is_refusal(key)) count += times;
+    const bool slow = key.find("falls back: ") != std::string::npos;
+    if (!is_refusal(key) && !slow) count += times;
   }
   return count;
 }

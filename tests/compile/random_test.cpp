@@ -49,7 +49,7 @@ void report(uint32_t seed, const std::shared_ptr<RandomModule>& module, bool one
       '\n', module->text());
   statistics.add_example(engine + ": " + failure.key() + ": " + operators_of(*module), text);
   if (is_long_run()) return;
-  if (failure.kind == "refused") {  // a few may be
+  if (failure.kind == "refused" || failure.kind == "falls back") {  // a few may be
     UNSCOPED_INFO(text);
   } else {
     FAIL_CHECK(text);
@@ -64,8 +64,9 @@ void check_module(uint32_t seed, RandomStatistics& statistics,
   statistics.add_module(*module);
   RandomCheck check(module);
   for (const bool onednn : {true, false}) {
-    const auto failure = check.fails(onednn);
+    auto failure = check.fails(onednn);
     statistics.add_plans(onednn, check.plans());
+    if (!failure) failure = check.fallback();
     if (!failure) continue;
     const std::string key = (onednn ? "oneDNN: " : "LibTorch: ") + failure->key();
     statistics.add_failure(key);
@@ -91,7 +92,7 @@ TEST_CASE("modules made up at random compute the same when compiled", "[compile]
   CHECK(statistics.wrong() == 0);
   if (count < 100) return;
   CHECK(statistics.operator_count() >= 120);
-  CHECK(statistics.refused() <= count / 100);
+  CHECK(statistics.refused() <= 2 * count / 100);  // by two engines
   CHECK(statistics.share_without_onednn() <= 0.02);
   CHECK(statistics.share_of_macs() >= 0.95);
 }

@@ -228,6 +228,7 @@ void lower_rows(Lowering& lowering, const Convolution& c, const Slot& x, const S
       Lowering::operand(DNNL_ARG_WEIGHTS, packed(weight, descriptor.weights_desc())));
   if (c.bias.defined()) operands.push_back(Lowering::operand(DNNL_ARG_BIAS, vector_of(c.bias)));
   explanation.bytes = bytes_of(y);
+  explanation.macs = element_count(y.sizes) * c.weight.size(1);
   explanation.how = descriptor.impl_info_str() + explanation.how;
   lowering.add_primitive(dnnl::inner_product_forward(descriptor), descriptor.scratchpad_desc(),
                          std::move(operands), std::move(explanation));

@@ -156,7 +156,10 @@ class AffineFinder {
   /// The number that a tensor of the input's size is filled with: LibTorch computes `1 - x` so.
   std::optional<Constant> filled(int64_t id) const {
     const std::size_t place = links_.makers.at(static_cast<std::size_t>(id));
-    if (place >= graph_.steps.size() || !graph_.is_pure(id)) return std::nullopt;
+    if (place >= graph_.steps.size() || !graph_.is_pure(id) ||
+        graph_.value(id).dtype != torch::kFloat32) {
+      return std::nullopt;  // another type would round the number
+    }
     const auto* operation = std::get_if<Operation>(&graph_.steps[place]);
     if (operation == nullptr) return std::nullopt;
     const std::string name = plain_name(*operation);

@@ -86,6 +86,9 @@ std::vector<int64_t> padding_after(const Convolution& convolution) {
           convolution.padding[1] + convolution.extra_padding[1]};
 }
 
+/// The number that LibTorch's _pad_enum has for it, after those of reflect, replicate and circular.
+constexpr int64_t kConstantMode = 3;
+
 std::optional<ConstantPadding> constant_padding_of(const Operation& operation) {
   const std::string name = plain_name(operation);
   const auto& arguments = operation.arguments;
@@ -94,7 +97,8 @@ std::optional<ConstantPadding> constant_padding_of(const Operation& operation) {
     number = &arguments.at(2).constant;
   } else if (name == "pad" || name == "_pad_enum") {
     const c10::IValue& mode = arguments.at(2).constant;
-    const bool constant = mode.isString() ? mode.toStringRef() == "constant" : mode.toInt() == 0;
+    const bool constant =
+        mode.isString() ? mode.toStringRef() == "constant" : mode.toInt() == kConstantMode;
     if (!constant) return std::nullopt;
     number = &arguments.at(3).constant;
   } else {
