@@ -31,11 +31,13 @@ struct CompileOptions {
   /// Whether oneDNN computes. It has no effect where convkit was built without oneDNN, nor on CUDA.
   bool onednn = true;
   /// Whether products of float32 may be rounded to TF32, on CUDA alone: for a module on a CPU it is
-  /// refused. Without one LibTorch's own setting holds, which is the same one for all threads and is
-  /// changed while a plan is made or runs.
+  /// refused. Without one LibTorch's own setting holds, which is the same one for all threads: it is
+  /// changed while plans are made or run, and then put back. Calls with another value wait for these to end;
+  /// within another compiled module the outer one's value holds.
   std::optional<bool> tf32 = std::nullopt;
-  /// Whether the plain module runs, on a copy of its inputs and in its own dtype, where it cannot be
-  /// compiled faithfully; else that is an error.
+  /// Whether the plain module runs, on a copy of its inputs and in its own dtype, where compile() refuses
+  /// it; else that is an error. What the module itself throws is thrown on. Its results are copied where
+  /// somebody else has their memory.
   bool fallback = false;
   /// Whether time decides. When a plan is made, ways to compute convolutions of unusual shapes are timed, for at
   /// most some 0.2 s and each shape once in a process; and where the whole plan takes longer than the module's own
@@ -43,7 +45,9 @@ struct CompileOptions {
   /// the same each time.
   bool timing = true;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
-  /// is dropped. oneDNN itself keeps up to 1024 kernels of a process, which take some memory.
+  /// is dropped. They share their weights. oneDNN itself keeps up to 1024 kernels of a process, of some 30 KiB
+  /// each. After some plans, or one of a
+  /// large module, the heap's free pages go back to the system (malloc_trim): making plans leaves gaps.
   int64_t max_plans = 16;
   /// The ways to compute convolutions, as PlanExplanation::choices has them. oneDNN's plans take these, and decide
   /// by themselves only about convolutions of other geometries. With them, and without timing, a process has
@@ -115,9 +119,11 @@ class Compilation;
 /// memory, their version counters (which LibTorch's optimizers leave alone) and four elements of
 /// each. If so, it plans anew. Call `refresh()` after changes that escape it: single elements set by hand,
 /// other modules, options and state of modules; on CUDA, where it does not look at elements, all that
-/// leaves the counters alone. Tensors that the module holds without registering them are constants.
+/// leaves the counters alone. Of sparse ones it looks at the counters alone. Tensors that the module holds
+/// without registering them are constants.
 ///
-/// Several threads may call it at once: a plan has a workspace for each call that runs at a time. The calls
+/// Several threads may call it at once: a plan has a workspace for each call that runs at a time, which goes
+/// when it was not needed for 64 calls, and the last one when the plan was not used for 512. The calls
 /// of a CUDA graph follow one another. While one thread plans for a new shape, the others wait. No
 /// thread may change the module's weights meanwhile.
 ///
@@ -160,8 +166,8 @@ class CONVKIT_API Compiled {
 /// about 1e-5 of the output's largest element for networks, in bfloat16 by up to several percent. A
 /// plan's result for a second, random input is compared with the module's before it is used (to
 /// 1e-3; for bfloat16 and half to 0.25): one that oneDNN gets wrong goes to LibTorch's operators,
-/// which explain() tells. NaN does not always pass: oneDNN's ReLU, clamp and max pooling drop it, as
-/// the processor's maximum does, and of -infinity max pooling makes the lowest number.
+/// which explain() tells. NaN does not always pass: oneDNN's ReLU, clamp, hardsigmoid and max pooling
+/// drop it, as the processor's maximum does, and of -infinity max pooling makes the lowest number.
 ///
 /// What cannot be recorded faithfully is refused by its name: a value read from the input (`item`),
 /// random operators, batch norms in training mode, writing to the input or a weight, autocast, work

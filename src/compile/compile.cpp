@@ -1,6 +1,6 @@
 #include <convkit/compile.h>
 
-#include "compile/engines/alternatives.h"
+#include "compile/checks.h"
 #include "compile/engines/engine.h"
 #include "compile/engines/plain.h"
 #include "compile/engines/tf32.h"
@@ -20,6 +20,10 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <mutex>
 #include <new>
@@ -30,6 +34,14 @@ namespace convkit {
 namespace detail {
 
 namespace {
+
+/// Gives the heap's free pages back to the system: a plan is made with copies of the weights, and glibc would keep
+/// their memory, with gaps, for as long as any piece above it is in use.
+void give_back_free_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 /// The compiled modules that a thread is within.
 class Entered {
@@ -51,81 +63,6 @@ class Entered {
     return all;
   }
 };
-
-/// Throws c10::ValueError where nothing is on CUDA: tf32 would have no effect.
-void check_cuda(const Tensors& inputs) {
-  const bool cuda = std::any_of(inputs.begin(), inputs.end(),
-                                [](const torch::Tensor& input) { return input.is_cuda(); });
-  TORCH_CHECK_VALUE(cuda, "compile: expected tf32 for inputs on CUDA alone, got inputs on ",
-                    inputs.empty() ? torch::Device(torch::kCPU) : inputs.front().device());
-}
-
-void check_options(const CompileOptions& options) {
-  TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 || options.dtype == torch::kBFloat16 ||
-                        options.dtype == torch::kHalf,
-                    "compile: expected dtype to be Float, BFloat16 or, on CUDA, Half, got ",
-                    c10::toString(options.dtype));
-  TORCH_CHECK_VALUE(options.max_plans >= 1, "compile: expected max_plans >= 1, got ",
-                    options.max_plans);
-  TORCH_CHECK_VALUE(!options.memory_format ||
-                        options.memory_format == torch::MemoryFormat::Contiguous ||
-                        options.memory_format == torch::MemoryFormat::ChannelsLast,
-                    "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
-                    *options.memory_format);
-  check_choices(options.choices);
-}
-
-/// A tensor whose memory holds its numbers, all contiguous or channels_last.
-torch::Tensor in_memory(const torch::Tensor& given) {
-  torch::Tensor input = given;
-  if (input._is_zerotensor()) input = at::zeros(input.sizes(), input.options());
-  if (input.is_conj() || input.is_neg()) input = input.resolve_conj().resolve_neg();
-  const bool dense =
-      input.is_contiguous() || input.is_contiguous(torch::MemoryFormat::ChannelsLast);
-  return dense ? input : input.contiguous();
-}
-
-/// The inputs, as plans take them.
-Tensors checked_inputs(const Tensors& given, std::size_t count) {
-  TORCH_CHECK_VALUE(given.size() == count, "compile: expected ", count,
-                    count == 1 ? " input, got " : " inputs, got ", given.size());
-  Tensors inputs;
-  inputs.reserve(given.size());
-  for (const torch::Tensor& input : given) {
-    TORCH_CHECK_VALUE(input.defined(), "compile: expected a tensor, got an undefined one");
-    TORCH_CHECK_VALUE(
-        input.layout() == torch::kStrided && !input.is_meta() && !input.is_quantized(),
-        "compile: expected ordinary (strided) tensors, got ", input.toString());
-    inputs.push_back(in_memory(input));
-  }
-  return inputs;
-}
-
-/// The device of the module and the inputs, if all their floating point numbers are float32 on one CPU
-/// or CUDA device.
-std::optional<torch::Device> device_of_floats(const torch::nn::Module& module,
-                                              const Tensors& inputs) {
-  const torch::Device device = inputs.empty() ? torch::kCPU : inputs.front().device();
-  if (!device.is_cpu() && !device.is_cuda()) return std::nullopt;
-  const auto fit = [&](const Tensors& tensors) {
-    return std::all_of(tensors.begin(), tensors.end(), [&](const torch::Tensor& tensor) {
-      if (tensor.is_meta()) return true;  // it has no numbers
-      return tensor.device() == device && !tensor.is_complex() &&
-             (!tensor.is_floating_point() || tensor.dtype() == torch::kFloat32);
-    });
-  };
-  const bool all = fit(inputs) && fit(module.parameters()) && fit(module.buffers());
-  return all ? std::optional(device) : std::nullopt;
-}
-
-void check_device(const CompileOptions& options, const std::optional<torch::Device>& device) {
-  const bool on_cpu = device && device->is_cpu();
-  TORCH_CHECK_VALUE(options.dtype == torch::kFloat32 ||
-                        (device && (!on_cpu || options.dtype == torch::kBFloat16)),
-                    "compile: expected a module and inputs of Float",
-                    options.dtype == torch::kHalf ? " on CUDA" : "", ", to compute in ",
-                    c10::toString(options.dtype));
-}
 
 }  // namespace
 
@@ -149,7 +86,10 @@ class Compilation {
     const Entered entered(this);
     const Tensors inputs = checked_inputs(given, count_);
     if (options_.tf32) check_cuda(inputs);
-    Tensors outputs = is_observed() ? run_plain(inputs) : run_planned(inputs);
+    const bool has_copies =
+        !std::equal(given.begin(), given.end(), inputs.begin(),
+                    [](const torch::Tensor& a, const torch::Tensor& b) { return a.is_same(b); });
+    Tensors outputs = is_observed() ? run_plain(inputs) : run_planned(inputs, has_copies);
     for (torch::Tensor& output : outputs) {  // also one that is an input, or the plain module's
       const bool image = options_.memory_format && output.dim() == 4;
       if (image) output = output.contiguous(*options_.memory_format);
@@ -184,7 +124,8 @@ class Compilation {
     std::map<std::string, int64_t> notes;
     std::vector<std::string> remarks;
     bool fell_back = false;
-    bool used = true;  ///< since plans were last looked through for unused ones
+    bool sees_input_memory = false;  ///< of inputs as they are given
+    bool used = true;                ///< since plans were last looked through for unused ones
   };
 
   /// Runs as a part of another module, whose operators are being looked at.
@@ -194,12 +135,18 @@ class Compilation {
     return forward_(options_.fallback ? copies(inputs) : inputs);
   }
 
-  Tensors run_planned(const Tensors& inputs) {
+  /// `has_copies` says whether some of the inputs are copies of those that were given.
+  Tensors run_planned(const Tensors& inputs, bool has_copies) {
     const Tf32Scope precision(options_.tf32);
     std::shared_ptr<Engine> engine;
     std::string refused;
     try {
-      engine = engine_for(inputs);
+      const std::lock_guard lock(mutex_);
+      const Planned& planned = plan_for(inputs);
+      if (planned.sees_input_memory && has_copies) {
+        refuse("the forward looks at its input's memory by strides, and that has gaps or overlaps");
+      }
+      engine = planned.engine;
     } catch (const Refusal& refusal) {
       if (!options_.fallback) throw;
       refused = refusal.what_without_backtrace();
@@ -218,8 +165,8 @@ class Compilation {
     return outputs;
   }
 
-  std::shared_ptr<Engine> engine_for(const Tensors& inputs) {
-    const std::lock_guard lock(mutex_);
+  /// To be called under the lock.
+  const Planned& plan_for(const Tensors& inputs) {
     check_autocast();
     if (!plans_.empty() && weights_.have_changed()) plans_.clear();
     if (plans_.empty()) weights_.look_at(*module_);
@@ -234,7 +181,7 @@ class Compilation {
       keep(std::move(planned));
     }
     plans_.front().used = true;
-    return plans_.front().engine;
+    return plans_.front();
   }
 
   std::vector<Planned>::iterator find_plan(const Tensors& inputs) {
@@ -245,6 +192,11 @@ class Compilation {
   void keep(Planned planned) {
     if (static_cast<int64_t>(plans_.size()) >= options_.max_plans) plans_.pop_back();
     plans_.insert(plans_.begin(), std::move(planned));
+    constexpr std::size_t kMiB = 1024 * 1024;
+    freed_bytes_ += weights_.bytes() + kMiB;
+    if (freed_bytes_ < 32 * kMiB) return;
+    freed_bytes_ = 0;
+    give_back_free_memory();
   }
 
   /// Plans that no call has used for a while keep their weights alone.
@@ -269,6 +221,7 @@ class Compilation {
     check_device(options_, device);
     const Graph plan = make_plan(proof.tape(), device.has_value(), pool_);
     result.notes = plan.notes;
+    result.sees_input_memory = plan.sees_input_memory;
     result.remarks = proof.remarks();
     result.remarks.insert(result.remarks.end(), plan.remarks.begin(), plan.remarks.end());
     if (device) {
@@ -279,7 +232,7 @@ class Compilation {
     Graph exact = device ? make_plan(proof.tape(), false, pool_) : plan;
     result.notes = exact.notes;
     std::unique_ptr<Engine> engine = make_torch_engine(std::move(exact), inputs, {});
-    proof.check(*engine, {});
+    proof.check(*engine, {Proof::kSameOperators, 0});
     result.engine = std::move(engine);
   }
 
@@ -345,6 +298,8 @@ class Compilation {
   ConstantPool pool_;
   std::mutex mutex_;
   int64_t calls_ = 0;
+  /// About what making plans took and left free since that was given back.
+  std::size_t freed_bytes_ = 0;
   std::vector<Planned> plans_;  ///< the one used last comes first
   WatchedWeights weights_;
 };

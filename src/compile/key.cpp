@@ -1,5 +1,7 @@
 #include "compile/key.h"
 
+#include "core/strides.h"
+
 #include <ATen/Parallel.h>
 
 namespace convkit::detail {
@@ -7,7 +9,7 @@ namespace convkit::detail {
 PlanKey::PlanKey(const Tensors& tensors) : threads_(at::get_num_threads()) {
   for (const torch::Tensor& tensor : tensors) {
     inputs_.push_back(
-        {tensor.sizes().vec(), !tensor.is_contiguous(), tensor.scalar_type(), tensor.device()});
+        {tensor.sizes().vec(), tensor.strides().vec(), tensor.scalar_type(), tensor.device()});
   }
 }
 
@@ -16,7 +18,7 @@ bool PlanKey::fits(const Tensors& tensors) const {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const torch::Tensor& tensor = tensors[i];
     const Input& input = inputs_[i];
-    if (tensor.sizes() != input.sizes || tensor.is_contiguous() == input.channels_last ||
+    if (tensor.sizes() != input.sizes || tensor.strides() != input.strides ||
         tensor.scalar_type() != input.dtype || tensor.device() != input.device) {
       return false;
     }
@@ -27,8 +29,12 @@ bool PlanKey::fits(const Tensors& tensors) const {
 void PlanKey::explain(PlanExplanation& plan) const {
   plan.threads = threads_;
   for (const Input& input : inputs_) {
+    const bool channels_last =
+        input.sizes.size() == 4 &&
+        same_layout(input.sizes, input.strides, channels_last_strides(input.sizes)) &&
+        !same_layout(input.sizes, input.strides, row_strides(input.sizes));
     plan.inputs.push_back(
-        {input.sizes, input.channels_last, c10::toString(input.dtype), input.device.str()});
+        {input.sizes, channels_last, c10::toString(input.dtype), input.device.str()});
   }
 }
 

@@ -19,7 +19,7 @@ class PlanKey {
  private:
   struct Input {
     std::vector<int64_t> sizes;
-    bool channels_last = false;
+    std::vector<int64_t> strides;
     torch::Dtype dtype = torch::kFloat32;
     torch::Device device = torch::kCPU;
   };

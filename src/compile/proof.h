@@ -21,6 +21,9 @@ namespace convkit::detail {
 /// module makes of just that.
 class Proof {
  public:
+  /// What the same operators on the same numbers may differ by: their sums have another order at another address.
+  static constexpr double kSameOperators = 1e-6;
+
   /// Records the forward with `inputs` and with others. Throws Refusal unless both give one program, and
   /// unless replaying it for the others gives the module's bits; and what the module throws.
   Proof(const torch::nn::Module& module, const Forward& forward, const Tensors& inputs);
@@ -35,7 +38,7 @@ class Proof {
     double tolerance =
         0;  ///< the difference that is allowed, in parts of the largest number of each result
     /// Where that is not enough: ten times what the module itself makes of this part of its inputs.
-    double rounding = 0;
+    double rounding = 0;  ///< none for an exact plan
   };
 
   /// Throws c10::Error where an engine's results differ more from the module's. Gives the time of its fastest run,

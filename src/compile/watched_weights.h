@@ -19,6 +19,9 @@ class WatchedWeights {
   /// Whether a tensor has other memory, another version or other samples of its elements.
   [[nodiscard]] bool have_changed() const;
 
+  /// The memory of all tensors.
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
   /// Throws c10::Error where one of the modules is in training mode.
   void check_eval_mode() const;
 
@@ -52,6 +55,7 @@ class WatchedWeights {
   };
 
   std::vector<Glance> tensors_;
+  std::size_t bytes_ = 0;
   std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> modules_;
 };
 

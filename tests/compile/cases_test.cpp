@@ -264,3 +264,52 @@ TEST_CASE("an operator that LibTorch does not have in bfloat16 is computed in fl
     }
   }
 }
+
+TEST_CASE("an input that is not dense lies as a copy of it whose dimensions have the same order",
+          "[compile][cases]") {
+  const torch::NoGradGuard no_grad;
+  const auto net = settled();
+  const std::vector<std::function<Tensor(CaseImpl&, const Tensor&)>> bodies = {
+      [](CaseImpl& m, const Tensor& x) {  // a copy or a view, by the strides of x
+        const Tensor v = torch::selu(x);
+        const Tensor f = v.flatten(2);
+        v.copy_(m.c(m.a(v)).narrow(1, 0, 3));
+        return f;
+      },
+      [](CaseImpl& m, const Tensor& x) {
+        const Tensor v = (x - x.mean({2, 3}, true)) * 0.5;
+        v.reshape({-1, v.size(-1)}).clamp_(-.3, .3);
+        return m.a(v);
+      }};
+  for (const auto& body : bodies) {
+    const auto forward = [&](const Tensors& inputs) { return Tensors{body(*net, inputs[0])}; };
+    for (const bool onednn : {true, false}) {
+      const Compiled fast =
+          compile(net, forward, {randn({2, 3, 6, 8})}, {.onednn = onednn, .timing = false});
+      for (const Tensor& x :
+           {randn({2, 8, 6, 3}).transpose(1, 3), randn({6, 2, 8, 3}).permute({1, 3, 0, 2}),
+            randn({4, 3, 9, 16}).slice(0, 1, 3).slice(2, 2, 8).slice(3, 0, 16, 2),
+            randn({2, 16, 6, 3}).transpose(1, 3).slice(3, 8),
+            randn({1, 3, 6, 8}).expand({2, 3, 6, 8}), randn({2, 1, 6, 1}).expand({2, 3, 6, 8})}) {
+        INFO("strides " << x.strides());
+        CHECK(distance(fast(Tensors{x})[0], forward({x})[0]) < 1e-5);
+      }
+    }
+  }
+}
+
+TEST_CASE("a look at an input's memory by strides is refused where it has gaps",
+          "[compile][cases][errors]") {
+  const torch::NoGradGuard no_grad;
+  const auto net = settled();
+  const auto forward = [&](const Tensors& inputs) {
+    return Tensors{net->a(inputs[0]).sum() + inputs[0].as_strided({12}, {1})};
+  };
+  const Compiled fast = compile(net, forward, {randn({2, 3, 6, 8})}, {.timing = false});
+  const Tensor x = randn({2, 3, 6, 8});
+  CHECK(distance(fast(Tensors{x})[0], forward({x})[0]) < 1e-5);
+  CHECK(
+      support::error([&] { fast(Tensors{randn({2, 3, 6, 16}).slice(3, 0, 16, 2)}); }) ==
+      "compile: the forward looks at its input's memory by strides, and that has gaps or overlaps");
+  CHECK(distance(fast(Tensors{x})[0], forward({x})[0]) < 1e-5);
+}

@@ -199,7 +199,8 @@ TEST_CASE("each way to compute a convolution gives its numbers", "[compile][choi
         CHECK((!marked || how.ends_with(", " + name)));
         if (alternative != Alternative::kBlocked) CHECK(hows.insert(how).second);
       }
-      CHECK(hows.size() >= 2);  // it has no kernel for some, such as turned groups, but for others
+      // oneDNN has no kernel for some, and on AVX2 none at all that adds to a transposed one of groups.
+      CHECK(hows.size() >= (layer.transposed && layer.groups > 1 ? 1 : 2));
     }
   }
 }

@@ -1,6 +1,7 @@
 #include "compile/onednn/lower_convolution.h"
 
 #include "compile/onednn/choice.h"
+#include "compile/onednn/lower_affine.h"
 #include "compile/onednn/lower_elementwise.h"
 #include "compile/onednn/packed_weights.h"
 #include "compile/onednn/restated.h"
@@ -156,6 +157,25 @@ Sizes right_padding(const Convolution& c) {
 
 namespace {
 
+/// Whether the kernel is one that takes long for numbers of each channel after it: some 20 ns for each number
+/// of the image.
+bool scales_slowly(const Convolution& c, const std::string& implementation) {
+  const auto of_channels = [](const torch::Tensor& t) { return t.defined() && t.dim() == 1; };
+  return implementation == "x64:gemm:jit" && (of_channels(c.scale) || of_channels(c.shift));
+}
+
+void lower_images(Lowering& lowering, const Convolution& c, bool turn);
+
+/// The convolution, and apart from it the scale and the shift.
+void lower_apart(Lowering& lowering, const Convolution& c, bool turn) {
+  Convolution bare = c;
+  bare.scale = torch::Tensor();
+  bare.shift = torch::Tensor();
+  bare.scaled_by.clear();
+  lower_images(lowering, bare, turn);
+  lower_affine(lowering, Affine{c.output, c.output, c.scale, c.shift, 1, c.scaled_by, {}});
+}
+
 /// On images in channels_last, which may be turned ones.
 void lower_images(Lowering& lowering, const Convolution& c, bool turn) {
   const torch::Dtype dtype = lowering.memory().dtype();
@@ -171,6 +191,10 @@ void lower_images(Lowering& lowering, const Convolution& c, bool turn) {
   const Convolution same = turn ? turned(c) : c;
   const PreparedConvolution made = prepare(same, dtype, desc_of(from), desc_of(to), same.padding,
                                            right_padding(same), attributes_with(post.ops));
+  if (scales_slowly(c, made.implementation)) {
+    lower_apart(lowering, c, turn);
+    return;
+  }
   std::vector<Operand> operands = std::move(post.operands);
   operands.push_back(Lowering::operand(DNNL_ARG_SRC, from));
   operands.push_back(Lowering::operand(DNNL_ARG_DST, to));

@@ -27,7 +27,7 @@ double seconds_since(Clock::time_point begin) {
 /// What was measured in this process.
 class TimedChoices {
  public:
-  /// Geometry, layout of the input, type, number of threads, instructions.
+  /// Geometry and what is fused, layout of the input, type, number of threads, instructions.
   using Key = std::tuple<std::string, bool, torch::Dtype, int, int>;
 
   static TimedChoices& of_process() {
@@ -170,7 +170,8 @@ Alternative fastest(Lowering& lowering, const Convolution& c, const Geometry& ge
   const Sizes& sizes = lowering.sizes(c.input);
   const bool channels_last =
       same_layout(sizes, lowering.memory().slot(c.input).strides, channels_last_strides(sizes));
-  const TimedChoices::Key place{key, channels_last, lowering.memory().dtype(), lowering.threads(),
+  const TimedChoices::Key place{key + describe(Step(c)), channels_last, lowering.memory().dtype(),
+                                lowering.threads(),
                                 static_cast<int>(dnnl::get_effective_cpu_isa())};
   if (const auto known = TimedChoices::of_process().find(place)) return *known;
   double& left = lowering.seconds_for_timing();

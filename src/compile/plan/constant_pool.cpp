@@ -91,7 +91,8 @@ uint64_t digest_of(const void* data, std::size_t bytes) {
   constexpr uint64_t kFactor = 0x9e37'79b9'7f4a'7c15;
   std::array<uint64_t, kLanes> lanes{1, 2, 3, 4, 5, 6, 7, 8};
   const auto mix = [](uint64_t lane, uint64_t word) {
-    return std::rotl((lane ^ word) * kFactor, 29);
+    const uint64_t both = lane ^ word;
+    return std::rotl((both ^ (both >> 32)) * kFactor, 29);  // or high bits would reach few others
   };
   const auto* next = static_cast<const char*>(data);
   std::array<uint64_t, kLanes> words{};
@@ -104,7 +105,7 @@ uint64_t digest_of(const void* data, std::size_t bytes) {
     left -= step;
   }
   uint64_t result = mix(kFactor, bytes);
-  for (const uint64_t lane : lanes) result = mix(result ^ (result >> 32), lane);
+  for (const uint64_t lane : lanes) result = mix(result, lane);
   return result;
 }
 

@@ -24,6 +24,7 @@ class Graph {
   /// The values whose memory counts: operators write it in place, or look at it by strides. Those that are
   /// views of such are among them.
   std::set<int64_t> overwritten;
+  bool sees_input_memory = false;  ///< the forward looks at an input's memory by strides
   bool exact = false;  ///< nothing is fused, and every tensor has the layout that was recorded
   std::map<std::string, int64_t> notes;  ///< what passes did, and how often: "fused relu"
   std::vector<std::string> remarks;      ///< why something was not done

@@ -62,7 +62,13 @@ void find_overwritten(Graph& graph) {
   std::set<int64_t> raw;
   for (const Step& step : graph.steps) {
     const auto& operation = std::get<Operation>(step);
-    if (looks_at_memory(graph, operation)) raw.insert(graph.value(operation.outputs[0]).storage);
+    if (looks_at_memory(graph, operation)) {
+      const int64_t storage = graph.value(operation.outputs[0]).storage;
+      raw.insert(storage);
+      for (std::size_t i = 0; i < graph.input_count; ++i) {
+        graph.sees_input_memory |= graph.values[i].storage == storage;
+      }
+    }
     for (const int64_t id : operation.written) {
       if (id < 0) continue;
       const int64_t number = graph.value(id).storage;
