@@ -190,7 +190,7 @@ RandomOperators parts() {
          auto conv = d.keep(torch::nn::Conv2d(torch::nn::Conv2dOptions(1, 2, 3).padding(1)));
          d.returns([conv](const Tensors& v) mutable {
            const Tensors parts = v[0].split(1, 1);
-           return at::cat({conv(parts[0]), parts[1], parts[0]}, 1);
+           return at::cat({conv(parts.front()), parts.back(), parts.front()}, 1);
          });
        }},
       {"unbind",
@@ -230,7 +230,7 @@ RandomOperators parts() {
          d.require(d.image().size(1) > 1);
          d.returns([](const Tensors& v) {
            const auto halves = v[0].chunk(2, 1);
-           return halves[0].sigmoid() * halves[1].narrow(1, 0, halves[1].size(1)).sum(1, true);
+           return halves.front().sigmoid() * halves.back().narrow(1, 0, 1);
          });
        }},
   };
