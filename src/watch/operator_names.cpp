@@ -143,7 +143,7 @@ constexpr std::string_view kSteady[] = {
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear", "mm", "bmm",
     "addmm", "baddbmm", "matmul", "mean", "sum", "amax", "amin", "softmax", "max_pool2d", "avg_pool2d",
     "adaptive_avg_pool2d", "adaptive_max_pool2d", "upsample_nearest2d", "_upsample_nearest_exact2d",
-    "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
+    "upsample_bilinear2d", "upsample_bicubic2d",
 };
 
 // More operators on whose tensors' strides nothing depends. Those that divide, compare, round or sort are here: they

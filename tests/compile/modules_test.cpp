@@ -401,6 +401,64 @@ TEST_CASE("modules as users write them compute the same when compiled", "[compil
   }
 }
 
+TEST_CASE("signals are computed as images one row high", "[compile]") {
+  torch::manual_seed(3);
+  using torch::nn::Conv1dOptions;
+  torch::nn::Sequential net(
+      torch::nn::Conv1d(Conv1dOptions(3, 8, 5).stride(2).padding(1)), torch::nn::BatchNorm1d(8),
+      torch::nn::ReLU(), torch::nn::Conv1d(Conv1dOptions(8, 8, 3).dilation(2).groups(4)),
+      torch::nn::Conv1d(Conv1dOptions(8, 6, 4).padding(torch::kSame)), torch::nn::Sigmoid(),
+      torch::nn::ConvTranspose1d(
+          torch::nn::ConvTranspose1dOptions(6, 4, 4).stride(2).padding(1).output_padding(1)));
+  support::settle(*net);
+  auto module = net.ptr();
+  const support::Forward forward = [module](const support::Compiled::Tensors& inputs) {
+    return support::Compiled::Tensors{module->forward(inputs[0])};
+  };
+  check_compiled(module, forward, {randn({2, 3, 40})});
+  const Compiled fast = compile(module, forward, {randn({2, 3, 40})}, {.timing = false});
+  const PlanExplanation plan = support::plan_of(fast);
+  INFO(explain(fast));
+  CHECK(plan.notes.at("saw a signal as an image") == 4);
+  CHECK(plan.notes.at("folded batch_norm") == 1);
+  CHECK(plan.notes.at("fused relu") == 1);
+  CHECK(plan.notes.at("fused sigmoid") == 1);
+  // The results of a convolution that is given by its general name are the same.
+  torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 4, 3));
+  conv->eval();
+  const support::Forward general = [conv](const support::Compiled::Tensors& inputs) {
+    return support::Compiled::Tensors{
+        at::convolution(inputs[0], conv->weight, conv->bias, {2, 1}, {1, 0}, {1, 1}, false, {0, 0},
+                        1),
+        at::convolution(inputs[0], conv->weight.transpose(0, 1).contiguous(), {}, {2, 1}, {1, 0},
+                        {1, 1}, true, {1, 0}, 1)};
+  };
+  check_compiled(conv.ptr(), general, {randn({2, 3, 8, 7})});
+}
+
+TEST_CASE("oneDNN computes convolutions of volumes", "[compile]") {
+  torch::manual_seed(4);
+  using torch::nn::Conv3dOptions;
+  torch::nn::Sequential net(
+      torch::nn::Conv3d(Conv3dOptions(3, 8, {3, 2, 5}).stride({1, 2, 1}).padding({1, 0, 2})),
+      torch::nn::ReLU(),
+      torch::nn::Conv3d(Conv3dOptions(8, 8, 3).groups(2).dilation(2).bias(false)),
+      torch::nn::Conv3d(Conv3dOptions(8, 4, 2).padding(torch::kSame)));
+  net->eval();
+  auto module = net.ptr();
+  const support::Forward forward = [module](const support::Compiled::Tensors& inputs) {
+    return support::Compiled::Tensors{module->forward(inputs[0])};
+  };
+  check_compiled(module, forward, {randn({2, 3, 8, 14, 9})});
+  const PlanExplanation plan =
+      support::plan_of(compile(module, forward, {randn({2, 3, 8, 14, 9})}, {.timing = false}));
+  if (!plan.engine.starts_with("oneDNN")) return;
+  const auto by_onednn = std::count_if(plan.steps.begin(), plan.steps.end(), [](const auto& step) {
+    return step.what == "conv3d" && step.by == "oneDNN" && step.macs > 0;
+  });
+  CHECK(by_onednn == 2);  // not the padding that is larger on one side
+}
+
 TEST_CASE("oneDNN computes the layers of CREPE and MTCNN", "[compile]") {
   at::set_num_threads(1);
   torch::manual_seed(7);

@@ -9,6 +9,7 @@
 #include "compile/onednn/lower_softmax.h"
 #include "compile/onednn/lower_torch.h"
 #include "compile/onednn/lower_view.h"
+#include "compile/onednn/lower_volume.h"
 #include "compile/plan/step_macs.h"
 
 #include <ATen/ATen.h>
@@ -40,6 +41,7 @@ LowerOperation find_lowering(std::string_view name) {
       {"upsample_bilinear2d", lower_bilinear},
       {"pixel_shuffle", lower_pixel_shuffle},
       {"cat", lower_cat},
+      {"conv3d", lower_volume},
       {"add", lower_binary},
       {"mul", lower_binary},
       {"sub", lower_binary},

@@ -18,24 +18,41 @@ void set_padding(Convolution& convolution, const Argument& padding) {
   }
 }
 
-std::optional<Convolution> convolution_of(const Graph& graph, const Operation& operation) {
+/// Where the operators that are convolutions have their arguments, after the padding.
+struct Places {
+  std::size_t dilation;
+  std::size_t groups;
+  std::size_t output_padding;  ///< 0 for none
+};
+
+std::optional<Places> places_of(const std::string& name) {
+  if (name == "conv2d") return Places{5, 6, 0};
+  if (name == "conv_transpose2d") return Places{7, 6, 5};
+  return name == "convolution" ? std::optional(Places{5, 8, 7}) : std::nullopt;
+}
+
+std::optional<Convolution> convolution_of(const Graph& graph, const Operation& operation,
+                                          const Places& places) {
   const auto& arguments = operation.arguments;
   const int64_t input = tensor_argument(operation, 0);
   const int64_t weight = tensor_argument(operation, 1);
   const int64_t bias = tensor_argument(operation, 2);
   if (graph.value(input).sizes.size() != 4 || !graph.is_constant(weight)) return std::nullopt;
   if (bias >= 0 && !graph.is_constant(bias)) return std::nullopt;
+  const std::string name = plain_name(operation);
   Convolution result;
   result.input = input;
   result.weight = graph.value(weight).tensor;
   if (bias >= 0) result.bias = graph.value(bias).tensor;
-  result.transposed = plain_name(operation) == "conv_transpose2d";
-  result.groups = arguments[6].constant.toInt();
-  const Argument& dilation = arguments[result.transposed ? 7 : 5];
+  result.transposed =
+      name == "conv_transpose2d" || (name == "convolution" && arguments[6].constant.toBool());
+  result.groups = arguments[places.groups].constant.toInt();
   for (std::size_t i = 0; i < 2; ++i) {
     result.stride[i] = number_at(arguments[3], i);
-    result.dilation[i] = number_at(dilation, i);
-    if (result.transposed) result.output_padding[i] = number_at(arguments[5], i);
+    result.dilation[i] = number_at(arguments[places.dilation], i);
+    if (result.transposed) {
+      result.output_padding[i] = number_at(arguments[places.output_padding], i);
+    }
   }
   set_padding(result, arguments[4]);
   return result;
@@ -83,7 +100,7 @@ std::optional<Convolution> linear_of(const Graph& graph, const Operation& operat
 
 std::optional<Convolution> found_in(const Graph& graph, const Operation& operation) {
   const std::string name = plain_name(operation);
-  if (name == "conv2d" || name == "conv_transpose2d") return convolution_of(graph, operation);
+  if (const auto places = places_of(name)) return convolution_of(graph, operation, *places);
   const bool linear = name == "linear" || name == "addmm" || name == "matmul" || name == "mm";
   return linear ? linear_of(graph, operation) : std::nullopt;
 }

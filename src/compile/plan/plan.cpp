@@ -8,6 +8,7 @@
 #include "compile/plan/paddings.h"
 #include "compile/plan/permutations.h"
 #include "compile/plan/purity.h"
+#include "compile/plan/signals.h"
 #include "compile/plan/simplify.h"
 
 namespace convkit::detail {
@@ -23,6 +24,7 @@ Graph make_plan(const Tape& tape, bool fuse, ConstantPool& pool) {
   remove_identities(graph);
   if (!graph.exact) {
     make_pure(graph);
+    see_signals_as_images(graph);
     find_convolutions(graph);
     sink_permutations(graph);
     find_affine(graph);
