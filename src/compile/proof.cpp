@@ -305,7 +305,10 @@ Tensors Proof::run(Engine& engine, const Tensors& inputs, Taps* taps) const {
             values.at(static_cast<std::size_t>(operation.arguments.at(i).values.at(k)));
         const Value& value = tape_.values.at(static_cast<std::size_t>(ids[k]));
         if (x.sizes() != value.sizes) return;  // a pass has moved the operator
-        given.push_back(x.to(value.dtype, /*non_blocking=*/false, /*copy=*/true));
+        // As it was recorded, or what follows could go wrong in the same way as in the plan.
+        const auto strides = dense_or_rows(value.sizes, value.strides);
+        given.push_back(
+            at::empty_strided(value.sizes, strides, x.options().dtype(value.dtype)).copy_(x));
       }
     }
     taps->emplace(operation.place, std::move(given));
