@@ -46,8 +46,8 @@ struct CompileOptions {
   bool timing = true;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
   /// is dropped. They share their weights. oneDNN itself keeps up to 1024 kernels of a process, of some 30 KiB
-  /// each. After some plans, or one of a
-  /// large module, the heap's free pages go back to the system (malloc_trim): making plans leaves gaps.
+  /// each. After some plans, or one of a large module, the heap's free pages go back to the system
+  /// (malloc_trim): making plans leaves gaps.
   int64_t max_plans = 16;
   /// The ways to compute convolutions, as PlanExplanation::choices has them. oneDNN's plans take these, and decide
   /// by themselves only about convolutions of other geometries. With them, and without timing, a process has
@@ -77,7 +77,7 @@ struct CONVKIT_API PlanExplanation {
   std::vector<Input> inputs;
   int64_t threads = 0;
   std::string dtype;  ///< the type in which numbers of float32 are computed: "Float"
-  /// "oneDNN 3.2.0", "LibTorch's operators", "LibTorch's operators, with the module's own bits" or
+  /// "oneDNN 3.2.0", "LibTorch's operators" (fused ones), "LibTorch's operators, with the module's own bits" or
   /// "the plain module".
   std::string engine;
   /// oneDNN, a CUDA graph, or with CompileOptions::fallback any plan could not compute it: a remark
@@ -164,15 +164,17 @@ class CONVKIT_API Compiled {
 ///
 /// Results differ from the module's in the last bits, as with any other order of sums: in float32 by
 /// about 1e-5 of the output's largest element for networks, in bfloat16 by up to several percent. A
-/// plan's result for a second, random input is compared with the module's before it is used (to
-/// 1e-3; for bfloat16 and half to 0.25): one that oneDNN gets wrong goes to LibTorch's operators,
-/// which explain() tells. NaN does not always pass: oneDNN's ReLU, clamp, hardsigmoid and max pooling
-/// drop it, as the processor's maximum does, and of -infinity max pooling makes the lowest number.
+/// plan is compared with the module before it is used (to 1e-3; for bfloat16 and half to 0.25): on the
+/// example, and on random inputs of the scales 1e-3, 1 and 100. Where an operator compares, rounds, sorts or
+/// divides, what it is given is compared, and then what the module makes of just that. One that oneDNN gets
+/// wrong goes to LibTorch's fused operators, and after these to the module's own, which explain() tells.
+/// NaN does not always pass: oneDNN's ReLU, clamp, hardsigmoid and max pooling drop it, as the processor's
+/// maximum does, and of -infinity max pooling makes the lowest number; without oneDNN it does.
 ///
 /// What cannot be recorded faithfully is refused by its name: a value read from the input (`item`),
 /// random operators, batch norms in training mode, writing to the input or a weight, autocast, work
-/// past LibTorch's dispatcher. The one thing that cannot be seen is a branch on raw memory that both
-/// the example and the random input take the same way.
+/// past LibTorch's dispatcher. The one thing that cannot be seen is a value read through a raw pointer that is
+/// the same for the example and for other inputs of the same sizes.
 ///
 /// Throws:  c10::Error with what was refused; c10::TypeError for a module that forward_child()
 ///          cannot run; c10::ValueError for options out of range, for choices that are none, and for a
