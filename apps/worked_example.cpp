@@ -49,7 +49,8 @@ int main(int argc, char** argv) {
   } else if (stage == "tape") {
     std::cout << text_of(tape);
   } else if (stage == "plan") {
-    const auto plan = convkit::detail::make_plan(tape, /*fuse=*/true);
+    convkit::detail::ConstantPool pool;
+    const auto plan = convkit::detail::make_plan(tape, /*fuse=*/true, pool);
     std::cout << text_of(plan);
     for (const auto& [what, times] : plan.notes) std::cout << what << ": " << times << '\n';
   } else if (stage == "program") {
