@@ -39,7 +39,9 @@ void lower_to_torch(Lowering& lowering, const Step& step, const std::string& why
   StepCommand command{step, {}, {}};
   StepExplanation explanation = explained(plan, step);
   explanation.by = "LibTorch";
-  explanation.how = why.empty() && plan.is_raw(step) ? "since memory that it uses is written in place, or looked at" : why;
+  explanation.how = why.empty() && plan.is_raw(step)
+                        ? "since memory that it uses is written in place, or looked at"
+                        : why;
   lowering.with_values(step, [&](std::vector<torch::Tensor>& values) {
     const auto at = [&](int64_t id) -> torch::Tensor& { return tensor_at(values, id); };
     for (const int64_t id : inputs_of(step)) {
