@@ -26,7 +26,7 @@ struct CompileOptions {
   /// CUDA torch::kHalf. Inputs and results keep the module's types.
   torch::Dtype dtype = torch::kFloat32;
   /// The layout of results [N, C, H, W], whose values and sizes stay the same; results of other dimensions
-  /// are not concerned. Without one they lie as they are computed, mostly in channels_last.
+  /// lie as the module's. Without one they lie as they are computed, mostly in channels_last.
   std::optional<torch::MemoryFormat> memory_format = std::nullopt;
   /// Whether oneDNN computes. It has no effect where convkit was built without oneDNN, nor on CUDA.
   bool onednn = true;
@@ -170,6 +170,9 @@ class CONVKIT_API Compiled {
 /// wrong goes to LibTorch's fused operators, and after these to the module's own, which explain() tells.
 /// NaN does not always pass: oneDNN's ReLU, clamp, hardsigmoid and max pooling drop it, as the processor's
 /// maximum does, and of -infinity max pooling makes the lowest number; without oneDNN it does.
+///
+/// The module's forward runs twice when a plan is made, for each new shape; what it changes of itself meanwhile
+/// stays changed, also where it is refused.
 ///
 /// What cannot be recorded faithfully is refused by its name: a value read from the input (`item`),
 /// random operators, batch norms in training mode, writing to the input or a weight, autocast, work

@@ -124,6 +124,7 @@ class Compilation {
     std::map<std::string, int64_t> notes;
     std::vector<std::string> remarks;
     bool fell_back = false;
+    bool is_plain = false;           ///< the plain module runs
     bool sees_input_memory = false;  ///< of inputs as they are given
     bool used = true;                ///< since plans were last looked through for unused ones
   };
@@ -160,7 +161,9 @@ class Compilation {
     Tensors outputs = engine->run(inputs);
     const std::lock_guard lock(mutex_);
     if (find_plan(inputs) == plans_.end()) {  // which another thread may have kept
-      keep({PlanKey(inputs), std::move(engine), {}, {}, true});
+      Planned planned{PlanKey(inputs), std::move(engine), {}, {}, true};
+      planned.is_plain = true;
+      keep(std::move(planned));
     }
     return outputs;
   }
@@ -168,8 +171,10 @@ class Compilation {
   /// To be called under the lock.
   const Planned& plan_for(const Tensors& inputs) {
     check_autocast();
-    if (!plans_.empty() && weights_.have_changed()) plans_.clear();
-    if (plans_.empty()) weights_.look_at(*module_);
+    const bool changed = !plans_.empty() && weights_.have_changed();
+    // The plain module is its own plan: it may itself be what writes to its buffers.
+    if (changed) std::erase_if(plans_, [](const Planned& planned) { return !planned.is_plain; });
+    if (changed || plans_.empty()) weights_.look_at(*module_);
     weights_.check_eval_mode();
     let_go_of_unused();
     const auto known = find_plan(inputs);

@@ -419,6 +419,8 @@ TEST_CASE("signals are computed as images one row high", "[compile]") {
   const Compiled fast = compile(module, forward, {randn({2, 3, 40})}, {.timing = false});
   const PlanExplanation plan = support::plan_of(fast);
   INFO(explain(fast));
+  const Tensor signal = randn({2, 3, 40});
+  CHECK(fast(signal).strides() == forward({signal})[0].strides());  // it is no image
   CHECK(plan.notes.at("saw a signal as an image") == 4);
   CHECK(plan.notes.at("folded batch_norm") == 1);
   CHECK(plan.notes.at("fused relu") == 1);

@@ -31,6 +31,12 @@ torch::Tensor in_layout(const torch::Tensor& x, torch::MemoryFormat format) {
   return y;
 }
 
+/// A result that is no image lies as the module's.
+torch::Tensor as_recorded(const torch::Tensor& x, const std::vector<int64_t>& strides) {
+  if (same_layout(x.sizes(), x.strides(), strides)) return x;
+  return at::empty_strided(x.sizes(), dense_or_rows(x.sizes(), strides), x.options()).copy_(x);
+}
+
 class TorchEngine : public Engine {
  public:
   TorchEngine(Graph plan, const EngineOptions& options)
@@ -78,6 +84,7 @@ class TorchEngine : public Engine {
       torch::Tensor output = tensor_at(values, id);
       if (output.is_floating_point()) output = output.to(plan_.value(id).dtype);
       if (memory_format_ && output.dim() == 4) output = in_layout(output, *memory_format_);
+      if (output.dim() != 4) output = as_recorded(output, plan_.value(id).strides);
       outputs.push_back(shares_memory(output, inputs, outputs) ? output.clone() : output);
     }
     return outputs;

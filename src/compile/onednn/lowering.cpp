@@ -292,8 +292,9 @@ void Lowering::add_output(int64_t id) {
   Program::Output& output = program_.outputs.emplace_back(Program::Output{id, {}, dtype});
   if (is_constant(id) || id < static_cast<int64_t>(plan_.input_count)) return;
   const Slot now = memory_.slot(id);
-  Sizes strides = now.strides;
-  if (options_.memory_format && now.sizes.size() == 4) {
+  const bool image = now.sizes.size() == 4;
+  Sizes strides = image ? now.strides : dense_or_rows(now.sizes, value(id).strides);
+  if (options_.memory_format && image) {
     strides = *options_.memory_format == torch::MemoryFormat::ChannelsLast
                   ? channels_last_strides(now.sizes)
                   : row_strides(now.sizes);
