@@ -108,7 +108,7 @@ class Compilation {
     for (const Planned& planned : plans_) {
       PlanExplanation& plan = result.plans.emplace_back();
       planned.key.explain(plan);
-      plan.dtype = c10::toString(options_.dtype);
+      plan.dtype = c10::toString(planned.dtype);
       plan.notes = planned.notes;
       plan.remarks = planned.remarks;
       plan.fell_back = planned.fell_back;
@@ -124,9 +124,10 @@ class Compilation {
     std::map<std::string, int64_t> notes;
     std::vector<std::string> remarks;
     bool fell_back = false;
-    bool is_plain = false;           ///< the plain module runs
-    bool sees_input_memory = false;  ///< of inputs as they are given
-    bool used = true;                ///< since plans were last looked through for unused ones
+    torch::Dtype dtype = torch::kFloat32;  ///< in which it computes numbers of float32
+    bool is_plain = false;                 ///< the plain module runs
+    bool sees_input_memory = false;        ///< of inputs as they are given
+    bool used = true;                      ///< since plans were last looked through for unused ones
   };
 
   /// Runs as a part of another module, whose operators are being looked at.
@@ -280,6 +281,7 @@ class Compilation {
         return false;
       }
       result.engine = std::move(engine);
+      result.dtype = options_.dtype;
       return true;
     } catch (const std::bad_alloc&) {
       throw;

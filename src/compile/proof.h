@@ -69,7 +69,7 @@ class Proof {
   [[nodiscard]] Tensors reference(const Tensors& inputs, const Taps& taps) const;
 
   Tape tape_;
-  std::vector<Trial> trials_;  ///< those of random inputs come first
+  std::vector<Trial> trials_;  ///< those of random inputs come first, the example last
   std::vector<std::string> remarks_;
   double fastest_replay_ = std::numeric_limits<double>::infinity();
 };

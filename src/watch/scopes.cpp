@@ -1,5 +1,7 @@
 #include "watch/scopes.h"
 
+#include "core/strides.h"
+
 #include <torch/types.h>
 
 #include <exception>
@@ -22,23 +24,40 @@ EvalMode::~EvalMode() {
   }
 }
 
+namespace {
+
+/// The bytes of a buffer from its first element to its last one: an expanded one has few, and NaN is not equal
+/// to itself.
+torch::Tensor memory_of(const torch::Tensor& buffer) {
+  const bool plain = buffer.layout() == torch::kStrided && !buffer.is_quantized() &&
+                     !buffer.is_conj() && !buffer.is_neg();
+  if (!plain) return buffer;
+  return buffer.as_strided({extent(buffer.sizes(), buffer.strides())}, {1}).view(torch::kByte);
+}
+
+bool is_view_of_same(const torch::Tensor& a, const torch::Tensor& b) {
+  const bool alike = a.sizes() == b.sizes() && a.dtype() == b.dtype() && a.device() == b.device();
+  return alike && (!a.has_storage() || a.is_alias_of(b));
+}
+
+}  // namespace
+
 KeepBuffers::KeepBuffers(const torch::nn::Module& module) {
+  const torch::NoGradGuard no_grad;
   for (const torch::Tensor& buffer : module.buffers()) {
-    if (buffer.defined()) copies_.emplace_back(buffer, buffer.clone());
+    if (!buffer.defined()) continue;
+    const torch::Tensor before = buffer.detach();
+    kept_.push_back({buffer, before, memory_of(before).clone()});
   }
 }
 
 KeepBuffers::~KeepBuffers() {
   const torch::NoGradGuard no_grad;
-  for (auto& [buffer, copy] : copies_) {
+  for (Kept& kept : kept_) {
     try {
-      const bool alike = buffer.sizes() == copy.sizes() && buffer.dtype() == copy.dtype() &&
-                         buffer.device() == copy.device();
-      if (!alike) {
-        buffer.set_data(copy);
-      } else if (!torch::equal(buffer, copy)) {
-        buffer.copy_(copy);
-      }
+      const torch::Tensor memory = memory_of(kept.before);
+      if (!torch::equal(memory, kept.copy)) memory.copy_(kept.copy);
+      if (!is_view_of_same(kept.buffer, kept.before)) kept.buffer.set_data(kept.before);
     } catch (const std::exception&) {
       // A buffer that cannot be written to stays as it is: that is no reason to end the program.
     }

@@ -30,7 +30,12 @@ class KeepBuffers {
   KeepBuffers& operator=(const KeepBuffers&) = delete;
 
  private:
-  std::vector<std::pair<torch::Tensor, torch::Tensor>> copies_;
+  struct Kept {
+    torch::Tensor buffer;
+    torch::Tensor before;  ///< as it was, with the same memory
+    torch::Tensor copy;    ///< of that memory
+  };
+  std::vector<Kept> kept_;
 };
 
 }  // namespace convkit::detail

@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -129,6 +130,12 @@ Given plain_net() {
   return net;
 }
 
+StateDict copied(const StateDict& state) {
+  StateDict copy;
+  for (const auto& entry : state) copy.insert(entry.key(), entry.value().clone());
+  return copy;
+}
+
 int64_t resident_pages() {
   std::ifstream file("/proc/self/statm");
   int64_t all = 0;
@@ -145,9 +152,29 @@ TEST_CASE("what cannot be recorded faithfully is refused by its name", "[compile
   for (const Refusal& refusal : refusals()) {
     INFO(refusal.words);
     Given net = given(refusal.body);
+    const StateDict before = copied(state_dict(*net));
+    const Tensor count = net->count;
     CHECK_THAT(support::error([&] { compile(net, x); }),
                Catch::Matchers::ContainsSubstring(refusal.words));
+    for (const auto& entry : state_dict(*net)) {
+      CHECK(torch::equal(entry.value(), before[entry.key()]));
+    }
+    CHECK(net->count.is_same(count));
   }
+}
+
+TEST_CASE("NaN that the module makes of the example stays", "[compile]") {
+  at::set_num_threads(1);
+  const torch::NoGradGuard no_grad;
+  Given net = plain_net();
+  net->conv->weight[1][0][0][0] = std::numeric_limits<float>::quiet_NaN();
+  const Tensor x = randn({2, 3, 6, 5});
+  const Compiled fast = compile(net, x, {.timing = false});
+  REQUIRE(net(x).isnan().any().item<bool>());
+  CHECK(torch::equal(fast(x).isnan(), net(x).isnan()));
+  // oneDNN's kernels for AVX2 let it pass, those for AVX-512 do not.
+  const PlanExplanation plan = support::plan_of(fast);
+  if (plan.fell_back) CHECK(contains(plan.remarks.front(), "NaN"));
 }
 
 TEST_CASE("with fallback the plain module runs, and explain says why", "[compile]") {

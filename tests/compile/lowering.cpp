@@ -91,9 +91,18 @@ json steps_of(const convkit::PlanExplanation& plan) {
 
 json counts_of(const convkit::PlanExplanation& plan) {
   json counts = plan.notes;
+  const auto count = [&](const std::string& what, const std::string& by) {
+    json& number = counts[without_sizes(what + " (" + by + ")")];
+    number = number.is_null() ? 1 : number.get<int64_t>() + 1;
+  };
   for (const convkit::StepExplanation& step : plan.steps) {
-    json& count = counts[without_sizes(step_text(step))];
-    count = count.is_null() ? 1 : count.get<int64_t>() + 1;
+    std::string what = step.what;
+    const std::size_t second = what.find(" + conv2d");
+    if (second != std::string::npos) {
+      count(what.substr(second + 3), step.by);
+      what.erase(second);
+    }
+    count(what, step.by);
   }
   return counts;
 }

@@ -22,7 +22,8 @@ convkit::CompileOptions fixed_rules();
 nlohmann::json steps_of(const convkit::PlanExplanation& plan);
 
 /// How often something was folded or fused, and how often each kind of step is there, whatever its
-/// sizes: {"folded batch_norm": 20, "conv2d + relu (oneDNN)": 9, ...}.
+/// sizes: {"folded batch_norm": 20, "conv2d + relu (oneDNN)": 9, ...}. A convolution within the step of another
+/// one counts by itself: oneDNN joins them by the size of the processor's cache.
 nlohmann::json counts_of(const convkit::PlanExplanation& plan);
 
 /// The names of the networks in the stored table.

@@ -60,7 +60,11 @@ class TapeRecorder : public OperatorObserver {
     for (const torch::Tensor& output : outputs) {
       if (!output.defined()) refuse("the forward returns an undefined tensor");
       const int64_t id = registry_.find(output);
-      if (id < 0) refuse("the forward's result was made past LibTorch's dispatcher");
+      if (id < 0) {
+        refuse(
+            "the forward's result was made past LibTorch's dispatcher, or is a tensor that is "
+            "neither a parameter nor a buffer");
+      }
       registry_.check_version(output, "returned");
       tape_.outputs.push_back(id);
     }
