@@ -126,6 +126,18 @@ TEST_CASE("memory that is written through a view of it lies as it was recorded",
     rows.narrow(1, 0, 3).mul_(3);
     return torch::cat({y.permute({0, 2, 3, 1}).reshape({-1, 8}), rows}, 1);
   });
+  check_case([](CaseImpl& m, const Tensor& x) {  // what the copy was made of is used afterwards
+    const Tensor y = m.a(x).relu();
+    const Tensor copy = y.contiguous(torch::MemoryFormat::ChannelsLast);
+    copy.narrow(1, 7, 1).add_(y.narrow(1, 0, 1).clone());
+    return torch::cat({y, copy}, 1);
+  });
+  check_case([](CaseImpl& m, const Tensor& x) {
+    const Tensor y = m.a(x).sin().transpose(2, 3);
+    const Tensor copy = y.clone();
+    copy.narrow(3, 1, 5).copy_(copy.narrow(3, 0, 5) * 0.8);
+    return y - 2 * copy;
+  });
   check_case([](CaseImpl& m, const Tensor& x) {  // a convolution of it, before and after
     Tensor y = m.a(x);
     const Tensor before = m.c(y);

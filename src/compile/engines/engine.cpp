@@ -13,7 +13,7 @@ namespace {
 
 /// A tensor that lies as asked: the same memory where it does so already, and need not be copied.
 torch::Tensor laid_out(const torch::Tensor& x, const Copy& copy) {
-  const bool own = x.use_count() == 1 && x.storage().use_count() == 1;
+  const bool own = copy.last && x.use_count() == 1 && x.storage().use_count() == 1;
   if (!same_layout(x.sizes(), x.strides(), copy.strides) || (copy.owned && !own)) {
     return at::empty_strided(x.sizes(), dense_or_rows(x.sizes(), copy.strides), x.options())
         .copy_(x);

@@ -76,7 +76,7 @@ class LayoutKeeper {
       if (!fresh) continue;
       const int64_t pure = graph_.new_value(graph_.value(id).sizes, graph_.value(id).dtype);
       graph_.value(pure).strides = graph_.value(id).strides;
-      made.push_back({pure, id, graph_.value(id).strides, true});
+      made.push_back({pure, id, graph_.value(id).strides, true, false});
       id = pure;
     }
     steps_.emplace_back(std::move(operation));
@@ -87,7 +87,7 @@ class LayoutKeeper {
   int64_t copied(int64_t id, std::vector<int64_t> strides, bool owned) {
     const int64_t copy = graph_.new_value(graph_.value(id).sizes, graph_.value(id).dtype);
     graph_.value(copy).strides = strides;
-    steps_.emplace_back(Copy{id, copy, std::move(strides), owned});
+    steps_.emplace_back(Copy{id, copy, std::move(strides), owned, false});
     return copy;
   }
 
@@ -99,6 +99,16 @@ class LayoutKeeper {
 
 void keep_layouts(Graph& graph) {
   LayoutKeeper(graph).run();
+}
+
+void find_last_copies(Graph& graph) {
+  const auto last_uses = graph.last_uses();
+  for (std::size_t i = 0; i < graph.steps.size(); ++i) {
+    auto* copy = std::get_if<Copy>(&graph.steps[i]);
+    if (copy == nullptr) continue;
+    copy->last =
+        std::find(last_uses[i].begin(), last_uses[i].end(), copy->input) != last_uses[i].end();
+  }
 }
 
 }  // namespace convkit::detail

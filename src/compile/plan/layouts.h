@@ -9,4 +9,7 @@ namespace convkit::detail {
 /// which is not known to work on any layout. All other tensors may then lie as it is fastest.
 void keep_layouts(Graph& graph);
 
+/// Finds the copies whose input no later step uses, which may then take its memory.
+void find_last_copies(Graph& graph);
+
 }  // namespace convkit::detail

@@ -32,6 +32,7 @@ Graph make_plan(const Tape& tape, bool fuse, ConstantPool& pool) {
     take_in_paddings(graph);
     split_concatenations(graph);
     remove_dead(graph);
+    find_last_copies(graph);
   }
   copy_constants(graph, pool);
   return graph;

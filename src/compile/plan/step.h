@@ -71,6 +71,7 @@ struct Copy {
   int64_t output = -1;
   std::vector<int64_t> strides;
   bool owned = false;  ///< nothing else may share the memory, since it is written later
+  bool last = false;   ///< no later step uses the input
 };
 
 using Step = std::variant<Operation, Convolution, ChannelNorm, Affine, PaddedPool, Copy>;
