@@ -158,6 +158,19 @@ bool hides_nan(const Tensors& found, const Tensors& expected) {
   return false;
 }
 
+/// A copy that lies as a value was recorded, or what follows could go wrong in the same way as in the plan. Of what
+/// was expanded it has each number once.
+torch::Tensor copied_as(const Value& value, torch::Tensor x) {
+  for (int64_t i = 0; i < x.dim(); ++i) {
+    const bool expanded = value.strides[static_cast<std::size_t>(i)] == 0;
+    if (expanded && x.size(i) > 1) x = x.narrow(i, 0, 1);
+  }
+  const auto strides = dense_or_rows(x.sizes(), value.strides);
+  return at::empty_strided(x.sizes(), strides, x.options().dtype(value.dtype))
+      .copy_(x)
+      .expand(value.sizes);
+}
+
 double seconds_of(const std::function<void()>& f) {
   const auto begin = std::chrono::steady_clock::now();
   f();
@@ -306,6 +319,11 @@ bool Proof::is_tapped(const Operation& operation) const {
   return !steady;
 }
 
+/// Whether a value depends on the inputs. Others are the same in the plan, and may be of any size.
+bool Proof::varies(int64_t id) const {
+  return id >= 0 && tape_.values.at(static_cast<std::size_t>(id)).tainted;
+}
+
 /// Runs an engine, and keeps what it gives the operators that are tapped.
 Tensors Proof::run(Engine& engine, const Tensors& inputs, Taps* taps) const {
   if (taps == nullptr) return engine.run(inputs);
@@ -316,15 +334,12 @@ Tensors Proof::run(Engine& engine, const Tensors& inputs, Taps* taps) const {
     for (std::size_t i = 0; i < recorded.arguments.size(); ++i) {
       const auto& ids = recorded.arguments[i].values;
       for (std::size_t k = 0; k < ids.size(); ++k) {
-        if (ids[k] < 0) continue;
+        if (!varies(ids[k])) continue;
         const torch::Tensor& x =
             values.at(static_cast<std::size_t>(operation.arguments.at(i).values.at(k)));
         const Value& value = tape_.values.at(static_cast<std::size_t>(ids[k]));
         if (x.sizes() != value.sizes) return;  // a pass has moved the operator
-        // As it was recorded, or what follows could go wrong in the same way as in the plan.
-        const auto strides = dense_or_rows(value.sizes, value.strides);
-        given.push_back(
-            at::empty_strided(value.sizes, strides, x.options().dtype(value.dtype)).copy_(x));
+        given.push_back(copied_as(value, x));
       }
     }
     taps->emplace(operation.place, std::move(given));
@@ -343,14 +358,13 @@ Tensors Proof::reference(const Tensors& inputs, const Taps& taps) const {
     std::size_t next = 0;
     for (const Argument& argument : operation.arguments) {
       for (const int64_t id : argument.values) {
-        if (id < 0) continue;
+        if (!varies(id)) continue;
         torch::Tensor& tensor = tensor_at(values, id);
         const torch::Tensor& given = tap->second.at(next++);
         found.push_back(tensor.clone());
         if (operation.written.empty()) {
           own.emplace_back(id, std::exchange(tensor, given));
-        } else if (tape_.values.at(static_cast<std::size_t>(id)).tainted &&
-                   !may_overlap(tensor.sizes(), tensor.strides())) {
+        } else if (!may_overlap(tensor.sizes(), tensor.strides())) {
           tensor.copy_(given);
         }
       }

@@ -61,6 +61,7 @@ class Proof {
   void add_scaled(double scale);
   void find_dead_results();
   [[nodiscard]] bool is_tapped(const Operation& operation) const;
+  [[nodiscard]] bool varies(int64_t id) const;
   [[nodiscard]] std::optional<std::string> difference_by_parts(const Tensors& inputs,
                                                                const Tensors& found,
                                                                const Taps& taps,
