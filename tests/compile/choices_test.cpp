@@ -180,6 +180,7 @@ TEST_CASE("each way to compute a convolution gives its numbers", "[compile][choi
       const Compiled::Tensors inputs = inputs_of(*module, residual);
       const Tensor expected = module->forward(inputs)[0];
       support::check_alive(expected);
+      CHECK(expected.isfinite().all().item<bool>());
       std::set<std::string> hows;
       for (const Alternative alternative : alternatives_of(geometry)) {
         const std::string name = name_of(alternative);

@@ -164,6 +164,30 @@ TEST_CASE("what views of written memory share stays as it was recorded", "[compi
   CHECK_FALSE(graph.is_raw(graph.steps[3]));
 }
 
+TEST_CASE("memory counts where a view of it is there when it is written", "[compile][plan]") {
+  const auto made = [](bool second_write) {
+    GraphMaker maker;
+    const Id x = maker.input(randn({1, 3, 5, 5}));
+    const Id y = maker.call("relu", {x});
+    const Id sum = maker.call("add_.Tensor", {y, x, at::Scalar(1)});
+    const Id turned = maker.call("permute", {sum, IntList{0, 2, 3, 1}});
+    if (second_write) maker.call("sin_", {turned});
+    return maker.returning({maker.call("tanh", {turned}), sum});
+  };
+  const auto pass = [](Graph& g) {
+    find_overwritten(g);
+    make_pure(g);
+  };
+  Graph later = made(false);
+  check_pass(later, pass);
+  CHECK(later.overwritten.empty());
+  CHECK(std::get<Operation>(later.steps[1]).name() == "aten::add");
+  Graph both = made(true);
+  check_pass(both, pass);
+  CHECK(both.overwritten.size() == 4);
+  CHECK(std::get<Operation>(both.steps[1]).name() == "aten::add_");
+}
+
 TEST_CASE("an exact graph keeps every write, and what as_strided looks at counts",
           "[compile][plan]") {
   GraphMaker maker;

@@ -56,10 +56,46 @@ void free_of_layout(Operation& operation, const std::vector<int64_t>& sizes) {
   }
 }
 
+/// Tells, while one walks the steps in order, whether several tensors share memory by then. A view that is taken of
+/// memory after the last write to it sees what was written anyway.
+class Sharing {
+ public:
+  explicit Sharing(const Graph& graph) : graph_(graph), seen_(graph.storages.size()) {
+    std::vector<int64_t> all(seen_.size());
+    for (const Value& value : graph.values) {
+      if (value.kind != Value::Kind::kResult) count(value, seen_);
+      count(value, all);
+    }
+    for (std::size_t i = 0; i < all.size(); ++i) {  // tensors that are one value to the tape
+      seen_[i] += graph.storages[i].tensors - all[i];
+    }
+  }
+
+  void pass(const Operation& operation) {
+    for (const int64_t id : operation.outputs) {
+      if (id >= 0) count(graph_.value(id), seen_);
+    }
+  }
+  [[nodiscard]] bool is_shared(int64_t storage) const {
+    return seen_.at(static_cast<std::size_t>(storage)) > 1;
+  }
+
+ private:
+  static void count(const Value& value, std::vector<int64_t>& tensors) {
+    if (value.same_as < 0 && value.storage >= 0) {
+      ++tensors.at(static_cast<std::size_t>(value.storage));
+    }
+  }
+
+  const Graph& graph_;
+  std::vector<int64_t> seen_;
+};
+
 }  // namespace
 
 void find_overwritten(Graph& graph) {
   std::set<int64_t> raw;
+  Sharing sharing(graph);
   for (const Step& step : graph.steps) {
     const auto& operation = std::get<Operation>(step);
     if (looks_at_memory(graph, operation)) {
@@ -72,10 +108,11 @@ void find_overwritten(Graph& graph) {
     for (const int64_t id : operation.written) {
       if (id < 0) continue;
       const int64_t number = graph.value(id).storage;
-      const bool shared = graph.storages.at(static_cast<std::size_t>(number)).tensors > 1;
-      const bool pure = !shared && pure_form(operation) && keeps_type(graph, operation);
+      const bool pure =
+          !sharing.is_shared(number) && pure_form(operation) && keeps_type(graph, operation);
       if (!pure || graph.exact) raw.insert(number);
     }
+    sharing.pass(operation);
   }
   for (std::size_t i = 0; i < graph.values.size(); ++i) {
     if (raw.contains(graph.values[i].storage)) graph.overwritten.insert(static_cast<int64_t>(i));
