@@ -7,7 +7,7 @@ endfunction()
 
 set(recordings ${parity}/recordings)
 convkit_record(references ${scripts}/recorded.py:Small ${recordings}/Small.safetensors
-               --input 2,3,15,11 --train)
+               --input 2,3,15,11 --train --fresh)
 convkit_record(references ${scripts}/recorded.py:Dead ${recordings}/Dead.safetensors
                --input 2,3,15,11 --as-is)
 convkit_record(references ${scripts}/recorded.py:Several ${recordings}/Several.safetensors

@@ -181,7 +181,8 @@ def test_arguments():
             "let nets.py:lazy call a lazy module once\n", "nets.py:lazy")
 
     for text in ["1,,3", "3,-1", "2,3:0", "2,3:x"]:
-        refused(f"--input: expected sizes such as 1,3,224,224, got {text}\n", "nets.py:Net", "--input", text)
+        refused(f"--input: expected sizes such as 1,3,224,224, or an .npy or .safetensors file, got {text}\n",
+                "nets.py:Net", "--input", text)
     refused("--input: expected sizes of a torch.float32 tensor that fits in memory, got [[1000000, 1000000, 1000000]]:",
             "nets.py:Net", "--input", "1000000,1000000,1000000", default_input=False)
     refused("the following arguments are required: --input\n", "nets.py:Net", default_input=False)
@@ -236,16 +237,16 @@ def test_inputs():
             expect(ran.returncode == 2 and one and not ran.stdout and words in ran.stderr, f"{name} {given}", ran)
         inputs = [part for text in given for part in ("--input", text)]
         start(check, f"nets.py:{made or name}", *inputs, *options, default_input=False)
-    shape("Net", ["2,4,8,8"], "the shapes [[4, 4, 8, 8]]: RuntimeError: Given groups=1")
-    shape("Net", ["2,4,8,8"], "the shapes [[2, 4, 8, 8]]: RuntimeError: Given groups=1", "--as-is")
-    shape("BatchNorm2d", ["2,3,8"], "the shapes [[4, 3, 8]]: ValueError: expected 4D input (got 3D input)\n", made="norm")
+    shape("Net", ["2,4,8,8"], "float32 [2, 4, 8, 8]: RuntimeError: Given groups=1")
+    shape("Net", ["2,4,8,8"], "float32 [2, 4, 8, 8]: RuntimeError: Given groups=1", "--as-is")
+    shape("BatchNorm2d", ["2,3,8"], "float32 [2, 3, 8]: ValueError: expected 4D input (got 3D input)\n", made="norm")
     shape("Net", ["2,3,8,8:9"], "RuntimeError: ")
     shape("Two", ["2,3", "2,4"], "must match the size of tensor b (4) at non-singleton dimension 1 (nets.py, line 37)\n")
-    shape("Two", ["2,3"], "1 of the shapes [[2, 3]]: missing a required argument: 'y'")
-    shape("Two", ["2,3", "2,3", "2,3"], "3 of the shapes [[2, 3], [2, 3], [2, 3]]: too many positional arguments")
-    shape("Windows", ["7"], "the shapes [[7]]: RuntimeError: shape '[2, 3]' is invalid")
-    shape("Words", ["2,5"], "the shapes [[4, 5]]: RuntimeError: Expected tensor for argument #1 'indices'")
-    shape("Words", ["2,5:99999"], "the shapes [[4, 5]]: IndexError: index out of range in self")
+    shape("Two", ["2,3"], "1 input, float32 [2, 3]: missing a required argument: 'y'")
+    shape("Two", ["2,3", "2,3", "2,3"], "3 inputs, float32 [2, 3], float32 [2, 3], float32 [2, 3]: too many positional arguments")
+    shape("Windows", ["7"], "float32 [7]: RuntimeError: shape '[2, 3]' is invalid")
+    shape("Words", ["2,5"], "float32 [2, 5]: RuntimeError: Expected tensor for argument #1 'indices'")
+    shape("Words", ["2,5:99999"], "int64 [2, 5]: IndexError: index out of range in self")
 
 
 def test_exceptions_of_the_module_keep_their_traceback():
