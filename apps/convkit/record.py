@@ -17,8 +17,8 @@ yours to save so.
 
 A fresh network is nearly dead in eval mode. So norms and biases that are one number all over get other values, drawn
 from the seed, and batch norms the running statistics of the input. What the constructor loads with load_state_dict, or
-gives different numbers, stays as it is, unless --fresh says otherwise; --as-is and --weights leave everything. A line on
-stderr names layers whose outputs prove nothing, and those with weights that were never called.
+gives different numbers, stays as it is, unless --fresh says otherwise; --as-is and --weights leave everything. Lines on
+stderr name layers whose outputs prove nothing, and those with weights that were never called.
 Needs torch and safetensors alone. Exits with 2, and one line on stderr, for a wrong argument.
 """
 
@@ -112,15 +112,16 @@ def main():
     loaded = {key for key, value in tensors_of(module).items() if id(value) in written and key in weights}
     # The seed makes no other tensors again.
     fresh = {key: hashed(value) for key, value in weights.items() if key not in loaded}
-    notes = [f"left out {key} of the state_dict: no tensor" for key in sorted(module.state_dict().keys() - weights.keys())]
+    left_out = sorted(module.state_dict().keys() - weights.keys())
+    notes = [f"left out {key} of the state_dict: no tensor" for key in left_out]
     inputs = drawn(sources, dtype_of(module))
     if given.weights is not None:
         load(module, given.weights)
     elif not given.as_is:
         kept = settle(module, inputs, sources, loaded, given.fresh)
         if kept:
-            notes.append(f"kept {len(kept)} of {len(weights)} tensors, which the constructor loaded or set; --fresh gives "
-                         "the norms and biases among them other values")
+            notes.append(f"kept {len(kept)} of {len(weights)} tensors, which the constructor loaded or set; --fresh "
+                         "gives the norms and biases among them other values")
     if given.channels_last:
         module.to(memory_format=torch.channels_last)
         inputs = [x.to(memory_format=torch.channels_last) if x.dim() == 4 else x for x in inputs]

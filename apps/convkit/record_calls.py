@@ -31,7 +31,8 @@ def forward(module, inputs):
     try:
         inspect.signature(module.forward).bind(*inputs)
     except TypeError as error:
-        fail("--input", f"what {type(module).__name__} takes", f"{len(inputs)} input{'s' * (len(inputs) > 1)}, {given}: {error}")
+        count = f"{len(inputs)} input{'s' * (len(inputs) > 1)}"
+        fail("--input", f"what {type(module).__name__} takes", f"{count}, {given}: {error}")
     except ValueError:
         pass  # What is written in C may have no signature.
     try:
@@ -43,10 +44,10 @@ def forward(module, inputs):
             raise
         own = [frame for frame in frames if not frame.filename.startswith((inside, __file__))]
         where = f" ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})" if own else ""
-        dtype = dtype_of(module)
-        hint = "type" in str(error).lower() and any(x.dtype != dtype for x in inputs)
+        weights = {p.dtype for p in module.parameters()}
+        hint = len(weights) == 1 and "type" in str(error).lower() and any(x.dtype not in weights for x in inputs)
         fail("--input", f"what {type(module).__name__} takes", f"{given}: {type(error).__name__}: {error}{where}"
-             + (f"; its weights are {name_of(dtype)}" if hint else ""))
+             + (f"; its weights are {name_of(*weights)}" if hint else ""))
 
 
 def leaves(value):
@@ -129,12 +130,13 @@ def some(paths):
 def unproven(module, recorder):
     """Says of which layers the recording proves nothing; of those that have others in them, only the innermost."""
     dead = [path for path, alive in recorder.alive.items() if not alive]
-    dead = [path for path in dead if not any(inner != path and inner.startswith(path and f"{path}.") for inner in dead)]
+    dead = [path for path in dead
+            if not any(inner != path and inner.startswith(path and f"{path}.") for inner in dead)]
     uncalled = [path for path, part in module.named_modules() if path not in recorder.counts
                 and [*part.parameters(recurse=False), *part.buffers(recurse=False)]]
     if dead:
-        yield (f"these stayed dead, their outputs one number all over or not finite: {some(dead)}; give another --input, "
-               "or other weights")
+        yield (f"these stayed dead, their outputs one number all over or not finite: {some(dead)}; give another "
+               "--input, or other weights")
     if uncalled:
         yield (f"these were never called: {some(uncalled)}; give an --input that reaches them, unless the module uses "
                "their weights itself")

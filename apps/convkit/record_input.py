@@ -105,4 +105,6 @@ def drawn(sources, dtype):
 
 def another(x, source):
     """One more input of the kind: other random numbers, or those of the file in another order."""
-    return random(source, x.dtype) if isinstance(source, Random) else x.flatten()[torch.randperm(x.numel())].view(x.shape)
+    if isinstance(source, Random):
+        return random(source, x.dtype)
+    return x.flatten()[torch.randperm(x.numel())].view(x.shape)

@@ -77,9 +77,10 @@ def draw_of(key, value):
 
 
 def is_plain(value):
-    """Whether it is one number all over, as constructors fill norms. A single number may well be a weight."""
+    """Whether it is one number all over, as constructors fill norms. A single number may well be a weight, unless it
+    is what norms or PReLU begin with."""
     if value.numel() == 1:
-        return value.item() in (0, 1)
+        return value.item() in (0, 0.25, 1)
     return bool((value == value.flatten()[:1]).all())
 
 
@@ -89,16 +90,26 @@ def settle(module, inputs, sources, loaded, everything):
     weights = weights_of(module)
     draws = {key: draw for key, value in weights.items() if (draw := draw_of(key, value))}
     kept = set() if everything else {key for key in draws if key in loaded or not is_plain(weights[key])}
+    stay = set() if everything else set(loaded)
+    # Constructors draw biases, and single numbers.
+    stay |= {key for key in kept if not key.endswith("bias") and weights[key].numel() > 1}
+
+    def has(path, part, keys):
+        own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        return any(f"{path}.{name}".removeprefix(".") in keys for name, _ in own)
     norms = [part for path, part in module.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)
-             and not {f"{path}.{name}".removeprefix(".") for name in ("running_mean", "running_var")} & kept]
+             and not has(path, part, {key for key in kept if key.endswith(("running_mean", "running_var"))})]
     with torch.no_grad():
         for key, draw in draws.items():
             if key not in kept:
                 draw()
         if norms:
+            module.train()
+            for path, part in module.named_modules():
+                # Others that were loaded must not learn from this.
+                part.training = part in norms or (part.training and not has(path, part, stay))
             take_statistics(module, inputs, sources, norms)
-    # Constructors draw biases.
-    return set() if everything else set(loaded) | {key for key in kept if not key.endswith("bias")}
+    return stay
 
 
 def take_statistics(module, inputs, sources, norms):
@@ -115,9 +126,8 @@ def take_statistics(module, inputs, sources, norms):
 
     # What a file holds has statistics of its own, which another order of its numbers changes.
     drawn = all(isinstance(source, Random) for source in sources)
-    module.eval()  # nothing else learns from this
     for norm in norms:
-        norm.train().momentum = 1.0
+        norm.momentum = 1.0
     for given in (doubled, alone) if drawn else (alone, doubled):
         try:
             module(*given())

@@ -138,6 +138,18 @@ class Loads(nn.Module):
         return self.head(self.body(x))
 
 
+class LoadsStatistics(nn.Sequential):
+    """Of a norm that is no batch norm and learns its statistics too."""
+
+    def __init__(self):
+        super().__init__(nn.InstanceNorm2d(3, affine=True, track_running_stats=True), nn.BatchNorm2d(3))
+        self[0].load_state_dict(torch.load("given/statistics.pt", weights_only=True))
+
+
+def sloped():
+    return nn.Sequential(nn.Linear(4, 1), nn.PReLU(), nn.LayerNorm(1))
+
+
 class Answers(nn.Module):
     """Whole numbers, and then others."""
 
@@ -510,21 +522,27 @@ def test_inputs_of_files():
                      torch.tensor(sound)), "a sound")
 
 
+def said_of_kept(count, of):
+    return (f"record.py: kept {count} of {of} tensors, which the constructor loaded or set; --fresh gives the norms and "
+            "biases among them other values\n")
+
+
 def test_loaded_weights():
     """They are left alone: by load_state_dict those that look fresh too, copied by hand those that do not."""
     def net(seed):
         torch.manual_seed(seed)
         body = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
         return body.state_dict()
-    trained = {key: value + torch.rand(value.shape) if value.is_floating_point() else value + 7 for key, value in net(8).items()}
+    trained = {key: value + (torch.rand(value.shape) if value.is_floating_point() else 7)
+               for key, value in net(8).items()}
     part = {f"body.{key}": value for key, value in trained.items() if "running" not in key}
     files = {"load_state_dict": net(9), "not_strict": part, "copy": trained}
     for how, weights in files.items():
         torch.save(weights, f"given/{how}.pt")
     numpy.save("given/image.npy", numpy.random.default_rng(1).standard_normal((1, 3, 8, 8)).astype("f4"))
 
-    def run_(how, count, *options):
-        said = f"""record.py: kept {count} of 14 tensors, which the constructor loaded or set; --fresh gives the norms and biases among them other values\n""" if count else ""
+    def loads(how, count, *options):
+        said = said_of_kept(count, 14) if count else ""
         before = started
         tensors = recorded("nets.py:Loads", "--input", "given/image.npy", "--kwargs", json.dumps({"how": how}), *options,
                            said=said, default_input=False)
@@ -535,13 +553,14 @@ def test_loaded_weights():
                 for key, value in files[how].items()}
 
     for how, count in ("load_state_dict", 7), ("not_strict", 6), ("copy", 3):
-        tensors, fresh = run_(how, count)
+        tensors, fresh = loads(how, count)
         head = {key[18:]: value for key, value in tensors.items() if key.startswith("state_dict/head.1.")}
         # The first norm whose running statistics are fresh has those of what it is given.
         norm = "body.1" if how == "not_strict" else "head.1"
         seen = tensors[f"input/{norm}#0/0"]
         for name, value in ("mean", seen.mean((0, 2, 3))), ("var", seen.var((0, 2, 3))):
-            hold(torch.allclose(tensors[f"state_dict/{norm}.running_{name}"], value, rtol=1e-4, atol=1e-6), f"{how}: {norm} {name}")
+            close = torch.allclose(tensors[f"state_dict/{norm}.running_{name}"], value, rtol=1e-4, atol=1e-6)
+            hold(close, f"{how}: {norm} {name}")
         same = body(tensors, how)
         same.pop("body.1.num_batches_tracked", None)  # whose norm takes other statistics
         hold(all(same.values()), f"{how}: {same}")
@@ -551,13 +570,32 @@ def test_loaded_weights():
             loaded.add("head.1.num_batches_tracked")
         hold(fresh.keys() == {key[11:] for key in tensors if key.startswith("state_dict/")} - loaded, f"{how}: {fresh}")
         # The convolution's weight alone is neither a norm's nor a bias.
-        same = body(run_(how, 0, "--fresh")[0], how)
-        hold([key.removeprefix("body.") for key, equal in same.items() if equal and "num" not in key] == ["0.weight"], f"{how} --fresh: {same}")
-        tensors = run_(how, 0, "--as-is")[0]
+        same = body(loads(how, 0, "--fresh")[0], how)
+        kept = [key.removeprefix("body.") for key, equal in same.items() if equal and "num" not in key]
+        hold(kept == ["0.weight"], f"{how} --fresh: {same}")
+        tensors = loads(how, 0, "--as-is")[0]
         hold(all(body(tensors, how).values()) and (tensors["state_dict/head.1.weight"] == 1).all(), f"{how} --as-is")
+    statistics = torch.nn.InstanceNorm2d(3, affine=True, track_running_stats=True).state_dict()
+    torch.save(statistics, "given/statistics.pt")
+    others = recorded("nets.py:LoadsStatistics", "--input", "given/image.npy", default_input=False,
+                      said=said_of_kept(5, 10))
+    hold(all(torch.equal(others[f"state_dict/0.{key}"], value) for key, value in statistics.items()), "statistics")
+    hold(len(others["state_dict/1.running_mean"].unique()) == 3, "the other norm's statistics")
     torch.save({key[11:]: value + 1 for key, value in tensors.items() if key.startswith("state_dict/")}, "given/all.pt")
-    others = run_("load_state_dict", 0, "--weights", "given/all.pt")[0]
+    others = loads("load_state_dict", 0, "--weights", "given/all.pt")[0]
     hold(all(torch.equal(others[key], tensors[key] + 1) for key in others if key.startswith("state_dict/")), "--weights")
+
+
+def test_single_numbers():
+    """Those that norms and PReLU begin with are fresh; of others it is not known."""
+    tensors = recorded("nets.py:sloped", "--input", "3,4", default_input=False,
+                       said="record.py: these stayed dead, their outputs one number all over or not finite: 2; give "
+                            "another --input, or other weights\n")
+    plain = recorded("nets.py:sloped", "--input", "3,4", "--as-is", default_input=False,
+                     said="record.py: these stayed dead, their outputs one number all over or not finite: 2; give "
+                          "another --input, or other weights\n")
+    same = [key for key, value in plain.items() if key.startswith("state_dict/") and torch.equal(tensors[key], value)]
+    hold(same == ["state_dict/0.bias", "state_dict/0.weight"], f"single numbers: {same}")
 
 
 def test_dead_layers():
@@ -617,8 +655,8 @@ def main():
         nothing_is_left()
         for dtype in ["float32", "float64", "float16", "bfloat16"]:
             test_dtypes(dtype)
-        for test in [test_extra_state, test_whole_numbers, test_inputs_of_files, test_loaded_weights, test_dead_layers,
-                     test_hash, test_strides, test_as_people_run_it]:
+        for test in [test_extra_state, test_whole_numbers, test_inputs_of_files, test_loaded_weights, test_single_numbers,
+                     test_dead_layers, test_hash, test_strides, test_as_people_run_it]:
             test()
         os.chdir("/")
     sys.exit(1 if failures else 0)
