@@ -7,7 +7,7 @@ endfunction()
 
 set(recordings ${parity}/recordings)
 convkit_record(references ${scripts}/recorded.py:Small ${recordings}/Small.safetensors
-               --input 2,3,15,11 --train)
+               --input 2,3,15,11 --train --fresh)
 convkit_record(references ${scripts}/recorded.py:Dead ${recordings}/Dead.safetensors
                --input 2,3,15,11 --as-is)
 convkit_record(references ${scripts}/recorded.py:Several ${recordings}/Several.safetensors
@@ -18,7 +18,7 @@ convkit_record(references ${PROJECT_SOURCE_DIR}/apps/tiny_net.py:TinyNet ${recor
 # This test holds what record.py says of mistakes.
 if(CONVKIT_TESTED STREQUAL "ALL")
   add_test(NAME record COMMAND ${python} ${scripts}/record_test.py)
-  set_tests_properties(record PROPERTIES COST 10 ENVIRONMENT OMP_NUM_THREADS=1)
+  set_tests_properties(record PROPERTIES COST 25 ENVIRONMENT OMP_NUM_THREADS=1)
 endif()
 
 # This app compares a module of its own.

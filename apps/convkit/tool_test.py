@@ -10,10 +10,12 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
 import torchvision_operators  # noqa: F401, isort: skip
 
+import numpy
 import torch
 import torchvision
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from sklearn.datasets import load_sample_image
 
 
 def convkit(*arguments, code=0):
@@ -81,6 +83,19 @@ def check_recordings(folder):
         save_file({"state_dict/a": torch.ones(1)}, file, {"recording": json.dumps(good | changed)})
         said = convkit("compare", "resnet18", file, code=2).stderr
         assert said == f"convkit: load_recording: {file} is no recording of record.py: {words}\n", said
+
+
+def check_photograph(folder):
+    """What record.py recorded of a photograph, in an .npy file as numpy orders one, is what the network here computes."""
+    here = Path(__file__).resolve().parent
+    photo, file = folder / "photo.npy", folder / "resnet18.safetensors"
+    image = load_sample_image("china.jpg")[100:228, 200:360].transpose(2, 0, 1)[None]
+    numpy.save(photo, (image / 255 - 0.45).astype("float32", order="F"))
+    subprocess.run([sys.executable, here / "record.py", f"{here.parents[1]}/tests/parity/recorded.py:resnet18", "--input", photo,
+                    "-o", file], check=True, capture_output=True)
+    assert torch.equal(load_file(file)["input/#0/0"], torch.tensor(numpy.load(photo)))
+    printed = convkit("compare", "resnet18", file).stdout
+    assert printed == "layers: 76 of 76 equal\nend to end: equal\nequal\n", printed
 
 
 def check_inspect(folder):
@@ -192,6 +207,7 @@ with tempfile.TemporaryDirectory() as name:
     check_models()
     check_summary(Path(name))
     check_recordings(Path(name))
+    check_photograph(Path(name))
     check_inspect(Path(name))
     check_convert(Path(name))
 print("inspect, convert, models and summary behave")

@@ -15,7 +15,7 @@ def unet(encoder):
 
 
 class Shift(nn.Module):
-    """Adds a buffer, one that is other than fresh when it is recorded: its name ends with "bias"."""
+    """Adds a buffer, which record.py --fresh gives other numbers: its name ends with "bias"."""
 
     def __init__(self, channels):
         super().__init__()
