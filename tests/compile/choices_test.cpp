@@ -173,6 +173,7 @@ TEST_CASE("a key is the text of its geometry, and no other text is one", "[compi
 TEST_CASE("each way to compute a convolution gives its numbers", "[compile][choices]") {
   if (!has_onednn()) SKIP("built without oneDNN");
   const torch::NoGradGuard no_grad;
+  torch::manual_seed(1);  // or a bias may leave a ReLU nothing
   for (const Layer& layer : layers()) {
     for (const bool residual : {false, true}) {
       const auto module = std::make_shared<LayerModule>(layer);
@@ -180,7 +181,6 @@ TEST_CASE("each way to compute a convolution gives its numbers", "[compile][choi
       const Compiled::Tensors inputs = inputs_of(*module, residual);
       const Tensor expected = module->forward(inputs)[0];
       support::check_alive(expected);
-      CHECK(expected.isfinite().all().item<bool>());
       std::set<std::string> hows;
       for (const Alternative alternative : alternatives_of(geometry)) {
         const std::string name = name_of(alternative);
