@@ -135,8 +135,9 @@ void several_outputs() {
 }
 
 const std::map<std::string, void (*)()> kSnippets = {
-    {"modules", modules},         {"weights", weights}, {"transfer", transfer},
-    {"compile", compile},         {"explain", explain}, {"summarize", summarize},
+    {"modules", modules},         {"weights", weights},
+    {"transfer", transfer},       {"compile", compile},
+    {"explain", explain},         {"summarize", summarize},
     {"broken_port", broken_port}, {"several_outputs", several_outputs}};
 
 }  // namespace
