@@ -31,6 +31,17 @@ Tensors copied(const Recording::Tensors& recorded) {
   return copies;
 }
 
+/// The outputs of our call under the recorded names, in their order; fewer where names differ.
+Tensors outputs_by_name(const Recording::Call& ours, const Recording::Call& recorded) {
+  Tensors outputs;
+  for (const auto& [name, tensor] : recorded.outputs) {
+    for (const auto& [own_name, own] : ours.outputs) {
+      if (own_name == name) outputs.push_back(own);
+    }
+  }
+  return outputs;
+}
+
 /// Compares one module with one recording.
 class Comparer {
  public:
@@ -225,10 +236,13 @@ class Comparer {
       });
       Rows& some = rows[found->second];
       if (alike && is_left(some)) {
+        const Tensors outputs = outputs_by_name(call, recorded);
+        if (outputs.size() != recorded.outputs.size()) {
+          some[0].reason += ", with other names";
+          continue;
+        }
         Row head = some[0];
         head.reason = "";
-        Tensors outputs;
-        for (const auto& [name, tensor] : call.outputs) outputs.push_back(tensor);
         some = detail::judged(head, outputs, recorded.outputs, tolerance_);
       } else if (!alike && is_left(some)) {
         some[0].reason += ", and here other ones than recorded";

@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <tuple>
 
 using namespace convkit;
 namespace nn = torch::nn;
@@ -264,7 +265,7 @@ struct HeadsImpl : Cloneable<HeadsImpl> {
     boxes = register_module("boxes", nn::Linear(32, 4));
     points = register_module("points", nn::Linear(32, 10));
   }
-  Tensors forward(const torch::Tensor& x) {
+  std::tuple<torch::Tensor, torch::Tensor, torch::Tensor> forward(const torch::Tensor& x) {
     return {probability(x).softmax(1), forward_child(*boxes, x) * factor, points(x)};
   }
   nn::Linear probability{nullptr}, boxes{nullptr}, points{nullptr};
@@ -290,7 +291,8 @@ struct FacesImpl : Cloneable<FacesImpl> {
     torch::Tensor x = pool(prelu1(conv1(image)));
     x = pool(prelu2(conv2(x)));
     x = forward_child(*dense, x.permute({0, 3, 2, 1}).flatten(1));
-    return heads(merge(x, context));
+    const auto [probability, boxes, points] = heads(merge(x, context));
+    return {probability, boxes, points};
   }
   bool ceil_mode;
   nn::Conv2d conv1{nullptr}, conv2{nullptr};
@@ -597,6 +599,22 @@ TEST_CASE("what has several inputs or outputs is compared within the whole", "[c
   CHECK(different_row(headed, "heads").output == "1");
   CHECK_THAT(different_row(headed, "heads").reason,
              Catch::Matchers::EndsWith("what is in it is equal: its own forward differs"));
+}
+
+TEST_CASE("outputs with other names than Python's are not compared within the whole", "[compare]") {
+  const OneThread one;
+  Recording recording = recorded("Faces");
+  for (Recording::Call& call : recording.calls) {
+    if (call.path == "heads") call.outputs[2].first = "points";
+  }
+  Faces faces;
+  const Comparison comparison = compare(*faces, forward_of(faces), recording);
+  INFO(comparison.text());
+  CHECK(comparison.equal);
+  CHECK_THAT(comparison.text(), Catch::Matchers::ContainsSubstring(
+                                    "  heads  Heads  not compared: it takes 1 tensor(s) "
+                                    "and gives 3, with other names\n"));
+  CHECK_THAT(comparison.text(), Catch::Matchers::EndsWith("\nequal, as far as it was compared\n"));
 }
 
 TEST_CASE("without a forward a comparison says what was compared, and what to do", "[compare]") {
