@@ -26,12 +26,12 @@ struct Checkpoint {
 class CONVKIT_API CheckpointError : public c10::Error {
  public:
   enum class Problem {
-    kNotFound,        // there is no such file, or it cannot be opened
-    kNotACheckpoint,  // it is something else
-    kDamaged,         // it breaks a rule of its format, as a download that was cut short does
-    kUnsupported,     // it is sound, but has something that is not read here
-    kNeedsAChoice,    // several members could be meant
-    kCannotBeWritten,
+    kNotFound,         ///< there is no such file, or it cannot be opened
+    kNotACheckpoint,   ///< it is something else
+    kDamaged,          ///< it breaks a rule of its format, as a download that was cut short does
+    kUnsupported,      ///< it is sound, but has something that is not read here
+    kNeedsAChoice,     ///< none or several of its members are a state_dict: `at` has to choose
+    kCannotBeWritten,  ///< the disk, or the stream, does not take it
   };
   /// A member that could be meant: the value for LoadCheckpointOptions.at, and how many tensors
   /// that gives.
@@ -55,16 +55,18 @@ class CONVKIT_API CheckpointError : public c10::Error {
 struct LoadCheckpointOptions {
   /// The member of a nested checkpoint to take all tensors of, by its path: "ema.model".
   ///
-  /// By default it is the one state_dict in the file, at whatever depth; more than one, as weights
-  /// and their moving average, are an error that lists them. A state_dict is a dict of tensors under
-  /// names, of which its own tensors are taken, or a pickled module. These are none:
+  /// By default it is the one state_dict in the file, at whatever depth. Several, such as weights
+  /// and their moving average, are an error that lists them; with none it lists the members that
+  /// have tensors. A state_dict is a dict of tensors under names, of which these and those in its
+  /// lists are taken, or a pickled module. What does not count:
   ///
-  /// - the state of an optimizer: a dict with `state` and `param_groups`, or with an `exp_avg`,
-  ///   `momentum_buffer`, ... of one parameter;
-  /// - single numbers, as a loss, an epoch or a metric, and the uint8 vector of a random generator,
-  ///   unless they lie beside weights, or are all that the file has;
-  /// - a dict around a state_dict, whose own tensors have to be chosen too, unless their names have
-  ///   dots, as "conv.weight" does: then that dict is the state_dict, and nothing in it another.
+  /// - the state of an optimizer, which is a dict with `state` and `param_groups`, or of one
+  ///   parameter with `exp_avg`, `momentum_buffer` or another name that torch.optim has;
+  /// - single numbers, such as a loss or an epoch, and vectors of uint8, such as the state of a
+  ///   random generator, by themselves: they come with the other tensors of their dict, or where
+  ///   the file has no others;
+  /// - a dict around a state_dict: tensors beside that one, such as a codebook, are to be chosen
+  ///   from too. But a dict with names like "conv.weight" is a state_dict whatever lies in it.
   std::string at = {};
   /// Takes all tensors of a nested checkpoint, under their paths. A list's members, and those under
   /// a key that is neither text nor whole number, count as their positions. It changes nothing

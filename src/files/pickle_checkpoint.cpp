@@ -5,11 +5,9 @@
 #include "files/problem.h"
 #include "files/state_dict_search.h"
 
-#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
 namespace convkit::detail {
 namespace {

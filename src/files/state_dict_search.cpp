@@ -97,8 +97,10 @@ class Search {
   void enter(Container container) {
     if (!tree_.is_container(container.id) || !seen_.insert(container.id).second) return;
     std::vector<PickleMember> children = tree_.children(container.id);
-    if (is_optimizer(children)) return;
-    if (tree_.is_module(container.id)) {
+    const bool module = tree_.is_module(container.id);
+    const bool of_python = module && !tree_.is_script_object(container.id);
+    if (!of_python && is_optimizer(children)) return;
+    if (module) {
       add(container);
       return;
     }
@@ -126,19 +128,19 @@ class Search {
   bool is_optimizer(const std::vector<PickleMember>& children) const {
     bool state = false;
     bool groups = false;
+    bool of_parameter = false;
     for (const PickleMember& child : children) {
       if (child.key == PickleMember::kNoKey || !tree_.pickle().is(child.key, PickleKind::kText)) {
         continue;
       }
       const std::string_view key = tree_.pickle().text(child.key);
+      if (key.find('.') != std::string_view::npos) return false;  // the names of a module's tensors
       state |= key == "state";
       groups |= key == "param_groups";
-      if (std::find(std::begin(kOfOptimizers), std::end(kOfOptimizers), key) !=
-          std::end(kOfOptimizers)) {
-        return true;
-      }
+      of_parameter |= std::find(std::begin(kOfOptimizers), std::end(kOfOptimizers), key) !=
+                      std::end(kOfOptimizers);
     }
-    return state && groups;
+    return of_parameter || (state && groups);
   }
 
   PickleTree& tree_;
