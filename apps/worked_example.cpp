@@ -19,9 +19,9 @@ namespace {
 struct ResidualImpl : convkit::Block<ResidualImpl> {
   ResidualImpl() { ResidualImpl::reset(); }
   void reset() override {
-    const auto options = torch::nn::Conv2dOptions(4, 4, 3).padding(1).bias(false);
+    const auto options = torch::nn::Conv2dOptions(16, 16, 3).padding(1).bias(false);
     conv = register_module("conv", torch::nn::Conv2d(options));
-    bn = register_module("bn", torch::nn::BatchNorm2d(4));
+    bn = register_module("bn", torch::nn::BatchNorm2d(16));
   }
   torch::Tensor forward(const torch::Tensor& x) override { return torch::relu(bn(conv(x)) + x); }
 
@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
   torch::manual_seed(0);
   Residual net;
   net->eval();
-  const torch::Tensor x = torch::randn({1, 4, 8, 8});
+  const torch::Tensor x = torch::randn({1, 16, 8, 8});
   const auto forward = [&](const convkit::Compiled::Tensors& inputs) {
     return convkit::Compiled::Tensors{net(inputs[0])};
   };
