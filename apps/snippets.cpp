@@ -125,10 +125,20 @@ void broken_port() {
   std::cout << convkit::compare(*net, recording);
 }
 
+void several_outputs() {
+  const torch::Tensor image = torch::randn({1, 3, 64, 64});
+  using Tensors = std::vector<torch::Tensor>;
+  auto net = convkit::models::create("resnet18");
+  const auto forward = [&](const Tensors& x) -> Tensors { return net.features(x[0]); };
+  const auto recording = convkit::record(*net, forward, {image});
+  std::cout << convkit::compare(*net, forward, recording);
+}
+
 const std::map<std::string, void (*)()> kSnippets = {
-    {"modules", modules},        {"weights", weights}, {"transfer", transfer},
-    {"compile", compile},        {"explain", explain}, {"summarize", summarize},
-    {"broken_port", broken_port}};
+    {"modules", modules},         {"weights", weights},
+    {"transfer", transfer},       {"compile", compile},
+    {"explain", explain},         {"summarize", summarize},
+    {"broken_port", broken_port}, {"several_outputs", several_outputs}};
 
 }  // namespace
 

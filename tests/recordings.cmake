@@ -12,6 +12,10 @@ convkit_record(references ${scripts}/recorded.py:Dead ${recordings}/Dead.safeten
                --input 2,3,15,11 --as-is)
 convkit_record(references ${scripts}/recorded.py:Several ${recordings}/Several.safetensors
                --input 2,4 --input 2,3)
+convkit_record(references ${scripts}/recorded.py:Faces ${recordings}/Faces.safetensors
+               --input 2,3,20,20 --input 2,32 --train)
+convkit_record(references ${scripts}/recorded.py:Faces ${recordings}/FacesByName.safetensors
+               --input 2,3,20,20 --input 2,32 --kwargs [=[{"names":["probability","boxes","points"]}]=])
 convkit_record(references ${PROJECT_SOURCE_DIR}/apps/tiny_net.py:TinyNet ${recordings}/tiny_net.safetensors
                --input 2,3,32,32 --train)
 

@@ -144,7 +144,7 @@ def main():
         "memory_format": "channels_last" if given.channels_last else "contiguous",
         "classes": {path: type(part).__name__ for path, part in module.named_modules()},
         "calls": recorder.calls, "never_called": [path for path in paths if path not in recorder.counts],
-        "strides": recorder.strides, "fresh": fresh,
+        "strides": recorder.strides, "outputs": recorder.outputs, "fresh": fresh,
     }
     save(tensors, {"recording": json.dumps(recording)}, given.output)
     for note in notes:

@@ -87,6 +87,7 @@ def may_overlap(tensor):
 class Recorder:
     def __init__(self, module):
         self.tensors, self.strides, self.calls, self.counts, self.open, self.alive = {}, {}, [], {}, [], {}
+        self.outputs = {}  # the names of several, in their order, which the file does not keep
         self.paths = {id(part): path for path, part in module.named_modules()}
         self.handles = []
         for part in module.modules():
@@ -108,6 +109,8 @@ class Recorder:
             self.open.pop()
         _, call, inputs, strides = self.open.pop()
         outputs = {f"output/{call}/{key}" if key else f"output/{call}": copied(tensor) for key, tensor in leaves(output)}
+        if len(outputs) > 1:
+            self.outputs[call] = [key for key, _ in leaves(output)]
         self.tensors |= inputs | outputs
         # Kernels choose their order of sums by the layout of what they are given.
         self.strides |= strides

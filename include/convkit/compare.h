@@ -6,6 +6,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <ostream>
@@ -32,6 +33,7 @@ struct CONVKIT_API Recording {
     std::string path;   ///< of the module; empty for the outermost
     int64_t index = 0;  ///< among the calls of that module
     Tensors inputs;  ///< with the strides that they had: kernels choose their order of sums by them
+    /// A single one has no name; those of a tuple are "0", "1", ..., those of a dict have its keys.
     Tensors outputs;
   };
 
@@ -69,11 +71,22 @@ CONVKIT_API void save_recording(const std::string& path, const Recording& record
 
 /// Runs the module once in eval mode, without gradients, and records its own call and those of all
 /// modules in it that are called through convkit's holders, a Sequential or forward_child(), and of
-/// torch::nn's convolutions, norms, Linear, PReLU and Embedding, however they are called. The
-/// module, its mode, its buffers and the CPU's random state are left as they were.
+/// torch::nn's convolutions, norms, Linear, PReLU and Embedding, however they are called. Calls of
+/// other modules of torch::nn by their own holders cannot be told from those of functions: a ReLU
+/// that is called as `relu(x)` stands in `never_called`. The module, its mode, its buffers and the
+/// CPU's random state are left as they were.
 ///
 /// Throws:  c10::TypeError for a module that forward_child() cannot run; what it throws.
 CONVKIT_API Recording record(torch::nn::Module& module, const torch::Tensor& input);
+
+/// How to run a module of any number of inputs and outputs: what it is given and gives, in the order
+/// of the recording's inputs and outputs.
+using ForwardFunction =
+    std::function<std::vector<torch::Tensor>(const std::vector<torch::Tensor>&)>;
+
+/// Does the same for any module: `forward` runs it, and its result is that of the outermost module.
+CONVKIT_API Recording record(torch::nn::Module& module, const ForwardFunction& forward,
+                             const std::vector<torch::Tensor>& inputs);
 
 /// How two tensors differ.
 struct CONVKIT_API Difference {
@@ -104,7 +117,8 @@ struct CONVKIT_API ComparisonRow {
   };
   std::string path;
   int64_t call = 0;
-  std::string type;  ///< Python's class, or what is compared: "gradient", "buffer"
+  std::string output;  ///< its name if there are several; of a gradient that of the input
+  std::string type;    ///< Python's class, or what is compared: "gradient", "buffer"
   Status status = kNotCompared;
   std::string reason;
   Difference difference;
@@ -112,15 +126,20 @@ struct CONVKIT_API ComparisonRow {
 
 /// What compare() found.
 struct CONVKIT_API Comparison {
-  bool equal = false;  ///< every live row and the outermost output are
+  /// Every output of the outermost module is, and all live rows that could be compared. It is false
+  /// where an output or the training step was not compared, or an output is dead.
+  bool equal = false;
   /// The path of the first module that differs and in which no other does; nothing if all is equal.
   /// If only the training step differs, it is the path of its first row that does: of a parameter
   /// or buffer, or empty for the output and the gradient of the input.
   std::optional<std::string> first_difference;
-  std::vector<ComparisonRow> layers;    ///< each recorded call, fed with the recorded inputs
-  ComparisonRow end_to_end;             ///< the outermost module, fed with the recorded input
-  std::vector<ComparisonRow> training;  ///< gradients and buffers, if the recording has them
-  std::vector<std::string> keys;        ///< missing, unexpected and mis-shaped weights
+  /// Each recorded call, fed with the recorded inputs: a row for each of its outputs. What has several
+  /// inputs or outputs and is not the outermost module runs as a part of this one alone. It is compared
+  /// where its calls are seen (as in record()) and it is given just the recorded inputs there.
+  std::vector<ComparisonRow> layers;
+  std::vector<ComparisonRow> end_to_end;  ///< each output of the outermost module
+  std::vector<ComparisonRow> training;    ///< gradients and buffers, if the recording has them
+  std::vector<std::string> keys;          ///< missing, unexpected and mis-shaped weights
   /// Tensors whose values, before the recorded ones were loaded, were not those that the seed gave
   /// Python. This is of use for a module that was made after torch::manual_seed(recording.seed).
   std::vector<std::string> initialisation;
@@ -154,5 +173,16 @@ struct CompareOptions {
 /// Source:  torch.testing.assert_close
 CONVKIT_API Comparison compare(torch::nn::Module& module, const Recording& recording,
                                const CompareOptions& options = {});
+
+/// Does the same for a module of several inputs or outputs: `forward` runs it as a whole.
+///
+///     using Tensors = std::vector<torch::Tensor>;
+///     const auto forward = [&](const Tensors& x) -> Tensors {
+///       const auto [boxes, scores] = net(x[0], x[1]);
+///       return {boxes, scores};
+///     };
+///     auto comparison = convkit::compare(*net, forward, recording);
+CONVKIT_API Comparison compare(torch::nn::Module& module, const ForwardFunction& forward,
+                               const Recording& recording, const CompareOptions& options = {});
 
 }  // namespace convkit

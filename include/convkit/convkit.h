@@ -1,7 +1,8 @@
 #pragma once
 
-/// Everything, in the order in which the headers build on each other. A file that includes one of
-/// them alone compiles faster.
+/// Everything, in the order in which the headers build on each other, and torch::nn::functional's
+/// pad() and interpolate(), which ports of networks call. A file that includes one of them alone
+/// compiles faster.
 
 // clang-format off
 #include <convkit/arithmetic.h>
@@ -31,3 +32,6 @@
 #include <convkit/summary.h>
 #include <convkit/compile.h>
 // clang-format on
+
+#include <torch/nn/functional/padding.h>
+#include <torch/nn/functional/upsampling.h>

@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -140,8 +141,8 @@ class CONVKIT_API CallObserver {
   static constinit thread_local CallObserver* current;
 };
 
-/// collect() adds the tensors of an argument or result under their names: of a list and a dict
-/// each member's.
+/// collect() adds the tensors of an argument or result under their names: of a list, a tuple and a
+/// dict each member's.
 inline void collect(CallObserver::Tensors& tensors, std::string name, const torch::Tensor& value) {
   if (value.defined()) tensors.emplace_back(std::move(name), value);
 }
@@ -152,6 +153,15 @@ CONVKIT_API void collect(CallObserver::Tensors& tensors, const std::string& name
 /// Numbers and the like have no tensors.
 template <typename Other>
 void collect(CallObserver::Tensors&, const std::string&, const Other&) {}
+template <typename... Values>
+void collect(CallObserver::Tensors& tensors, const std::string& name,
+             const std::tuple<Values...>& values) {
+  [[maybe_unused]] int64_t index = 0;
+  const auto add = [&](const auto& value) {
+    collect(tensors, (name.empty() ? "" : name + "/") + std::to_string(index++), value);
+  };
+  std::apply([&](const auto&... value) { (add(value), ...); }, values);
+}
 
 /// The tensors among the arguments of a call, under their positions.
 template <typename... Args>

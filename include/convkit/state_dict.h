@@ -53,11 +53,18 @@ struct LoadStateDictResult {
 ///
 ///     load_state_dict(*net, state, {.prefix = "module."});
 ///
-/// Throws:  c10::Error with all missing, unexpected and mis-shaped keys, in Python's words; the
-///          module is then unchanged.
+/// Sources may lie in the module's own memory: what a copy would overwrite is copied first. Of two
+/// names of one tensor the last one is loaded, as in Python.
+///
+/// Throws:  c10::Error with all missing, unexpected and mis-shaped keys, in Python's words, and for
+///          tensors of the module that cannot be written to: those whose elements share memory, as
+///          after expand(), and outside of c10::InferenceMode those that were made in it. The module
+///          is then unchanged.
 /// Source:  torch.nn.Module.load_state_dict
-/// Differs: Python has copied what fits by the time it raises, and takes the first of several
-///          numbers for a single one.
+/// Differs: Python has copied what fits by the time it raises, takes the first of several numbers for
+///          a single one, and writes to tensors whose elements share memory unless they are expanded.
+///          With .assign it makes new parameters; here a tensor takes no inference tensor in place of
+///          another one, nor the other way round.
 CONVKIT_API LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& state,
                                                 const LoadStateDictOptions& options = {});
 

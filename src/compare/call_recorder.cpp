@@ -81,7 +81,8 @@ bool adds_bias(const Module& module) {
 /// Keeps what the modules of one module take and give.
 class CallRecorder : public CallObserver, public detail::OperatorObserver {
  public:
-  explicit CallRecorder(Module& module) : paths_(detail::module_paths(module)) {
+  explicit CallRecorder(const Module& module)
+      : module_(module), paths_(detail::module_paths(module)) {
     for (const auto& [part, path] : paths_) {
       for (const auto& tensors : {part->named_parameters(false), part->named_buffers(false)}) {
         for (const auto& entry : tensors) {
@@ -91,12 +92,25 @@ class CallRecorder : public CallObserver, public detail::OperatorObserver {
     }
   }
 
+  /// Runs the outermost module by `forward`, as its call.
+  void run(const ForwardFunction& forward, const std::vector<torch::Tensor>& given) {
+    Tensors inputs;
+    detail::collect(inputs, "", given);
+    Recording::Call call = begun(module_, copied(inputs));
+    const detail::Running running(module_);
+    const std::vector<torch::Tensor> results = forward(given);
+    Tensors outputs;
+    detail::collect(outputs, "", results);
+    if (results.size() == 1 && !outputs.empty()) outputs[0].first = "";
+    end(std::move(call), copied(outputs));
+  }
+
   // Holders tell of the calls of their modules.
   void before(const Module& module, const Tensors& inputs) override {
-    if (paths_.contains(&module)) open_.begin(begun(module, copied(inputs)));
+    if (is_part(module)) open_.begin(begun(module, copied(inputs)));
   }
   void after(const Module& module, const Tensors& outputs) override {
-    if (!paths_.contains(&module)) return;  // another network runs inside
+    if (!is_part(module)) return;
     if (auto call = open_.end()) end(std::move(*call), copied(outputs));
   }
 
@@ -166,6 +180,11 @@ class CallRecorder : public CallObserver, public detail::OperatorObserver {
     return copies;
   }
 
+  /// Neither the outermost module, whose call is run()'s, nor one of another network that runs inside.
+  bool is_part(const Module& module) const {
+    return &module != &module_ && paths_.contains(&module);
+  }
+
   Recording::Call begun(const Module& module, Tensors inputs) {
     const std::string& path = paths_.at(&module);
     return {path, counts_[path]++, std::move(inputs), {}};
@@ -204,6 +223,7 @@ class CallRecorder : public CallObserver, public detail::OperatorObserver {
     return {*leaves->begin(), x};
   }
 
+  const Module& module_;
   std::map<const Module*, std::string> paths_;
   std::map<Key, std::set<const Module*>> owners_;
   std::map<std::string, int64_t> counts_;
@@ -215,16 +235,29 @@ class CallRecorder : public CallObserver, public detail::OperatorObserver {
 
 namespace detail {
 
-std::vector<Recording::Call> record_calls(Module& module, const torch::Tensor& input) {
+std::vector<Recording::Call> record_calls(Module& module, const ForwardFunction& forward,
+                                          const std::vector<torch::Tensor>& inputs) {
   CallRecorder recorder(module);
   observe_calls(recorder,
-                [&] { observe_operators(recorder, [&] { forward_child(module, input); }); });
+                [&] { observe_operators(recorder, [&] { recorder.run(forward, inputs); }); });
   return std::move(recorder.calls);
+}
+
+ForwardFunction forward_of(Module& module) {
+  return [&module](const std::vector<torch::Tensor>& inputs) {
+    return std::vector<torch::Tensor>{forward_child(module, inputs.at(0))};
+  };
 }
 
 }  // namespace detail
 
 Recording record(Module& module, const torch::Tensor& input) {
+  return record(module, detail::forward_of(module), {input});
+}
+
+Recording record(Module& module, const ForwardFunction& forward,
+                 const std::vector<torch::Tensor>& inputs) {
+  TORCH_CHECK_VALUE(forward != nullptr, "record: expected a forward, got an empty function");
   const torch::NoGradGuard no_grad;
   const detail::EvalMode eval(module);
   const detail::KeepBuffers buffers(module);
@@ -233,13 +266,18 @@ Recording record(Module& module, const torch::Tensor& input) {
   for (const auto& entry : state_dict(module)) {
     recording.state_dict.insert(entry.key(), entry.value().clone());
   }
-  recording.calls = detail::record_calls(module, input.clone());
+  std::vector<torch::Tensor> copies;
+  for (const torch::Tensor& input : inputs) {
+    TORCH_CHECK_VALUE(input.defined(), "record: expected tensors as inputs, got an undefined one");
+    copies.push_back(detail::copy_with_strides(input));
+    if (!input.is_contiguous() && input.is_contiguous(torch::MemoryFormat::ChannelsLast)) {
+      recording.memory_format = "channels_last";
+    }
+  }
+  recording.calls = detail::record_calls(module, forward, copies);
   recording.torch = TORCH_VERSION;
   recording.cpu = at::get_cpu_capability();
   recording.threads = at::get_num_threads();
-  if (!input.is_contiguous() && input.is_contiguous(torch::MemoryFormat::ChannelsLast)) {
-    recording.memory_format = "channels_last";
-  }
   std::set<std::string> called;
   for (const Recording::Call& call : recording.calls) called.insert(call.path);
   recording.classes.emplace("", detail::python_name(module.name()));

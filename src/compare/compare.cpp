@@ -2,10 +2,12 @@
 
 #include "compare/call_recorder.h"
 #include "compare/recording_file.h"
+#include "compare/rows.h"
 #include "core/strides.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <torch/autograd.h>
 #include <torch/version.h>
 
 #include <algorithm>
@@ -16,56 +18,40 @@ namespace convkit {
 
 namespace {
 
+using detail::fail;
+using detail::guarded;
+using detail::Rows;
 using Row = ComparisonRow;
+using Tensors = std::vector<torch::Tensor>;
 
-/// Says what differs in bits at `where`, although all values are equal.
-std::string bits_that_differ(const torch::Tensor& expected, const std::vector<int64_t>& where) {
-  torch::Tensor element = expected.detach();
-  for (const int64_t i : where) element = element[i];
-  return c10::str("differs in ",
-                  element.isnan().item<bool>() ? "the bits of a NaN" : "the sign of a zero", " at ",
-                  torch::IntArrayRef(where));
+/// Copies of recorded tensors, which a module may write to.
+Tensors copied(const Recording::Tensors& recorded) {
+  Tensors copies;
+  for (const auto& [name, tensor] : recorded) copies.push_back(detail::copy_with_strides(tensor));
+  return copies;
 }
 
-/// Makes a row different for a reason that is no number.
-void fail(Row& row, const std::string& reason) {
-  row.status = Row::kDifferent;
-  row.reason = reason;
-  row.difference.explanation = reason;
-}
-
-/// Compares `ours` with what Python gave, and fills the row.
-void judge(Row& row, const torch::Tensor& ours, const torch::Tensor& expected, double tolerance) {
-  row.difference = difference(ours, expected);
-  const Difference& found = row.difference;
-  const bool close = found.equal || (found.explanation.empty() &&
-                                     found.relative_to_scale <= tolerance && tolerance > 0);
-  row.status = close ? Row::kEqual : Row::kDifferent;
-  // Expected values that are all the same prove nothing if ours are equal; if not, they do.
-  if (close && !found.alive) row.status = Row::kDead;
-  row.reason = found.explanation;
-  if (!found.equal && found.explanation.empty() && found.max_absolute == 0) {
-    row.reason = bits_that_differ(expected, found.where);
+/// The outputs of our call under the recorded names, in their order; fewer where names differ.
+Tensors outputs_by_name(const Recording::Call& ours, const Recording::Call& recorded) {
+  Tensors outputs;
+  for (const auto& [name, tensor] : recorded.outputs) {
+    for (const auto& [own_name, own] : ours.outputs) {
+      if (own_name == name) outputs.push_back(own);
+    }
   }
-}
-
-/// Runs `f`, and makes what it throws the row's reason.
-template <typename F>
-void guarded(Row& row, F f) {
-  try {
-    f();
-  } catch (const c10::Error& error) {
-    fail(row, std::string("it throws: ") + error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    fail(row, std::string("it throws: ") + error.what());
-  }
+  return outputs;
 }
 
 /// Compares one module with one recording.
 class Comparer {
  public:
-  Comparer(torch::nn::Module& module, const Recording& recording, double tolerance)
-      : module_(module), recording_(recording), tolerance_(tolerance) {
+  /// Without a forward the module maps one tensor to one, or is not compared as a whole.
+  Comparer(torch::nn::Module& module, ForwardFunction forward, const Recording& recording,
+           double tolerance)
+      : module_(module),
+        forward_(std::move(forward)),
+        recording_(recording),
+        tolerance_(tolerance) {
     modules_.emplace("", &module);
     for (const auto& entry : module.named_modules("", /*include_self=*/false)) {
       modules_.emplace(entry.key(), entry.value().get());
@@ -80,8 +66,7 @@ class Comparer {
     {
       const torch::NoGradGuard no_grad;
       module_.eval();
-      for (const Recording::Call& call : recording_.calls) result_.layers.push_back(layer(call));
-      compare_whole();
+      compare_calls();
     }
     if (recording_.training) compare_training();
     conclude();
@@ -160,29 +145,6 @@ class Comparer {
     }
   }
 
-  Row layer(const Recording::Call& call) {
-    Row row;
-    row.path = call.path;
-    row.call = call.index;
-    const auto type = recording_.classes.find(call.path);
-    if (type != recording_.classes.end()) row.type = type->second;
-    const auto found = modules_.find(call.path);
-    if (found == modules_.end()) {
-      row.reason = "there is no module of this path";
-    } else if (call.inputs.size() != 1 || call.outputs.size() != 1) {
-      row.reason =
-          c10::str("it takes ", call.inputs.size(), " tensors and gives ", call.outputs.size());
-    } else if (!detail::maps_tensor_to_tensor(*found->second)) {
-      row.reason = found->second->name() + " does not map one tensor to one";
-    } else {
-      guarded(row, [&] {
-        const torch::Tensor x = detail::copy_with_strides(call.inputs[0].second);
-        judge(row, forward_child(*found->second, x), call.outputs[0].second, tolerance_);
-      });
-    }
-    return row;
-  }
-
   const Recording::Call* root() const {
     for (const Recording::Call& call : recording_.calls) {
       if (call.path.empty()) return &call;
@@ -190,73 +152,153 @@ class Comparer {
     return nullptr;
   }
 
-  void compare_whole() {
-    Row& row = result_.end_to_end;
-    row.type = detail::python_name(module_.name());
-    const Recording::Call* call = root();
-    if (call == nullptr) {
-      row.reason = "the recording has no call of the outermost module";
-      return;
+  /// Says why a module cannot be run by itself for a recorded call; nothing if it can.
+  std::string hindrance(torch::nn::Module& module, const Recording::Call& call) const {
+    const bool whole = &module == &module_;
+    if (whole && forward_) return "";
+    const char* advice = whole ? "; compare(module, forward, recording) runs it" : "";
+    if (call.inputs.size() != 1 || call.outputs.size() != 1) {
+      return c10::str("it takes ", call.inputs.size(), " tensor(s) and gives ", call.outputs.size(),
+                      advice);
     }
-    row = layer(*call);
-    if (row.status != Row::kDifferent) return;
-    find_wiring(*call);
+    if (detail::maps_tensor_to_tensor(module)) return "";
+    return module.name() + " does not map one tensor to one" + advice;
   }
 
-  /// Looks for the first call, of those that can be seen, whose input is not the recorded one:
-  /// there the data goes another way than in Python.
-  void find_wiring(const Recording::Call& root) {
+  Tensors outputs_of(torch::nn::Module& module, const Tensors& inputs) const {
+    const bool whole = &module == &module_ && forward_;
+    return whole ? forward_(inputs) : Tensors{forward_child(module, inputs.at(0))};
+  }
+
+  /// Compares what one call gives.
+  Rows rows_of(const Recording::Call& call) {
+    Row head;
+    head.path = call.path;
+    head.call = call.index;
+    const auto type = recording_.classes.find(call.path);
+    if (type != recording_.classes.end()) head.type = type->second;
+    const auto found = modules_.find(call.path);
+    head.reason = found == modules_.end() ? "there is no module of this path"
+                                          : hindrance(*found->second, call);
+    if (!head.reason.empty()) return {head};
+    Tensors ours;
+    guarded(head, [&] { ours = outputs_of(*found->second, copied(call.inputs)); });
+    if (head.status == Row::kDifferent) return {head};
+    return detail::judged(head, ours, call.outputs, tolerance_);
+  }
+
+  void compare_calls() {
+    std::vector<Rows> rows;
+    for (const Recording::Call& call : recording_.calls) rows.push_back(rows_of(call));
+    const Recording::Call* const whole = root();
+    if (whole == nullptr) {
+      Row& row = result_.end_to_end.emplace_back();
+      row.type = detail::python_name(module_.name());
+      row.reason = "the recording has no call of the outermost module";
+    } else {
+      result_.end_to_end = rows[whole - recording_.calls.data()];
+      if (hindrance(module_, *whole).empty()) compare_within(*whole, rows);
+    }
+    for (const Rows& some : rows) {
+      result_.layers.insert(result_.layers.end(), some.begin(), some.end());
+    }
+  }
+
+  /// Runs the module as a whole and watches the calls in it, where that can tell more: of the calls
+  /// that could not be compared by themselves, and of where its data goes another way than in Python.
+  void compare_within(const Recording::Call& whole, std::vector<Rows>& rows) {
+    const auto is_left = [](const Rows& some) { return some[0].status == Row::kNotCompared; };
+    const auto first =
+        std::ranges::find(result_.end_to_end, Row::kDifferent, &ComparisonRow::status);
+    const bool differs = first != result_.end_to_end.end();
+    if (!differs && std::ranges::none_of(rows, is_left)) return;
     std::vector<Recording::Call> ours;
     try {
-      ours = detail::record_calls(module_, detail::copy_with_strides(root.inputs[0].second));
+      ours = detail::record_calls(
+          module_, [&](const Tensors& inputs) { return outputs_of(module_, inputs); },
+          copied(whole.inputs));
     } catch (const std::exception&) {
       return;  // its row says so
     }
-    std::map<std::pair<std::string, int64_t>, const Recording::Call*> recorded;
-    for (const Recording::Call& call : recording_.calls) {
-      recorded.try_emplace({call.path, call.index}, &call);
+    ours.pop_back();  // its own call
+    std::map<std::pair<std::string, int64_t>, std::size_t> places;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      places.try_emplace({recording_.calls[i].path, recording_.calls[i].index}, i);
     }
+    std::string wiring;
     for (const Recording::Call& call : ours) {
-      const auto found = recorded.find({call.path, call.index});
-      if (found == recorded.end() || call.path.empty()) continue;
-      const Recording::Call& same = *found->second;
-      if (call.inputs.size() != 1 || same.inputs.size() != 1) continue;
-      if (difference(call.inputs[0].second, same.inputs[0].second).equal) continue;
-      result_.end_to_end.reason +=
-          c10::str(result_.end_to_end.reason.empty() ? "" : "; ",
-                   "the first module that is given another input is ", call.path, "#", call.index);
-      return;
+      const auto found = places.find({call.path, call.index});
+      if (found == places.end()) continue;
+      const Recording::Call& recorded = recording_.calls[found->second];
+      if (call.inputs.size() != recorded.inputs.size()) continue;
+      const bool alike = std::ranges::equal(call.inputs, recorded.inputs, [](auto& a, auto& b) {
+        return difference(a.second, b.second).equal;
+      });
+      Rows& some = rows[found->second];
+      if (alike && is_left(some)) {
+        const Tensors outputs = outputs_by_name(call, recorded);
+        if (outputs.size() != recorded.outputs.size()) {
+          some[0].reason += ", with other names";
+          continue;
+        }
+        Row head = some[0];
+        head.reason = "";
+        some = detail::judged(head, outputs, recorded.outputs, tolerance_);
+      } else if (!alike && is_left(some)) {
+        some[0].reason += ", and here other ones than recorded";
+      }
+      if (!alike && wiring.empty()) {
+        wiring = c10::str("the first module that is given another input is ", call.path, "#",
+                          call.index);
+      }
     }
+    if (differs && !wiring.empty()) first->reason += (first->reason.empty() ? "" : "; ") + wiring;
   }
 
   void compare_training() {
     const Recording::Training& step = *recording_.training;
-    const Recording::Call* call = root();
+    const Recording::Call* whole = root();
     Row row;
     row.type = "training step";
-    if (call == nullptr || call->inputs.size() != 1 || step.outputs.size() != 1 ||
-        step.gradients.size() != 1 || !detail::maps_tensor_to_tensor(module_)) {
-      row.reason = "the module does not map one tensor to one";
-      result_.training.push_back(row);
-      return;
+    if (whole == nullptr) {
+      row.reason = "the recording has no call of the outermost module";
+    } else if (step.outputs.size() != step.gradients.size()) {
+      row.reason = c10::str("recorded are ", step.outputs.size(), " output(s) and ",
+                            step.gradients.size(), " gradient(s) of them");
+    } else {
+      row.reason = hindrance(module_, {"", 0, whole->inputs, step.outputs});
     }
-    guarded(row, [&] { train(step, call->inputs[0].second); });
+    if (row.reason.empty()) guarded(row, [&] { train(step, whole->inputs); });
     if (!row.reason.empty()) result_.training.push_back(row);
     module_.eval();
   }
 
   /// Takes the training step, and compares its gradients and buffers.
-  void train(const Recording::Training& step, const torch::Tensor& input) {
+  void train(const Recording::Training& step, const Recording::Tensors& recorded) {
     module_.train();
     module_.zero_grad();
     torch::manual_seed(static_cast<uint64_t>(recording_.seed) + 1);
-    torch::Tensor x = detail::copy_with_strides(input);
-    x.set_requires_grad(x.is_floating_point());
-    const torch::Tensor y = forward_child(module_, x.clone());
-    add("output", "", y.detach(), step.outputs[0].second);
-    y.backward(step.gradients[0].second.clone());
-    if (!step.input_gradients.empty()) {
-      add("gradient of the input", "", x.grad(), step.input_gradients[0].second);
+    const Tensors inputs = copied(recorded);
+    Tensors given;  // no leaves, which a module could not write to
+    for (torch::Tensor x : inputs) {
+      x.set_requires_grad(x.is_floating_point());
+      given.push_back(x.clone());
+    }
+    const Tensors outputs = outputs_of(module_, given);
+    Row head;
+    head.type = "output";
+    const Rows rows = detail::judged(head, outputs, step.outputs, tolerance_);
+    result_.training.insert(result_.training.end(), rows.begin(), rows.end());
+    if (outputs.size() != step.outputs.size()) return;
+    Tensors gradients;
+    for (const auto& [name, gradient] : step.gradients) gradients.push_back(gradient.clone());
+    torch::autograd::backward(outputs, gradients);
+    for (const auto& [name, gradient] : step.input_gradients) {
+      const auto found =
+          std::ranges::find(recorded, name, [](const auto& input) { return input.first; });
+      const auto i = found - recorded.begin();
+      add("gradient of the input", "", found == recorded.end() ? torch::Tensor() : inputs[i].grad(),
+          gradient, inputs.size() > 1 ? name : "");
     }
     for (const auto& entry : module_.named_parameters()) {
       const torch::Tensor* expected = step.parameter_gradients.find(entry.key());
@@ -277,12 +319,13 @@ class Comparer {
   }
 
   void add(const char* type, const std::string& path, const torch::Tensor& ours,
-           const torch::Tensor& expected) {
+           const torch::Tensor& expected, const std::string& name = "") {
     Row row;
     row.type = type;
     row.path = path;
+    row.output = name;
     if (ours.defined()) {
-      judge(row, ours, expected, tolerance_);
+      detail::judge(row, ours, expected, tolerance_);
     } else {
       fail(row, "there is none");
     }
@@ -307,7 +350,8 @@ class Comparer {
     if (layers && !trains) {
       result_.first_difference = std::find_if(training.begin(), training.end(), differs)->path;
     }
-    result_.equal = layers && trains && trained && result_.end_to_end.status == Row::kEqual;
+    const auto equal = [](const Row& row) { return row.status == Row::kEqual; };
+    result_.equal = layers && trains && trained && std::ranges::all_of(result_.end_to_end, equal);
   }
 
   /// Whether the module has parts, and all rows of these are equal.
@@ -322,6 +366,7 @@ class Comparer {
   }
 
   torch::nn::Module& module_;
+  ForwardFunction forward_;
   const Recording& recording_;
   double tolerance_;
   std::map<std::string, torch::nn::Module*> modules_;
@@ -334,7 +379,15 @@ Comparison compare(torch::nn::Module& module, const Recording& recording,
                    const CompareOptions& options) {
   TORCH_CHECK_VALUE(options.tolerance >= 0, "compare: expected tolerance >= 0, got ",
                     options.tolerance);
-  return Comparer(module, recording, options.tolerance).run();
+  return Comparer(module, nullptr, recording, options.tolerance).run();
+}
+
+Comparison compare(torch::nn::Module& module, const ForwardFunction& forward,
+                   const Recording& recording, const CompareOptions& options) {
+  TORCH_CHECK_VALUE(forward != nullptr, "compare: expected a forward, got an empty function");
+  TORCH_CHECK_VALUE(options.tolerance >= 0, "compare: expected tolerance >= 0, got ",
+                    options.tolerance);
+  return Comparer(module, forward, recording, options.tolerance).run();
 }
 
 }  // namespace convkit

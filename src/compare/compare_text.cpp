@@ -16,7 +16,7 @@ namespace {
 using nlohmann::ordered_json;
 using Row = ComparisonRow;
 
-const char* status_name(Row::Status status) {
+std::string status_name(Row::Status status) {
   constexpr std::array names{"equal", "different", "dead", "not compared"};
   return names.at(static_cast<std::size_t>(status));
 }
@@ -70,6 +70,7 @@ std::string plain(std::string text) {
 std::string label(const Row& row) {
   std::string text = row.path.empty() ? "(outermost)" : plain(row.path);
   if (row.call > 0) text += "#" + std::to_string(row.call);
+  if (!row.output.empty()) text += "/" + plain(row.output);
   return text;
 }
 
@@ -115,10 +116,10 @@ ordered_json finite(double value) {
 
 ordered_json to_json(const Row& row) {
   const Difference& found = row.difference;
-  ordered_json result = {{"path", row.path},
-                         {"call", row.call},
-                         {"type", row.type},
-                         {"status", status_name(row.status)}};
+  ordered_json result = {{"path", row.path}, {"call", row.call}};
+  if (!row.output.empty()) result["output"] = row.output;
+  result["type"] = row.type;
+  result["status"] = status_name(row.status);
   if (!row.reason.empty()) result["reason"] = row.reason;
   if (row.status != Row::kNotCompared) {
     result["bits_equal"] = found.equal;
@@ -140,6 +141,25 @@ ordered_json to_json(const std::vector<Row>& rows) {
   return result;
 }
 
+/// Says what is known of a module that has no difference, but is not equal either.
+std::string what_is_proven(const Comparison& comparison) {
+  const auto has = [](Row::Status status) {
+    return [=](const Row& row) { return row.status == status; };
+  };
+  const auto& whole = comparison.end_to_end;
+  if (std::ranges::all_of(whole, has(Row::kEqual))) {
+    return "equal, but for the training step, which was not compared";
+  }
+  const auto dead = std::ranges::find_if(whole, has(Row::kDead));
+  if (dead != whole.end()) {
+    return "nothing is proven" + (dead->output.empty() ? "" : " of " + plain(dead->output));
+  }
+  if (std::ranges::any_of(comparison.layers, has(Row::kEqual))) {
+    return "no layer differs, but the module as a whole was not compared";
+  }
+  return "nothing was compared";
+}
+
 }  // namespace
 
 std::string Comparison::text(bool all) const {
@@ -151,9 +171,14 @@ std::string Comparison::text(bool all) const {
   } else {
     result += "layers: " + counts(layers) + "\n";
     add_rows(result, layers, all);
-    result += "end to end: " + std::string(status_name(end_to_end.status));
-    const std::string rest = details(end_to_end);
-    result += (rest.empty() ? "" : ": " + rest) + "\n";
+    result += "end to end: ";
+    if (end_to_end.size() == 1) {
+      const std::string rest = details(end_to_end[0]);
+      result += status_name(end_to_end[0].status) + (rest.empty() ? "" : ": " + rest) + "\n";
+    } else {
+      result += counts(end_to_end) + "\n";
+      add_rows(result, end_to_end, all);
+    }
     if (!training.empty()) {
       result += "training step: " + counts(training) + "\n";
       add_rows(result, training, all);
@@ -170,7 +195,7 @@ std::string Comparison::text(bool all) const {
     if (missing == 0) return result + "equal\n";
     return result + "equal, as far as it was compared\n";
   }
-  if (!first_difference) return result + "nothing is proven\n";
+  if (!first_difference) return result + what_is_proven(*this) + "\n";
   result += keys.empty() ? "different" : "the weights do not fit";
   return result + ", first in " +
          (first_difference->empty() ? "the outermost module" : plain(*first_difference)) + "\n";

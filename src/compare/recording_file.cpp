@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <tuple>
 #include <type_traits>
 
 namespace convkit {
@@ -38,6 +40,29 @@ Recording::Call parsed_call(const std::string& key) {
   call.path = key.substr(0, hash);
   call.index = std::stoll(digits);
   return call;
+}
+
+/// Whether the name of a tensor comes before another one: the numbers of a list in their order, before
+/// other names. A file has its tensors in an order of its own.
+bool comes_before(std::string_view a, std::string_view b) {
+  const auto take = [](std::string_view& rest) {
+    const std::string_view part = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
+    const bool number =
+        !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+    return std::tuple(!number, number ? part.size() : 0, part);
+  };
+  while (!a.empty() && !b.empty()) {
+    const auto x = take(a);
+    const auto y = take(b);
+    if (x != y) return x < y;
+  }
+  return a.size() < b.size();
+}
+
+void sort_by_name(Recording::Tensors& tensors) {
+  std::ranges::stable_sort(
+      tensors, [](const auto& a, const auto& b) { return comes_before(a.first, b.first); });
 }
 
 /// Gives a copy of the tensor with these strides, which come from a file.
@@ -117,6 +142,10 @@ class TensorPlaces {
       : recording_(recording),
         strides_(read<std::map<std::string, std::vector<int64_t>>>(
             given, "strides", "an object of lists of whole numbers")) {
+    if (given.contains("outputs")) {  // not in older files
+      orders_ = read<std::map<std::string, std::vector<std::string>>>(
+          given, "outputs", "an object of lists of texts");
+    }
     for (const auto& key : read<std::vector<std::string>>(given, "calls", "a list of texts")) {
       TORCH_CHECK_VALUE(positions_.emplace(key, recording.calls.size()).second,
                         "expected each call once, got ", detail::shown(key), " twice");
@@ -155,6 +184,18 @@ class TensorPlaces {
                          !training_.parameter_gradients.is_empty() || !training_.buffers.is_empty();
     TORCH_CHECK_VALUE(!trained || !training_.outputs.empty(),
                       "expected the outputs of the training step, whose gradients it has");
+    for (const auto& [name, list] : lists_) sort_by_name(*list);
+    for (const auto& [key, position] : positions_) {
+      Recording::Call& call = recording_.calls[position];
+      sort_by_name(call.inputs);
+      sort_by_name(call.outputs);
+      // A dict's members have an order that their names do not tell.
+      const auto order = orders_.find(key);
+      if (order == orders_.end()) continue;
+      std::ranges::stable_sort(call.outputs, {}, [&](const auto& output) {
+        return std::ranges::find(order->second, output.first) - order->second.begin();
+      });
+    }
     if (!training_.outputs.empty()) recording_.training = std::move(training_);
   }
 
@@ -176,6 +217,7 @@ class TensorPlaces {
 
   Recording& recording_;
   std::map<std::string, std::vector<int64_t>> strides_;
+  std::map<std::string, std::vector<std::string>> orders_;  ///< of the outputs of a call
   std::map<std::string, std::size_t> positions_;
   Recording::Training training_;
   const std::map<std::string, Recording::Tensors*> lists_ = {
@@ -229,6 +271,7 @@ void save_recording(const std::string& path, const Recording& recording) {
   }
   json calls = json::array();
   json strides = json::object();
+  json outputs = json::object();
   for (const Recording::Call& call : recording.calls) {
     calls.push_back(key_of(call));
     for (const auto& [name, tensor] : call.inputs) {
@@ -238,6 +281,9 @@ void save_recording(const std::string& path, const Recording& recording) {
     }
     insert("input/" + key_of(call), call.inputs);
     insert("output/" + key_of(call), call.outputs);
+    for (const auto& [name, tensor] : call.outputs) {
+      if (call.outputs.size() > 1) outputs[key_of(call)].push_back(name);
+    }
   }
   if (const auto& training = recording.training) {
     insert("train/output", training->outputs);
@@ -259,6 +305,7 @@ void save_recording(const std::string& path, const Recording& recording) {
                             {"classes", recording.classes},
                             {"calls", calls},
                             {"strides", strides},
+                            {"outputs", outputs},
                             {"never_called", recording.never_called},
                             {"fresh", recording.fresh}};
   save_checkpoint(path, tensors,

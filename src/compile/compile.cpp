@@ -133,7 +133,10 @@ class Compilation {
   /// Runs as a part of another module, whose operators are being looked at.
   Tensors run_plain(const Tensors& inputs) const {
     check_autocast();
-    for (const auto& item : module_->named_modules()) check_eval(item.key(), *item.value());
+    check_eval("", *module_);
+    for (const auto& item : module_->named_modules("", /*include_self=*/false)) {
+      check_eval(item.key(), *item.value());
+    }
     return forward_(options_.fallback ? copies(inputs) : inputs);
   }
 
@@ -175,7 +178,7 @@ class Compilation {
     const bool changed = !plans_.empty() && weights_.have_changed();
     // The plain module is its own plan: it may itself be what writes to its buffers.
     if (changed) std::erase_if(plans_, [](const Planned& planned) { return !planned.is_plain; });
-    if (changed || plans_.empty()) weights_.look_at(*module_);
+    if (changed || plans_.empty()) weights_.look_at(module_);
     weights_.check_eval_mode();
     let_go_of_unused();
     const auto known = find_plan(inputs);

@@ -7,17 +7,20 @@
 
 namespace convkit::detail {
 
-void WatchedWeights::look_at(const torch::nn::Module& module) {
+void WatchedWeights::look_at(const std::shared_ptr<torch::nn::Module>& module) {
   modules_.clear();
-  for (const auto& item : module.named_modules()) modules_.emplace_back(item.key(), item.value());
+  modules_.emplace_back("", module);
+  for (const auto& item : module->named_modules("", /*include_self=*/false)) {
+    modules_.emplace_back(item.key(), item.value());
+  }
   tensors_.clear();
   bytes_ = 0;
   const auto add = [&](const torch::Tensor& tensor) {
     tensors_.emplace_back(tensor);
     if (tensor.has_storage()) bytes_ += tensor.storage().nbytes();
   };
-  for (const torch::Tensor& tensor : module.parameters()) add(tensor);
-  for (const torch::Tensor& tensor : module.buffers()) add(tensor);
+  for (const torch::Tensor& tensor : module->parameters()) add(tensor);
+  for (const torch::Tensor& tensor : module->buffers()) add(tensor);
 }
 
 bool WatchedWeights::have_changed() const {

@@ -14,7 +14,7 @@ namespace convkit::detail {
 /// The parameters and buffers of a module, and its modules, as they were when the plans were made.
 class WatchedWeights {
  public:
-  void look_at(const torch::nn::Module& module);
+  void look_at(const std::shared_ptr<torch::nn::Module>& module);
 
   /// Whether a tensor has other memory, another version or other samples of its elements.
   [[nodiscard]] bool have_changed() const;

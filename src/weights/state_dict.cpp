@@ -1,10 +1,14 @@
 #include <convkit/state_dict.h>
 
+#include "core/strides.h"
 #include "weights/state_dict.h"
 
+#include <c10/core/InferenceMode.h>
+
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <optional>
-#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -93,6 +97,35 @@ void add_state(const torch::nn::Module& module, const std::string& prefix, State
     add_state(*child.value(), prefix + child.key() + ".", state);
   }
 }
+
+/// Whether two elements of a tensor share memory.
+bool overlaps(const torch::Tensor& tensor) {
+  if (tensor.layout() != torch::kStrided || tensor.is_nested()) return false;
+  const auto sizes = tensor.sizes();
+  const auto strides = tensor.strides();
+  if (!detail::may_overlap(sizes, strides)) return false;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] > 1 && strides[i] == 0) return true;
+  }
+  // Strides may interleave, and yet lead to different places.
+  const torch::Tensor places = torch::arange(detail::extent(sizes, strides), torch::kLong);
+  const auto [used, inverse] = at::_unique(places.as_strided(sizes, strides));
+  return used.numel() < tensor.numel();
+}
+
+/// The bytes from the first to the last element of a tensor; none where it has no such memory.
+struct Span {
+  const std::byte* begin = nullptr;
+  const std::byte* end = nullptr;
+
+  explicit Span(const torch::Tensor& tensor) {
+    if (!tensor.has_storage() || tensor.is_nested() || tensor.numel() == 0) return;
+    begin = static_cast<const std::byte*>(tensor.const_data_ptr());
+    if (begin == nullptr) return;  // a meta tensor
+    const int64_t extent = detail::extent(tensor.sizes(), tensor.strides());
+    end = begin + extent * static_cast<int64_t>(tensor.element_size());
+  }
+};
 
 std::string quoted(const Keys& keys) {
   std::string list;
@@ -184,6 +217,10 @@ class StateMatcher {
     TORCH_CHECK_VALUE(dense, "load_state_dict: expected a dense tensor with numbers under \"", key,
                       "\", got ", source.toString());
     if (options_.assign) {
+      TORCH_CHECK_VALUE(
+          source.is_inference() == target.is_inference(), "load_state_dict: expected under \"", key,
+          "\" ", target.is_inference() ? "an" : "no", " inference tensor, as the module has, got ",
+          source.is_inference() ? "one" : "another", "; load it without .assign");
       const bool number = source.is_floating_point() || source.is_complex();
       TORCH_CHECK_VALUE(number || !target.requires_grad(),
                         "load_state_dict: expected a floating point or complex tensor for the "
@@ -191,6 +228,15 @@ class StateMatcher {
                         key, "\", which requires gradients, got ", source.scalar_type());
       return;
     }
+    TORCH_CHECK_VALUE(
+        !target.is_inference() || c10::InferenceMode::is_enabled(),
+        "load_state_dict: expected a tensor that can be written to as the module's \"", key,
+        "\", got one that was made in c10::InferenceMode; load it there too");
+    TORCH_CHECK_VALUE(!overlaps(target),
+                      "load_state_dict: expected memory of its own for each element of the "
+                      "module's \"",
+                      key, "\", got the sizes ", target.sizes(), " with the strides ",
+                      target.strides(), "; register a clone of it");
     if (source.scalar_type() == target.scalar_type()) return;
     try {
       torch::empty({1}, source.scalar_type()).to(target.scalar_type());
@@ -203,18 +249,27 @@ class StateMatcher {
   const LoadStateDictOptions& options_;
 };
 
-/// Replaces the sources that lie in another target's memory by copies: after .rename a copy may
-/// write to the source of another.
+/// Replaces the sources that lie in memory of the targets by copies: a copy would write to the source of
+/// another, or to its own. What is the target itself stays, and is not written to.
 void separate(std::vector<std::pair<torch::Tensor, torch::Tensor>>& copies) {
-  const auto storage = [](const torch::Tensor& tensor) {
-    return tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
-  };
-  std::set<const void*> targets;
-  for (const auto& [target, source] : copies) targets.insert(storage(target));
+  std::vector<Span> written;
+  for (const auto& [target, source] : copies) {
+    if (const Span span(target); span.end != nullptr) written.push_back(span);
+  }
+  std::ranges::sort(written, {}, &Span::begin);
+  // The end of the memory of each span and all before it.
+  for (std::size_t i = 1; i < written.size(); ++i) {
+    written[i].end = std::max(written[i].end, written[i - 1].end);
+  }
   for (auto& [target, source] : copies) {
-    if (storage(source) != storage(target) && targets.contains(storage(source))) {
-      source = source.clone();
-    }
+    const Span span(source);
+    if (span.end == nullptr) continue;
+    const bool same = span.begin == Span(target).begin && source.dtype() == target.dtype() &&
+                      source.is_conj() == target.is_conj() && source.is_neg() == target.is_neg() &&
+                      detail::same_layout(source.sizes(), source.strides(), target.strides());
+    const auto after = std::ranges::lower_bound(written, span.end, {}, &Span::begin);
+    const bool shared = after != written.begin() && std::prev(after)->end > span.begin;
+    if (shared && !same) source = source.clone();
   }
 }
 
@@ -286,13 +341,13 @@ LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& 
   }
 
   const torch::NoGradGuard no_grad;
-  separate(matcher.copies);
-  for (auto [target, source] : matcher.copies) {
-    if (options.assign) {
-      target.set_data(source.detach());
-    } else {
-      target.copy_(source);
-    }
+  if (options.assign) {
+    // All at first: one tensor of the module may be the source of another.
+    for (auto& [target, source] : matcher.copies) source = source.detach();
+    for (auto [target, source] : matcher.copies) target.set_data(source);
+  } else {
+    separate(matcher.copies);
+    for (auto [target, source] : matcher.copies) target.copy_(source);
   }
   return std::move(matcher.result);
 }

@@ -71,3 +71,50 @@ class Several(nn.Module):
     def forward(self, x, y):
         joined = self.join(x, y)
         return OrderedDict(joined=joined, last=self.last(joined))
+
+
+class Merge(nn.Module):
+    """Two inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(32))
+
+    def forward(self, x, context):
+        return x + self.weight * context
+
+
+class Heads(nn.Module):
+    """Three outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.probability = nn.Linear(32, 2)
+        self.boxes = nn.Linear(32, 4)
+        self.points = nn.Linear(32, 10)
+
+    def forward(self, x):
+        return self.probability(x).softmax(1), self.boxes(x), self.points(x)
+
+
+class Faces(nn.Module):
+    """Two inputs and three outputs, as a tuple or a dict: the shape of a detector's last stage."""
+
+    def __init__(self, names=None):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3)
+        self.prelu1 = nn.PReLU(8)
+        self.pool = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.conv2 = nn.Conv2d(8, 16, 3)
+        self.prelu2 = nn.PReLU(16)
+        self.dense = nn.Linear(144, 32)
+        self.merge = Merge()
+        self.heads = Heads()
+        self.names = names
+
+    def forward(self, image, context):
+        x = self.pool(self.prelu1(self.conv1(image)))
+        x = self.pool(self.prelu2(self.conv2(x)))
+        x = self.dense(x.permute(0, 3, 2, 1).flatten(1))
+        outputs = self.heads(self.merge(x, context))
+        return outputs if self.names is None else dict(zip(self.names, outputs))

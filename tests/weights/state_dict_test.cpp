@@ -3,6 +3,7 @@
 
 #include "parity/reference.h"
 
+#include <c10/core/InferenceMode.h>
 #include <torch/nn/modules/embedding.h>
 #include <torch/nn/modules/instancenorm.h>
 #include <torch/nn/modules/linear.h>
@@ -11,6 +12,7 @@
 #include <torch/nn/modules/transformerlayer.h>
 #include <torch/optim/sgd.h>
 
+#include <filesystem>
 #include <map>
 
 using namespace convkit;
@@ -289,6 +291,155 @@ TEST_CASE(".rename may swap a module's own tensors", "[state_dict]") {
   CHECK(torch::equal(after[0], before[2]));
   CHECK(torch::equal(after[2], before[0]));
   CHECK_FALSE(torch::equal(after[0], before[0]));
+}
+
+TEST_CASE("tensors that cannot be written to are refused before anything is changed",
+          "[state_dict][errors]") {
+  nn::Linear linear(4, 2);
+  const auto weight = linear->weight.detach().clone();
+  const StateDict state({{"weight", torch::ones({2, 4})}, {"bias", torch::tensor({2.0F, 3.0F})}});
+  const auto error = [&](const torch::Tensor& bias, const LoadStateDictOptions& options = {}) {
+    linear->bias.set_data(bias);
+    return support::error([&] { load_state_dict(*linear, state, options); });
+  };
+  CHECK(
+      error(torch::ones({1}).expand({2})) ==
+      "load_state_dict: expected memory of its own for each element of the module's \"bias\", got "
+      "the sizes [2] with the strides [0]; register a clone of it");
+  CHECK(torch::equal(linear->weight, weight));
+  CHECK(error(torch::ones({1}).expand({2}), {.assign = true}) == "no error");
+  CHECK(torch::equal(linear->bias, state["bias"]));
+
+  // Windows overlap; a lattice that is woven into itself does not.
+  nn::Module module;
+  const torch::Tensor windows =
+      module.register_buffer("w", torch::zeros({4}).as_strided({2, 3}, {1, 1}));
+  const StateDict numbers({{"w", torch::arange(6.0F).view({2, 3})}});
+  CHECK_THAT(support::error([&] { load_state_dict(module, numbers); }),
+             Catch::Matchers::ContainsSubstring("the sizes [2, 3] with the strides [1, 1]"));
+  CHECK(windows.eq(0).all().item<bool>());
+  nn::Module woven;
+  const torch::Tensor lattice =
+      woven.register_buffer("w", torch::zeros({9}).as_strided({2, 3}, {3, 2}));
+  load_state_dict(woven, numbers);
+  CHECK(torch::equal(lattice, numbers["w"]));
+}
+
+TEST_CASE("tensors of c10::InferenceMode are loaded as Python does, or refused",
+          "[state_dict][errors]") {
+  const StateDict state({{"weight", torch::ones({2, 4})}, {"bias", torch::ones({2})}});
+  nn::Linear inference{nullptr};
+  StateDict inference_state;
+  nn::Linear linear(4, 2);
+  {
+    const c10::InferenceMode mode;
+    inference = nn::Linear(4, 2);
+    inference_state = StateDict({{"weight", torch::ones({2, 4})}, {"bias", torch::ones({2})}});
+  }
+  const auto before = copies(*inference);
+  const auto error = [&](nn::Linear& module, const StateDict& given, bool assign) {
+    return support::error([&] { load_state_dict(*module, given, {.assign = assign}); });
+  };
+  CHECK(error(inference, state, false) ==
+        "load_state_dict: expected a tensor that can be written to as the module's \"weight\", got "
+        "one that was made in c10::InferenceMode; load it there too");
+  CHECK(error(inference, state, true) ==
+        "load_state_dict: expected under \"weight\" an inference tensor, as the module has, got "
+        "another; load it without .assign");
+  CHECK(error(linear, inference_state, true) ==
+        "load_state_dict: expected under \"weight\" no inference tensor, as the module has, got "
+        "one; load it without .assign");
+  CHECK(all_equal(copies(*inference), before));
+  CHECK(error(linear, inference_state, false) == "no error");
+  linear(torch::ones({1, 4})).sum().backward();
+  CHECK(linear->weight.grad().defined());
+  const c10::InferenceMode mode;
+  CHECK(error(inference, state, false) == "no error");
+  CHECK(all_equal(copies(*inference), copies(*linear)));
+}
+
+TEST_CASE("sources that lie in the module's memory are read before they are overwritten",
+          "[state_dict]") {
+  // Two weights in one buffer change places.
+  const torch::Tensor buffer = torch::arange(12.0F);
+  nn::Module module;
+  const torch::Tensor a = module.register_buffer("a", buffer.narrow(0, 0, 6));
+  const torch::Tensor b = module.register_buffer("b", buffer.narrow(0, 6, 6));
+  const auto swap = [](const std::string& key) { return std::string(key == "a" ? "b" : "a"); };
+  load_state_dict(module, state_dict(module), {.rename = swap});
+  CHECK(torch::equal(a, torch::arange(6.0F, 12.0F)));
+  CHECK(torch::equal(b, torch::arange(6.0F)));
+
+  // Sources that lie across both, or hold the same numbers in another order.
+  buffer.copy_(torch::arange(12.0F));
+  load_state_dict(module, StateDict({{"a", buffer.narrow(0, 3, 6)}, {"b", b.flip(0)}}));
+  CHECK(torch::equal(a, torch::arange(3.0F, 9.0F)));
+  CHECK(torch::equal(b, torch::arange(6.0F, 12.0F).flip(0)));
+  nn::Module square;
+  const torch::Tensor matrix = square.register_buffer("m", torch::arange(9.0F).view({3, 3}));
+  load_state_dict(square, StateDict({{"m", matrix.t()}}));
+  CHECK(torch::equal(matrix, torch::arange(9.0F).view({3, 3}).t()));
+
+  // The same memory under two storages, as of a library that has it.
+  std::vector<float> memory = {0, 1, 2, 3};
+  nn::Module foreign;
+  const torch::Tensor c = foreign.register_buffer("c", torch::from_blob(memory.data(), {3}));
+  load_state_dict(foreign, StateDict({{"c", torch::from_blob(memory.data() + 1, {3})}}));
+  CHECK(torch::equal(c, torch::tensor({1.0F, 2.0F, 3.0F})));
+
+  // With .assign the tensors themselves change places, and are not copied.
+  nn::Module assigned;
+  torch::Tensor x = assigned.register_buffer("a", torch::zeros({2}));
+  torch::Tensor y = assigned.register_buffer("b", torch::ones({2}));
+  const void* memory_of_x = x.data_ptr();
+  load_state_dict(assigned, StateDict({{"a", y}, {"b", x}}), {.assign = true});
+  CHECK(torch::equal(x, torch::ones({2})));
+  CHECK(torch::equal(y, torch::zeros({2})));
+  CHECK(y.data_ptr() == memory_of_x);
+}
+
+TEST_CASE("of two names of one tensor the last one is loaded, as in Python", "[state_dict]") {
+  nn::Module module;
+  const torch::Tensor a = module.register_buffer("a", torch::arange(4.0F));
+  module.register_buffer("b", a.narrow(0, 0, 4));
+  load_state_dict(module,
+                  StateDict({{"b", torch::full({4}, 2.0F)}, {"a", torch::full({4}, 1.0F)}}));
+  CHECK(torch::equal(a, torch::full({4}, 2.0F)));
+  // What is a tensor of the module itself is not written.
+  load_state_dict(module, StateDict({{"a", torch::full({4}, 1.0F)}, {"b", a}}));
+  CHECK(torch::equal(a, torch::full({4}, 1.0F)));
+}
+
+TEST_CASE("every function takes a module that no shared_ptr owns", "[state_dict]") {
+  ConvBlockImpl block(ConvBlockOptions(3, 4));
+  SequentialImpl chain{ConvBlock(3, 4), nn::ReLU()};
+  nn::Conv2dImpl conv(nn::Conv2dOptions(3, 4, 3));
+  const torch::Tensor x = torch::randn({1, 3, 6, 6});
+  const auto path = (std::filesystem::temp_directory_path() / "convkit-stack.pt").string();
+  for (nn::Module* module : std::vector<nn::Module*>{&block, &chain, &conv}) {
+    INFO(module->name());
+    const StateDict state = state_dict(*module);
+    CHECK(load_state_dict(*module, state).missing_keys.empty());
+    CHECK_THAT(support::error([&] { load_state_dict(*module, StateDict()); }),
+               Catch::Matchers::ContainsSubstring("Missing key(s) in state_dict: "));
+    CHECK(shared_tensors(state).empty());
+    CHECK(parameter_count(*module) > 0);
+    module->eval();
+    const torch::Tensor y = forward_child(*module, x);
+    CHECK(compare(*module, record(*module, x)));
+    const ForwardFunction forward = [&](const std::vector<torch::Tensor>& inputs) {
+      return std::vector<torch::Tensor>{forward_child(*module, inputs[0])};
+    };
+    CHECK(compare(*module, forward, record(*module, forward, {x})));
+    CHECK(summarize(*module, x).rows.size() == module->modules(/*include_self=*/false).size() + 1);
+    CHECK(summarize(*module, [&] { forward_child(*module, x); }).macs > 0);
+    save_torchscript(*module, x, path);
+    CHECK(load_checkpoint(path).state.keys() == state.keys());
+    const auto fast = compile({std::shared_ptr<void>(), module}, x);
+    CHECK(torch::allclose(fast(x), y, 1e-4, 1e-4));
+    CHECK(explain(fast).plans.size() == 1);
+  }
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("a user's module says which keys are old, and which buffers are not kept",

@@ -5,13 +5,18 @@
 
 namespace {
 
+namespace F = torch::nn::functional;
+
 struct HeadImpl : convkit::Block<HeadImpl> {
   HeadImpl() { HeadImpl::reset(); }
   void reset() override {
     body = register_module(
         "body", convkit::Sequential{convkit::ConvBlock(3, 8), convkit::SeparableConv2d(8, 4)});
   }
-  torch::Tensor forward(const torch::Tensor& x) override { return body(x); }
+  torch::Tensor forward(const torch::Tensor& x) override {
+    const torch::Tensor y = body(F::pad(x, F::PadFuncOptions({0, 1, 0, 1})));
+    return F::interpolate(y, F::InterpolateFuncOptions().scale_factor(std::vector<double>{2, 2}));
+  }
   convkit::Sequential body{nullptr};
 };
 CONVKIT_MODULE(Head);
