@@ -102,7 +102,7 @@ def check_inspected(tool, file, member, expected):
 
 def check(tool, folder, name, expected):
     file = folder / name
-    with tempfile.TemporaryDirectory(dir=folder) as made:
+    with tempfile.TemporaryDirectory() as made:
         there, back = pathlib.Path(made) / "there.safetensors", pathlib.Path(made) / "back.pt"
         if file.suffix in REFUSED:
             ran = run(tool, "convert", file, there)
@@ -124,7 +124,7 @@ def check(tool, folder, name, expected):
 def main():
     torch.set_num_threads(1)
     tool, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    files = sorted(str(file.relative_to(folder)) for file in folder.rglob("*/*") if file.suffix in WEIGHTS)
+    files = sorted(str(file.relative_to(folder)) for file in folder.glob("*/**/*") if file.suffix in WEIGHTS)
     if not files:
         print("SKIPPED: no published weights: the wheels cannot be had")
         sys.exit(SKIPPED)
