@@ -8,9 +8,12 @@
 #include <c10/util/Exception.h>
 #include <torch/serialize.h>
 
+#include <cstddef>
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <span>
+#include <sstream>
 
 namespace {
 
@@ -71,6 +74,21 @@ void weights() {
   convkit::load_state_dict(*net, ema.state, {.prefix = "module."});
 
   convkit::save_torchscript(*net, torch::randn({1, 3, 32, 32}), "traced.pt");
+
+  const auto state = convkit::state_dict(*net);
+  std::vector<std::byte> bytes = convkit::save_checkpoint(state, ".safetensors");
+  convkit::save_checkpoint("model.safetensors", state, {.max_shard_size = 5'000'000'000});
+  std::ostringstream message_stream;
+  convkit::save_checkpoint(message_stream, state, ".pt");
+  const std::string message = message_stream.str();
+  auto received = convkit::load_checkpoint(std::as_bytes(std::span(message))).state;
+
+  try {
+    convkit::load_state_dict(*net, convkit::load_checkpoint("last.pt").state);
+  } catch (const convkit::CheckpointError& error) {
+    // The first run has no weights to go on with.
+    if (error.problem() != convkit::CheckpointError::Problem::kNotFound) throw;
+  }
 }
 
 void transfer() {

@@ -1,6 +1,7 @@
 // convkit convert IN OUT: a checkpoint in another format, or under other names.
 #include "../cli.h"
 #include "commands.h"
+#include "load.h"
 
 #include <convkit/checkpoint.h>
 
@@ -17,6 +18,7 @@ struct Options {
   std::string out;
   std::string at;
   std::string prefix;
+  uint64_t max_shard_size = 0;
 };
 
 StateDict without_prefix(const StateDict& state, const std::string& prefix) {
@@ -53,7 +55,8 @@ void say_what_is_shared(const StateDict& state) {
 }
 
 int convert(const Options& options) {
-  Checkpoint checkpoint = convkit::load_checkpoint(options.in, {.at = options.at});
+  Checkpoint checkpoint = load(options.in, {.at = options.at});
+  if (options.in.ends_with(".index.json")) checkpoint.metadata.erase("total_size");
   if (!options.prefix.empty()) {
     checkpoint.state = without_prefix(checkpoint.state, options.prefix);
   }
@@ -68,7 +71,9 @@ int convert(const Options& options) {
     checkpoint.metadata.clear();
   }
   convkit::save_checkpoint(options.out, checkpoint.state,
-                           {.metadata = checkpoint.metadata, .copy_shared = true});
+                           {.metadata = checkpoint.metadata,
+                            .copy_shared = true,
+                            .max_shard_size = options.max_shard_size});
   return 0;
 }
 
@@ -89,6 +94,12 @@ void add_convert(CLI::App& app, Command& chosen) {
                       "Take this member of a nested checkpoint, as in ema.model");
   command->add_option("--strip-prefix", options->prefix, "Remove this from the beginning of names")
       ->check([](const std::string& text) { return text.empty() ? "expected a prefix" : ""; });
+  command
+      ->add_option(
+          "--max-shard-size", options->max_shard_size,
+          "Split a .safetensors file into ones of so many bytes, or as in 5GB, and an index")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->check(CLI::PositiveNumber);
   command->callback([=, &chosen] { chosen = [=] { return convert(*options); }; });
 }
 

@@ -1,6 +1,7 @@
 // convkit inspect FILE: what a checkpoint holds.
 #include "../cli.h"
 #include "commands.h"
+#include "load.h"
 
 #include <convkit/checkpoint.h>
 
@@ -94,8 +95,7 @@ void add_inspect(CLI::App& app, Command& chosen) {
   command->add_flag("--json", *json, "Print JSON");
   command->callback([=, &chosen] {
     chosen = [=] {
-      const Checkpoint checkpoint =
-          convkit::load_checkpoint(*file, {.at = *at, .everything = at->empty()});
+      const Checkpoint checkpoint = load(*file, {.at = *at, .everything = at->empty()});
       if (*json) {
         print_json(*file, checkpoint);
       } else {

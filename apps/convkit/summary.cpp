@@ -1,6 +1,7 @@
 // convkit summary MODEL: the layers of a network, their shapes, parameters and multiplications.
 #include "../cli.h"
 #include "commands.h"
+#include "load.h"
 
 #include <convkit/checkpoint.h>
 #include <convkit/models.h>
@@ -15,14 +16,15 @@ struct SummaryFlags {
   std::string model;
   std::vector<int64_t> input;
   std::string weights;
+  std::string at;
   int64_t num_classes = 0;
   int64_t depth = -1;
   bool json = false;
 };
 
 /// Of a checkpoint, or those that a recording was made with.
-void load_weights(torch::nn::Module& network, const std::string& file) {
-  convkit::Checkpoint checkpoint = convkit::load_checkpoint(file);
+void load_weights(torch::nn::Module& network, const std::string& file, const std::string& at) {
+  convkit::Checkpoint checkpoint = load(file, {.at = at});
   if (checkpoint.metadata.contains("recording")) {
     checkpoint.state = convkit::with_prefix_removed(checkpoint.state, "state_dict/");
   }
@@ -37,7 +39,7 @@ int summarize(const SummaryFlags& options) {
   convkit::models::CreateOptions create;
   if (options.num_classes != 0) create.num_classes = options.num_classes;
   convkit::models::Network network = convkit::models::create(options.model, create);
-  if (!options.weights.empty()) load_weights(*network, options.weights);
+  if (!options.weights.empty()) load_weights(*network, options.weights, options.at);
   const auto summary = convkit::summarize(*network, torch::zeros(options.input));
   fmt::print("{}{}", options.json ? summary.json(options.depth) : summary.text(options.depth),
              options.json ? "\n" : "");
@@ -57,8 +59,11 @@ void add_summary(CLI::App& app, Command& chosen) {
       ->delimiter(',')
       ->expected(4)
       ->check(CLI::Range(int64_t{1}, int64_t{100000}));
-  command->add_option("--weights", options->weights,
-                      "A checkpoint that has to fit, or a recording");
+  CLI::Option* weights = command->add_option("--weights", options->weights,
+                                             "A checkpoint that has to fit, or a recording");
+  command
+      ->add_option("--at", options->at, "Take this member of a nested checkpoint, as in ema.model")
+      ->needs(weights);
   command->add_option("--num-classes", options->num_classes, "Other than the default")
       ->check(CLI::PositiveNumber);
   command->add_option("--depth", options->depth, "How many levels to show")

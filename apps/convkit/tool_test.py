@@ -167,7 +167,8 @@ def check_formats(folder):
     assert "module.c" not in convkit("inspect", training, "--at", "ema.model").stdout
     assert json.loads(convkit("inspect", training, "--json").stdout)["metadata"] == {"epoch": "7", "lr": "0.5"}
 
-    result = convkit("convert", training, flat, "--strip-prefix", "module.")
+    assert "model (3 tensors)" in convkit("convert", training, flat, code=2).stderr.replace('"', "")
+    result = convkit("convert", training, flat, "--at", "model", "--strip-prefix", "module.")
     assert result.stderr == "convkit: these share memory, and each is written whole: a, b, c\n", result.stderr
     loaded = load_file(flat)
     assert {key: value.tolist() for key, value in loaded.items()} == {
@@ -184,11 +185,33 @@ def check_formats(folder):
     assert list(loaded) == list(state) and loaded["module.c"].data_ptr() == loaded["module.a"].data_ptr()
     assert loaded["module.c"].stride() == (1, 3)
 
-    torch.save({"generator": state, "critic": state}, training)
-    result = convkit("convert", training, back, code=2)
-    assert "got \"generator\", \"critic\": choose by" in result.stderr, result.stderr
+    torch.save({"generator": state, "critic": {"w": weight}}, training)
+    for arguments in (("convert", training, back), ("summary", "resnet18", "--input", "1,3,64,64", "--weights", training)):
+        assert convkit(*arguments, code=2).stderr == (
+            f'convkit: load_checkpoint: {training}: expected one state_dict, got "generator" (3 tensors), "critic" (1 tensor): '
+            "choose by --at generator\n")
+    assert "Missing key(s)" in convkit("summary", "resnet18", "--input", "1,3,64,64", "--weights", training, "--at", "critic", code=2).stderr
     for key in ("nothing", "generator.module", "generator.module.a.x"):
-        assert "expected .at to be a member" in convkit("convert", training, back, "--at", key, code=2).stderr
+        assert "expected --at to be a member" in convkit("convert", training, back, "--at", key, code=2).stderr
+    assert "expected names that begin with --at and a dot" in convkit("convert", flat, back, "--at", "x", code=2).stderr
+
+
+def check_shards(folder):
+    """Both ways, and huggingface_hub reads what was written."""
+    whole, split, again = folder / "all.safetensors", folder / "split.safetensors", folder / "again.safetensors"
+    save_file({f"layers.{i}.weight": torch.randn(1000) for i in range(5)}, whole, {"format": "pt"})
+    assert convkit("convert", whole, split, "--max-shard-size", "8KB").stderr == ""
+    index = folder / "split.safetensors.index.json"
+    assert len(set(json.loads(index.read_text())["weight_map"].values())) == 3
+    printed = convkit("inspect", index).stdout
+    assert "layers.4.weight  float32  [1000]          4,000" in printed and "  total_size: 20000\n" in printed, printed
+    convkit("convert", index, again)
+    assert again.read_bytes() == whole.read_bytes()
+    for bad in ("0", "x", "-5"):
+        convkit("convert", whole, split, "--max-shard-size", bad, code=2)
+    assert "expected no max_shard_size for a .pt" in convkit("convert", whole, folder / "a.pt", "--max-shard-size", "5", code=2).stderr
+    (folder / "split-00002-of-00003.safetensors").unlink()
+    assert "split-00002-of-00003.safetensors: No such file" in convkit("inspect", index, code=2).stderr
 
 
 def check_terminal(folder):
@@ -203,6 +226,7 @@ def check_terminal(folder):
 with tempfile.TemporaryDirectory() as name:
     check_help()
     check_formats(Path(name))
+    check_shards(Path(name))
     check_terminal(Path(name))
     check_models()
     check_summary(Path(name))

@@ -3,21 +3,27 @@
 #include "core/strides.h"
 #include "files/checkpoint.h"
 #include "files/file.h"
+#include "files/foreign.h"
+#include "files/problem.h"
 #include "files/safetensors_read.h"
 #include "files/safetensors_write.h"
+#include "files/shards.h"
 #include "files/torch_read.h"
 #include "files/torch_write.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
+#include <filesystem>
+#include <istream>
 #include <new>
+#include <ostream>
 #include <tuple>
 
 namespace convkit {
 namespace {
 
 using detail::MappedFile;
+using detail::Problem;
 
 /// Whether a file may be a .safetensors: a plausible length, and a header that begins as JSON does.
 bool may_be_safetensors(std::string_view bytes) {
@@ -27,51 +33,6 @@ bool may_be_safetensors(std::string_view bytes) {
   const bool begins =
       bytes.size() == 8 || std::string_view("{ \t\n\r").find(bytes[8]) != std::string_view::npos;
   return length <= 100'000'000 && begins;
-}
-
-/// A kind of file that is mistaken for a checkpoint: how it begins, and what to do.
-struct ForeignFile {
-  std::size_t offset;
-  std::string_view magic;
-  const char* what;
-};
-
-constexpr const char* kPage =
-    "a web page, as a failed download leaves it: download the file itself";
-
-constexpr ForeignFile kForeign[] = {
-    {0, "version https://git-lfs", "a pointer of Git LFS: fetch the file itself by `git lfs pull`"},
-    {0, "<!doctype", kPage},
-    {0, "<html", kPage},
-    {0, "<?xml", "an XML document, as a failed download leaves it: download the file itself"},
-    {257, "ustar", "a tar archive: unpack it first"},
-    {0, "\x1f\x8b", "compressed by gzip: unpack it first"},
-    {0, "\x28\xb5\x2f\xfd", "compressed by zstd: unpack it first"},
-    {0, "\x89HDF", "an HDF5 file, as Keras writes it: load it in Python and save it by torch.save"},
-    {0, "GGUF", "a GGUF file: load it in Python and save it by torch.save"},
-    {0, "\x93NUMPY", "a NumPy array: load it in Python and save it by torch.save"},
-    {0, "{", "a text file of JSON, perhaps the index of several .safetensors files: load those"},
-};
-
-bool has_magic(std::string_view bytes, const ForeignFile& foreign) {
-  if (bytes.size() < foreign.offset) return false;
-  const std::string_view begin = bytes.substr(foreign.offset, foreign.magic.size());
-  return std::equal(
-      begin.begin(), begin.end(), foreign.magic.begin(), foreign.magic.end(),
-      [](unsigned char a, unsigned char b) { return std::tolower(a) == b || a == b; });
-}
-
-void refuse_foreign(const MappedFile& file) {
-  TORCH_CHECK(file.size() > 0, "load_checkpoint: ", file.path(),
-              " is empty, as an interrupted download leaves it: download it again");
-  std::string_view bytes = file.bytes();
-  const std::size_t text = bytes.substr(0, 512).find_first_not_of(" \t\r\n");
-  if (text != std::string_view::npos && (bytes[text] == '<' || bytes[text] == '{')) {
-    bytes.remove_prefix(text);
-  }
-  for (const ForeignFile& foreign : kForeign) {
-    TORCH_CHECK(!has_magic(bytes, foreign), "load_checkpoint: ", file.path(), " is ", foreign.what);
-  }
 }
 
 bool is_storable(const torch::Tensor& tensor) {
@@ -121,15 +82,27 @@ std::vector<std::vector<std::string>> shared_tensors(const StateDict& state) {
   return groups;
 }
 
+CheckpointError::CheckpointError(Problem problem, std::string text,
+                                 std::vector<Candidate> candidates)
+    : c10::Error({__func__, __FILE__, static_cast<uint32_t>(__LINE__)}, std::move(text)),
+      problem_(problem),
+      candidates_(std::move(candidates)) {}
+
 Checkpoint detail::read_checkpoint(const std::shared_ptr<const MappedFile>& file,
-                                   const LoadCheckpointOptions& options) {
+                                   const LoadCheckpointOptions& options,
+                                   const std::string* folder) {
   const std::string_view bytes = file->bytes();
+  bool index = false;
   if (!may_be_safetensors(bytes)) {
     if (bytes.starts_with("PK\3\4")) return read_torch_zip(file, options);
-    if (bytes.starts_with('\x80')) return read_torch_legacy(file, options);
-    refuse_foreign(*file);
+    if (is_torch_legacy(bytes)) return read_torch_legacy(file, options);
+    TORCH_CHECK(file->size() > 0, "load_checkpoint: ", file->path(),
+                " is empty, as an interrupted download leaves it: download it again");
+    index = folder != nullptr && is_index(bytes);
+    const std::string kind = index ? "" : foreign_kind(bytes, file->path());
+    if (!kind.empty()) fail_to_load(Problem::kNotACheckpoint, file->path(), " is ", kind);
   }
-  Checkpoint checkpoint = read_safetensors(file);
+  Checkpoint checkpoint = index ? read_shards(*file, *folder) : read_safetensors(file);
   if (!options.at.empty()) {
     // Its names have dots where a pickle has members.
     checkpoint.state = with_prefix_removed(checkpoint.state, options.at + ".");
@@ -139,22 +112,30 @@ Checkpoint detail::read_checkpoint(const std::shared_ptr<const MappedFile>& file
   return checkpoint;
 }
 
-Checkpoint load_checkpoint(const std::string& path, const LoadCheckpointOptions& options) {
+namespace {
+
+/// Gives what `read` does. Its errors have a kind: damaged, where they say no other.
+template <typename Read>
+Checkpoint loaded(const std::string& name, const Read& read) {
   try {
-    return detail::read_checkpoint(MappedFile::open(path), options);
+    return detail::with_problem(Problem::kDamaged, read);
   } catch (const std::bad_alloc&) {
-    TORCH_CHECK(false, "load_checkpoint: ", detail::shown_path(path),
-                ": no memory for what it lists");
+    detail::fail_to_load(Problem::kUnsupported, name, ": no memory for what it lists");
   }
 }
 
-void save_checkpoint(const std::string& path, const StateDict& state,
-                     const SaveCheckpointOptions& options) {
-  const bool torch = path.ends_with(".pt") || path.ends_with(".pth");
-  TORCH_CHECK_VALUE(
-      torch || path.ends_with(".safetensors"),
-      "save_checkpoint: expected a name that ends with .safetensors, .pt or .pth, got ",
-      detail::shown_path(path));
+Checkpoint loaded(const std::string& name, std::string_view bytes,
+                  const LoadCheckpointOptions& options) {
+  return loaded(name,
+                [&] { return detail::read_checkpoint(MappedFile::copy(name, bytes), options); });
+}
+
+bool is_torch_name(const std::string& name) {
+  return name.ends_with(".pt") || name.ends_with(".pth");
+}
+
+/// Refuses what cannot be written, before anything is.
+void check_to_save(const StateDict& state, bool torch, const SaveCheckpointOptions& options) {
   for (const auto& entry : state) {
     const torch::Tensor& tensor = entry.value();
     detail::json_text("names", entry.key());
@@ -166,7 +147,10 @@ void save_checkpoint(const std::string& path, const StateDict& state,
                       "save_checkpoint: expected no metadata for a .pt or .pth "
                       "file, which has none, got ",
                       options.metadata.size(), " entries");
-    detail::write_torch_zip(path, state);
+    TORCH_CHECK_VALUE(options.max_shard_size == 0,
+                      "save_checkpoint: expected no max_shard_size for a .pt or .pth file, which "
+                      "is always one, got ",
+                      options.max_shard_size);
     return;
   }
   const auto shared = shared_tensors(state);
@@ -182,7 +166,105 @@ void save_checkpoint(const std::string& path, const StateDict& state,
                       ": leave all but one of them out, or write each whole by "
                       "{.copy_shared = true}");
   }
-  detail::write_safetensors(path, state, options.metadata);
+  detail::check_safetensors(state);
+}
+
+void write(const detail::TakeBytes& take, const StateDict& state, bool torch,
+           const SaveCheckpointOptions& options) {
+  if (torch) {
+    detail::write_torch_zip(take, state);
+  } else {
+    detail::write_safetensors(take, state, options.metadata);
+  }
+}
+
+/// Hands the bytes of a file with this extension to `take`.
+void write_bytes(const detail::TakeBytes& take, const StateDict& state,
+                 const std::string& extension, const SaveCheckpointOptions& options) {
+  const bool torch = extension == ".pt" || extension == ".pth";
+  TORCH_CHECK_VALUE(torch || extension == ".safetensors",
+                    "save_checkpoint: expected the extension .safetensors, .pt or .pth, got ",
+                    detail::shown(extension));
+  TORCH_CHECK_VALUE(options.max_shard_size == 0,
+                    "save_checkpoint: expected no max_shard_size, which only files have, got ",
+                    options.max_shard_size);
+  check_to_save(state, torch, options);
+  detail::with_problem(Problem::kCannotBeWritten, [&] { write(take, state, torch, options); });
+}
+
+}  // namespace
+
+Checkpoint load_checkpoint(const std::string& path, const LoadCheckpointOptions& options) {
+  return loaded(detail::shown_path(path), [&] {
+    const auto file =
+        detail::with_problem(Problem::kNotFound, [&] { return MappedFile::open(path); });
+    const std::string folder = std::filesystem::path(path).parent_path();
+    return detail::read_checkpoint(file, options, &folder);
+  });
+}
+
+Checkpoint load_checkpoint(std::span<const std::byte> bytes, const LoadCheckpointOptions& options) {
+  return loaded("the buffer", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, options);
+}
+
+Checkpoint load_checkpoint(std::istream& stream, const LoadCheckpointOptions& options) {
+  std::string bytes;
+  std::vector<char> piece(1 << 20);
+  while (stream) {
+    stream.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    bytes.append(piece.data(), static_cast<std::size_t>(stream.gcount()));
+  }
+  if (stream.bad() || !stream.eof()) {
+    detail::fail_to_load(Problem::kNotFound, "cannot read the stream");
+  }
+  return loaded("the stream", bytes, options);
+}
+
+void save_checkpoint(const std::string& path, const StateDict& state,
+                     const SaveCheckpointOptions& options) {
+  const bool torch = is_torch_name(path);
+  TORCH_CHECK_VALUE(
+      torch || path.ends_with(".safetensors"),
+      "save_checkpoint: expected a name that ends with .safetensors, .pt or .pth, got ",
+      detail::shown_path(path));
+  check_to_save(state, torch, options);
+  detail::with_problem(Problem::kCannotBeWritten, [&] {
+    if (options.max_shard_size > 0) return detail::write_shards(path, state, options);
+    detail::NewFile file(path);
+    write([&](std::string_view bytes) { file.write(bytes); }, state, torch, options);
+    file.commit();
+  });
+}
+
+std::vector<std::byte> save_checkpoint(const StateDict& state, const std::string& extension,
+                                       const SaveCheckpointOptions& options) {
+  std::vector<std::byte> result;
+  std::size_t size = 0;
+  for (const auto& entry : state) size += entry.value().defined() ? entry.value().nbytes() : 0;
+  write_bytes(
+      [&](std::string_view bytes) {
+        if (result.empty()) result.reserve(size + bytes.size() + 4096);
+        const auto* begin = reinterpret_cast<const std::byte*>(bytes.data());
+        result.insert(result.end(), begin, begin + bytes.size());
+      },
+      state, extension, options);
+  return result;
+}
+
+void save_checkpoint(std::ostream& stream, const StateDict& state, const std::string& extension,
+                     const SaveCheckpointOptions& options) {
+  const auto check = [&] {
+    if (stream) return;
+    throw CheckpointError(Problem::kCannotBeWritten, "save_checkpoint: the stream takes no more");
+  };
+  write_bytes(
+      [&](std::string_view bytes) {
+        stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+        check();
+      },
+      state, extension, options);
+  stream.flush();
+  check();
 }
 
 }  // namespace convkit

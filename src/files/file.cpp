@@ -11,8 +11,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <new>
 #include <optional>
 #include <random>
 #include <system_error>
@@ -58,6 +60,16 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
               " bytes: ", reason(errno), " (many files at once? each is a mapping)");
   return std::make_shared<const MappedFile>(name, static_cast<char*>(data), size,
                                             [data, size] { ::munmap(data, size); });
+}
+
+std::shared_ptr<const MappedFile> MappedFile::copy(const std::string& name,
+                                                   std::string_view bytes) {
+  constexpr std::size_t kAlignment = 64;
+  const std::size_t size = (bytes.size() / kAlignment + 1) * kAlignment;
+  char* data = static_cast<char*>(std::aligned_alloc(kAlignment, size));
+  if (data == nullptr) throw std::bad_alloc();
+  std::copy(bytes.begin(), bytes.end(), data);
+  return std::make_shared<const MappedFile>(name, data, bytes.size(), [data] { std::free(data); });
 }
 
 NewFile::NewFile(const std::string& path, std::string caller, Devices devices)
@@ -138,13 +150,21 @@ void NewFile::write(const void* data, uint64_t size) {
   }
 }
 
-void NewFile::commit() {
-  const bool device = partial_.empty();
-  if (!device && ::fsync(descriptor_) != 0) fail("flush");
+void NewFile::flush() {
+  if (descriptor_ < 0) return;
+  if (!partial_.empty() && ::fsync(descriptor_) != 0) fail("flush");
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
   if (closed != 0) fail("close");
-  if (device) return;
+}
+
+void NewFile::remove_old() {
+  if (::unlink(path_.c_str()) != 0 && errno != ENOENT) fail("replace");
+}
+
+void NewFile::commit() {
+  flush();
+  if (partial_.empty()) return;  // a device
   if (::rename(partial_.c_str(), path_.c_str()) != 0) fail("rename");
   partial_.clear();
   // This flushes the new name itself; a file system that cannot flush a folder has no more to give.

@@ -16,11 +16,17 @@
 /// Files that are read as they lie on the disk, and written whole or not at all.
 namespace convkit::detail {
 
+/// Takes the bytes of a new file, one piece after another.
+using TakeBytes = std::function<void(std::string_view)>;
+
 /// A file's bytes, mapped. They can be written to, which changes neither the file nor another map.
 class MappedFile {
  public:
   /// Throws c10::Error where there is no such file, or it is not a regular one.
   static std::shared_ptr<const MappedFile> open(const std::string& path);
+
+  /// Takes a copy of bytes, aligned as LibTorch's tensors are. `name` stands for the path.
+  static std::shared_ptr<const MappedFile> copy(const std::string& name, std::string_view bytes);
 
   /// Takes bytes at `data` that `release` frees.
   MappedFile(std::string path, char* data, uint64_t size, std::function<void()> release)
@@ -58,6 +64,10 @@ class CONVKIT_API NewFile {
 
   void write(const void* data, uint64_t size);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  /// Has the disk take everything that was written, and closes the file.
+  void flush();
+  /// Removes what is at `path`, long before the file itself takes its place.
+  void remove_old();
   void commit();
 
  private:

@@ -1,5 +1,7 @@
 #include "files/named_tensors.h"
 
+#include "files/problem.h"
+
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -34,8 +36,8 @@ torch::Tensor allocated(const MappedFile& file, const std::string& name, torch::
   try {
     return at::empty(shape, type);
   } catch (const c10::Error&) {
-    TORCH_CHECK(false, "load_checkpoint: ", file.path(), ": no memory for a copy of the tensor ",
-                shown(name), ", which the file has at an odd place, of ", shape, " ", type);
+    fail_to_load(Problem::kUnsupported, file.path(), ": no memory for a copy of the tensor ",
+                 shown(name), ", which the file has at an odd place, of ", shape, " ", type);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "files/pickle_machine.h"
 
 #include "files/pickle_values.h"
+#include "files/problem.h"
 
 #include <bit>
 #include <charconv>
@@ -92,7 +93,10 @@ class PickleMachine : PickleBuilder {
   }
 
   void check_protocol(int protocol) {
-    if (protocol < 2 || protocol > 5) fail("protocol ", protocol);
+    if (protocol >= 1 && protocol <= 5) return;
+    fail_to_load(Problem::kUnsupported, where_,
+                 ": expected a pickle of protocol 1 to 5, got protocol ", protocol, " at byte ",
+                 at_);
   }
   void check_frame(uint64_t size) {
     if (size > bytes_.size() - at_) fail("a frame beyond its end");
@@ -109,13 +113,28 @@ class PickleMachine : PickleBuilder {
   void append_items(const std::vector<Id>& items) { append(top(), items); }
   void set_items(const std::vector<Id>& items) { set(top(), items); }
 
-  /// Python 2's cPickle writes numbers above 31 bits as text, in protocol 2 too.
+  /// Protocol 1 writes bools and numbers above 31 bits as text, and Python 2's cPickle does so in
+  /// protocol 2 too.
   void push_line() {
     const std::string_view digits = line();
+    if (digits == "00" || digits == "01") return push(digits == "01" ? kTrue : kFalse);
     int64_t value = 0;
     const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
     if (error != std::errc() || end != digits.end()) fail("no number");
     push(integer(value));
+  }
+
+  void push_long_line() {
+    std::string_view digits = line();
+    if (digits.ends_with('L')) digits.remove_suffix(1);
+    const std::size_t first = digits.starts_with('-') ? 1 : 0;
+    if (digits.size() == first ||
+        digits.find_first_not_of("0123456789", first) != std::string_view::npos) {
+      fail("no number");
+    }
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
+    push(error == std::errc() ? integer(value) : text(digits, PickleKind::kBigInt));
   }
 
   void push_global() {
@@ -189,6 +208,8 @@ class PickleMachine : PickleBuilder {
         return push(kFalse);
       case 'I':
         return push_line();
+      case 'L':
+        return push_long_line();
       case 'J':
         return push(integer(number<int32_t>()));
       case 'K':
@@ -264,6 +285,20 @@ class PickleMachine : PickleBuilder {
         return recall(number<uint8_t>());
       case 'j':
         return recall(number<uint32_t>());
+      case 'F':
+      case 'S':
+      case 'V':
+      case 'P':
+      case 'p':
+      case 'g':
+      case 'd':
+      case 'l':
+      case 'i':
+      case 'o':
+        fail_to_load(
+            Problem::kUnsupported, where_,
+            ": expected a pickle of protocol 1 to 5, got one of protocol 0 at byte ", at_,
+            ", whose tensors torch.load does not read either: save it again by torch.save");
       default:
         fail("the opcode ", static_cast<int>(opcode));
     }

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-/// Reads what a pickle of protocol 2 to 5 would build, without building it: no class of the file is
+/// Reads what a pickle of protocol 1 to 5 would build, without building it: no class of the file is
 /// looked up, and nothing in it is run. Values are numbers into tables, so that cycles and depth do
 /// no harm.
 namespace convkit::detail {
@@ -17,7 +17,7 @@ enum class PickleKind : uint8_t {
   kNone,
   kBool,
   kInt,
-  kBigInt,  // more than 64 bits; its bytes in `texts`
+  kBigInt,  // more than 64 bits; its bytes, or digits, in `texts`
   kFloat,
   kText,
   kBytes,

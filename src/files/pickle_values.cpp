@@ -59,6 +59,17 @@ Id PickleBuilder::call(Id callable, Id arguments_id) {
   if (function.module == "collections" && function.name == "Counter" && count == 1) {
     return arguments[0];
   }
+  // Protocol 1 makes objects by this: (class, the class that it is derived from, that one's value).
+  const bool copyreg = function.module == "copy_reg" || function.module == "copyreg";
+  if (copyreg && function.name == "_reconstructor" && count == 3) {
+    const Id type = arguments[0];
+    const Id value = arguments[2];
+    const Id made = object(type, list({}));  // which moves the arguments
+    if (pickle_.is(value, PickleKind::kDict) || pickle_.is(value, PickleKind::kList)) {
+      pickle_.objects[pickle_[made].index].items = value;
+    }
+    return made;
+  }
   // LibTorch's own archives wrap lists and dicts in these.
   if (function.module == "torch.jit._pickle" && count > 0 &&
       (function.name == "restore_type_tag" || function.name == "build_intlist" ||

@@ -25,7 +25,7 @@ class PickleBuilder {
 
   template <typename... Got>
   [[noreturn]] void fail(const Got&... got) const {
-    TORCH_CHECK(false, "load_checkpoint: ", where_, ": expected a pickle of protocol 2 to 5, got ",
+    TORCH_CHECK(false, "load_checkpoint: ", where_, ": expected a pickle of protocol 1 to 5, got ",
                 got..., " at byte ", at_);
   }
 

@@ -1,6 +1,7 @@
 #include "files/safetensors_read.h"
 
 #include "files/named_tensors.h"
+#include "files/problem.h"
 #include "files/safetensors.h"
 
 #include <ATen/ops/empty.h>
@@ -211,8 +212,10 @@ class HeaderEntryChecker {
     const auto dtype =
         std::find_if(std::begin(kSafetensorsDtypes), std::end(kSafetensorsDtypes),
                      [&](const SafetensorsDtype& known) { return known.name == *entry_.dtype; });
-    if (dtype == std::end(kSafetensorsDtypes))
-      fail("a dtype that LibTorch has", shown(*entry_.dtype));
+    if (dtype == std::end(kSafetensorsDtypes)) {
+      fail_to_load(Problem::kUnsupported, path_, ": tensor ", shown(entry_.name),
+                   ": expected a dtype that LibTorch has, got ", shown(*entry_.dtype));
+    }
     TensorPlace place{dtype->type, {}, begin};
     const uint64_t bytes = check_shape(place);
     if (bytes != offsets[1] - offsets[0]) {
@@ -287,10 +290,12 @@ Checkpoint read_safetensors(const std::shared_ptr<const MappedFile>& file) {
               file->size());
   uint64_t length = 0;
   std::copy_n(file->data(), sizeof(length), reinterpret_cast<char*>(&length));
-  TORCH_CHECK(
-      length <= kLongestHeader, "load_checkpoint: ", path,
-      ": expected a .safetensors file, whose first 8 bytes give a header's length of at most ",
-      kLongestHeader, " bytes, got ", length);
+  if (length > kLongestHeader) {
+    fail_to_load(
+        Problem::kNotACheckpoint, path,
+        ": expected a .safetensors file, whose first 8 bytes give a header's length of at most ",
+        kLongestHeader, " bytes, got ", length);
+  }
   TORCH_CHECK(length <= file->size() - 8, "load_checkpoint: ", path, ": expected a header of ",
               length, " bytes, as the first 8 bytes say, got a file that ends after ",
               file->size() - 8, " of them");

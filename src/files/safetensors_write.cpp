@@ -1,6 +1,6 @@
 #include "files/safetensors_write.h"
 
-#include "files/file.h"
+#include "files/raw.h"
 #include "files/safetensors.h"
 
 #include <algorithm>
@@ -19,22 +19,6 @@ const SafetensorsDtype* safetensors_dtype(const torch::Tensor& tensor) {
       std::begin(kSafetensorsDtypes), std::end(kSafetensorsDtypes),
       [&](const SafetensorsDtype& known) { return known.type == tensor.scalar_type(); });
   return found == std::end(kSafetensorsDtypes) ? nullptr : found;
-}
-
-void check_writable(const StateDict& state) {
-  for (const auto& entry : state) {
-    TORCH_CHECK_VALUE(entry.key() != "__metadata__",
-                      "save_checkpoint: expected another name than \"__metadata__\", which "
-                      "safetensors keeps for itself");
-    TORCH_CHECK_VALUE(safetensors_dtype(entry.value()) != nullptr,
-                      "save_checkpoint: expected a dtype that safetensors has under ",
-                      shown(entry.key()), ", got ", entry.value().scalar_type());
-    TORCH_CHECK_VALUE(
-        entry.value().scalar_type() != ScalarType::Float4_e2m1fn_x2 || entry.value().dim() > 0,
-        "save_checkpoint: expected at least one dimension, whose pairs float4 packs, "
-        "under ",
-        shown(entry.key()), ", got none");
-  }
 }
 
 std::string header_of(const StateDict& state, const std::vector<std::size_t>& order,
@@ -68,9 +52,24 @@ std::string header_of(const StateDict& state, const std::vector<std::size_t>& or
 
 }  // namespace
 
-void write_safetensors(const std::string& path, const StateDict& state,
+void check_safetensors(const StateDict& state) {
+  for (const auto& entry : state) {
+    TORCH_CHECK_VALUE(entry.key() != "__metadata__",
+                      "save_checkpoint: expected another name than \"__metadata__\", which "
+                      "safetensors keeps for itself");
+    TORCH_CHECK_VALUE(safetensors_dtype(entry.value()) != nullptr,
+                      "save_checkpoint: expected a dtype that safetensors has under ",
+                      shown(entry.key()), ", got ", entry.value().scalar_type());
+    TORCH_CHECK_VALUE(
+        entry.value().scalar_type() != ScalarType::Float4_e2m1fn_x2 || entry.value().dim() > 0,
+        "save_checkpoint: expected at least one dimension, whose pairs float4 packs, "
+        "under ",
+        shown(entry.key()), ", got none");
+  }
+}
+
+void write_safetensors(const TakeBytes& take, const StateDict& state,
                        const std::map<std::string, std::string>& metadata) {
-  check_writable(state);
   std::vector<std::size_t> order(state.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -83,15 +82,12 @@ void write_safetensors(const std::string& path, const StateDict& state,
               "save_checkpoint: expected names and metadata of at most ", kLongestHeader,
               " bytes, got ", header.size());
 
-  NewFile file(path);
-  const uint64_t length = header.size();
-  file.write(&length, sizeof(length));
-  file.write(header);
+  take(raw(uint64_t{header.size()}));
+  take(header);
   for (const std::size_t i : order) {
     const torch::Tensor tensor = state[i].value().cpu().contiguous().resolve_conj().resolve_neg();
-    file.write(tensor.const_data_ptr(), tensor.nbytes());
+    take({static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()});
   }
-  file.commit();
 }
 
 }  // namespace convkit::detail

@@ -1,9 +1,12 @@
 // Reads what torch.save wrote.
 #include "files/torch_read.h"
 
+#include "files/foreign.h"
 #include "files/named_tensors.h"
+#include "files/pickle_checkpoint.h"
 #include "files/pickle_machine.h"
-#include "files/pickle_tree.h"
+#include "files/problem.h"
+#include "files/script_classes.h"
 #include "files/zip_read.h"
 
 #include <ATen/ops/empty.h>
@@ -20,6 +23,13 @@ namespace convkit::detail {
 namespace {
 
 using c10::ScalarType;
+
+constexpr const char* kSaveLittle = ": save it again by torch.save on a little-endian machine";
+
+// How an old file begins: the number 0x1950a86a20f9469cfc6c, in the bytes of a pickle, or in the
+// digits that protocol 1 has.
+constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+constexpr std::string_view kMagicOfProtocol1 = "L119547037146038801333356L\n.";
 
 /// The type of the numbers in torch.FloatStorage and its kin, torch.cuda's among them.
 std::optional<ScalarType> storage_type(const PickleGlobal& global) {
@@ -82,9 +92,9 @@ class TensorMaker {
     const PickleTensor& tensor = pickle_.tensors[pickle_[id].index];
     const PickleStorage& storage = pickle_.storages[pickle_[tensor.storage].index];
     const auto stored = storage_type(pickle_.globals[pickle_[storage.type].index]);
-    if (!stored) fail(name, "a storage of numbers", global(storage.type));
+    if (!stored) refuse(name, "a storage of numbers", global(storage.type));
     const auto named = dtype_of_tensor(tensor);
-    if (!named) fail(name, "a dtype of torch", global(tensor.dtype));
+    if (!named) refuse(name, "a dtype of torch", global(tensor.dtype));
     const ScalarType type = *named;
 
     const std::vector<int64_t> sizes = numbers(tensor.sizes, name, "sizes");
@@ -140,6 +150,13 @@ class TensorMaker {
                          const Got& got) const {
     TORCH_CHECK(false, "load_checkpoint: ", file_->path(), ": tensor ", shown(name), ": expected ",
                 expected, ", got ", got);
+  }
+
+  /// Throws for what later versions of torch may have.
+  [[noreturn]] void refuse(const std::string& name, const char* expected,
+                           const std::string& got) const {
+    fail_to_load(Problem::kUnsupported, file_->path(), ": tensor ", shown(name), ": expected ",
+                 expected, ", got ", got);
   }
 
   /// The tensor's dtype, or its storage's where the tensor names none; nothing for what is no
@@ -271,26 +288,27 @@ Checkpoint read_torch_zip(const std::shared_ptr<const MappedFile>& file,
                 shown(name));
     if (pickle) folder = name.substr(0, slash + 1);
   }
-  TORCH_CHECK(!folder.empty(), "load_checkpoint: ", path, " is a zip file without the record ",
-              "\"data.pkl\" that torch.save writes: unpack it, if a checkpoint is inside");
+  if (folder.empty()) fail_to_load(Problem::kNotACheckpoint, path, " is ", foreign_zip(records));
   const auto bytes_of = [&](const std::string& name) -> std::optional<std::string_view> {
     const auto found = records.find(folder + name);
     if (found == records.end()) return std::nullopt;
-    TORCH_CHECK(!found->second.encrypted, "load_checkpoint: ", path, ": the record ",
-                shown(found->first),
-                " is encrypted, which torch.save never does: decrypt the file "
-                "first");
-    TORCH_CHECK(found->second.stored, "load_checkpoint: ", path, ": the record ",
-                shown(found->first),
-                " is compressed, which torch.save never does: unpack the file "
-                "and pack it again without compression, or save it again by torch.save");
+    if (found->second.encrypted) {
+      fail_to_load(Problem::kUnsupported, path, ": the record ", shown(found->first),
+                   " is encrypted, which torch.save never does: decrypt the file first");
+    }
+    if (!found->second.stored) {
+      fail_to_load(Problem::kUnsupported, path, ": the record ", shown(found->first),
+                   " is compressed, which torch.save never does: unpack the file and pack it again "
+                   "without compression, or save it again by torch.save");
+    }
     return found->second.bytes;
   };
   const std::string_view data = *bytes_of("data.pkl");
   const std::string_view order = bytes_of("byteorder").value_or("little");
-  TORCH_CHECK(order == "little", "load_checkpoint: ", path,
-              ": expected the byte order \"little\", got ", shown(order),
-              ": save it again by torch.save on a little-endian machine");
+  if (order != "little") {
+    fail_to_load(Problem::kUnsupported, path, ": expected the byte order \"little\", got ",
+                 shown(order), kSaveLittle);
+  }
 
   const Pickle pickle = read_pickle(path + ", data.pkl", data);
   TensorMaker make(file, pickle, [&](std::string_view key, uint64_t size) {
@@ -302,7 +320,14 @@ Checkpoint read_torch_zip(const std::shared_ptr<const MappedFile>& file,
                 " bytes in the record ", shown(folder + name), ", got ", record->size());
     return *record;
   });
-  return checkpoint_of(path, pickle, options, std::ref(make));
+  // Source is compressed to a fifth or so.
+  ScriptClasses classes(records, folder, 64 * file->size() + (1 << 20));
+  return checkpoint_of(path, pickle, options, std::ref(make), &classes);
+}
+
+bool is_torch_legacy(std::string_view bytes) {
+  return bytes.starts_with(kMagicOfProtocol1) ||
+         (bytes.starts_with('\x80') && bytes.substr(0, 32).find(kMagic) != std::string_view::npos);
 }
 
 Checkpoint read_torch_legacy(const std::shared_ptr<const MappedFile>& file,
@@ -314,23 +339,18 @@ Checkpoint read_torch_legacy(const std::shared_ptr<const MappedFile>& file,
     bytes.remove_prefix(pickle.size);
     return pickle;
   };
-  constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-  const Pickle magic = next();
-  TORCH_CHECK(magic.is(magic.root, PickleKind::kBigInt) && magic.text(magic.root) == kMagic,
-              "load_checkpoint: ", path,
-              " is a pickle, but not torch.save's: load it in Python and save its tensors by "
-              "torch.save");
+  next();  // is_torch_legacy() has looked at it
   const Pickle protocol = next();
-  TORCH_CHECK(
-      protocol.is(protocol.root, PickleKind::kInt) && protocol[protocol.root].integer == 1001,
-      "load_checkpoint: ", path, ": expected version 1001 of torch.save's old format, got ",
-      "another");
+  if (!protocol.is(protocol.root, PickleKind::kInt) || protocol[protocol.root].integer != 1001) {
+    fail_to_load(Problem::kUnsupported, path,
+                 ": expected version 1001 of torch.save's old format, got another");
+  }
   const Pickle system = next();
   const Id little = system.find(system.root, "little_endian");
-  TORCH_CHECK(!system.is(little, PickleKind::kBool) || system[little].integer != 0,
-              "load_checkpoint: ", path,
-              ": expected the byte order \"little\", got \"big\": save it again by torch.save on "
-              "a little-endian machine");
+  if (system.is(little, PickleKind::kBool) && system[little].integer == 0) {
+    fail_to_load(Problem::kUnsupported, path, ": expected the byte order \"little\", got \"big\"",
+                 kSaveLittle);
+  }
   const Pickle pickle = next();
   const Pickle keys = next();
   TORCH_CHECK(keys.is(keys.root, PickleKind::kList), "load_checkpoint: ", path,

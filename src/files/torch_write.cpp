@@ -140,9 +140,9 @@ std::string pickled(const StateDict& state, const WrittenStorages& storages) {
 
 }  // namespace
 
-void write_torch_zip(const std::string& path, const StateDict& state) {
+void write_torch_zip(const TakeBytes& take, const StateDict& state) {
   const WrittenStorages storages(state);
-  ZipWriter zip(path);
+  ZipWriter zip(take);
   zip.add("archive/data.pkl", pickled(state, storages));
   zip.add("archive/byteorder", "little");
   for (std::size_t i = 0; i < storages.all.size(); ++i) {
@@ -157,7 +157,7 @@ void write_torch_zip(const std::string& path, const StateDict& state) {
             {static_cast<const char*>(bytes.const_data_ptr()), static_cast<std::size_t>(size)});
   }
   zip.add("archive/version", "3\n");
-  zip.commit();
+  zip.finish();
 }
 
 }  // namespace convkit::detail

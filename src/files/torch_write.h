@@ -2,11 +2,11 @@
 
 #include <convkit/state_dict.h>
 
-#include <string>
+#include "files/file.h"
 
 namespace convkit::detail {
 
-/// Writes an OrderedDict of tensors, as torch.save does.
-void write_torch_zip(const std::string& path, const StateDict& state);
+/// Writes torch.save's zip file of an OrderedDict.
+void write_torch_zip(const TakeBytes& take, const StateDict& state);
 
 }  // namespace convkit::detail

@@ -2,6 +2,7 @@
 #include <convkit/module.h>
 
 #include "files/file.h"
+#include "files/problem.h"
 #include "watch/scopes.h"
 #include "weights/state_dict.h"
 
@@ -100,9 +101,11 @@ void save_torchscript(torch::nn::Module& module, const torch::Tensor& example_in
   for (auto& [owner, name, value] : parameters) owner.setattr(name, value.detach());
   std::ostringstream stream;
   script.save(stream);
-  detail::NewFile file(path, "save_torchscript: ");
-  file.write(stream.view());
-  file.commit();
+  detail::with_problem(detail::Problem::kCannotBeWritten, [&] {
+    detail::NewFile file(path, "save_torchscript: ");
+    file.write(stream.view());
+    file.commit();
+  });
 }
 
 }  // namespace convkit

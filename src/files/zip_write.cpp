@@ -84,7 +84,7 @@ void ZipWriter::add(const std::string& name, std::string_view bytes) {
   ++count_;
 }
 
-void ZipWriter::commit() {
+void ZipWriter::finish() {
   const uint64_t directory = at_;
   write(directory_);
   const uint64_t end64 = at_;
@@ -95,11 +95,10 @@ void ZipWriter::commit() {
   write("PK\5\6" + raw<uint32_t>(0) + raw(count) + raw(count) +
         raw(static_cast<uint32_t>(std::min<uint64_t>(directory_.size(), kZip64))) +
         raw(static_cast<uint32_t>(std::min<uint64_t>(directory, kZip64))) + raw<uint16_t>(0));
-  file_.commit();
 }
 
 void ZipWriter::write(std::string_view bytes) {
-  file_.write(bytes);
+  take_(bytes);
   at_ += bytes.size();
 }
 

@@ -11,13 +11,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
 #include <iterator>
 #include <random>
 #include <set>
+#include <span>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 
 using namespace convkit;
@@ -211,6 +214,261 @@ TEST_CASE("each rule of the format has its sentence", "[checkpoint][errors]") {
   ::mkfifo((folder / "pipe").c_str(), 0600);
   CHECK_THAT(support::error([&] { load_checkpoint(folder / "pipe"); }),
              Catch::Matchers::EndsWith(" is a device or pipe"));
+}
+
+TEST_CASE("files of other programs are called what they are", "[checkpoint][errors]") {
+  const Folder folder;
+  const auto kind = [&](const std::string& name, const std::string& bytes) {
+    const std::string path = folder / name;
+    write_file(path, bytes);
+    const std::string text = support::error([&] { load_checkpoint(path); });
+    const std::string begin = "load_checkpoint: " + path + " is ";
+    REQUIRE_THAT(text, Catch::Matchers::StartsWith(begin));
+    return text.substr(begin.size(), text.find(": ", begin.size()) - begin.size());
+  };
+  using namespace std::string_literals;
+  const std::string zeros(64, '\0');
+  CHECK(kind("a.onnx",
+             "\x08\x07\x12\x07pytorch\x1a\x05"
+             "1.1.0:\xff\x01"s +
+                 zeros) == "an ONNX model");
+  CHECK(kind("b.onnx",
+             "\x08\x08"
+             ":\xe8\x07\n\x20"s +
+                 zeros) == "an ONNX model");
+  CHECK(kind("saved_model.pb", "\x08\x01\x12\xff\x01\n\x20"s + zeros) ==
+        "a SavedModel of TensorFlow");
+  CHECK(kind("frozen.pb", "\n\x19\n\x05input\x12\x0bPlaceholder"s + zeros) ==
+        "a graph of TensorFlow");
+  CHECK(kind("model.ckpt.index", zeros + "\x57\xfb\x80\x8b\x24\x75\x47\xdb"s) ==
+        "a part of a checkpoint of TensorFlow");
+  CHECK(kind("model.ckpt.data-00000-of-00001", "\x9a\x99\x19\x3e\x9a\x99\x19\x3f"s + zeros) ==
+        "a part of a checkpoint of TensorFlow");
+  CHECK(kind("a.tflite", "\x1c\0\0\0TFL3"s + zeros) == "a TensorFlow Lite model");
+  CHECK(kind("a.pte", "\x1c\0\0\0ET12"s + zeros) == "an ExecuTorch program");
+  CHECK(kind("a.h5", "\x89HDF\r\n\x1a\n"s + zeros) == "an HDF5 file, as Keras writes it");
+  CHECK(kind("a.gguf", "GGUF\3\0\0\0"s + zeros) == "a GGUF file");
+  CHECK(kind("a.npy", "\x93NUMPY\1\0"s + zeros) == "a NumPy array");
+  CHECK(kind("a.tar", std::string(257, '\0') + "ustar" + zeros) == "a tar archive");
+  CHECK(kind("a.gz", "\x1f\x8b\x08\0"s + zeros) == "compressed by gzip");
+  CHECK(kind("a.bz2", "BZh91AY&SY"s + zeros) == "compressed by bzip2");
+  CHECK(kind("a.xz",
+             "\xfd"
+             "7zXZ\0\0\4"s +
+                 zeros) == "compressed by xz");
+  CHECK(kind("a.zst", "\x28\xb5\x2f\xfd\4\0\0\0"s + zeros) == "compressed by zstd");
+  CHECK(kind("a.7z", "7z\xbc\xaf\x27\x1c\0\4"s + zeros) == "a 7z archive");
+  CHECK(kind("a.rar", "Rar!\x1a\7\0\0"s + zeros) == "a RAR archive");
+  CHECK(kind("a.json", "{\"lr\": 0.5, \"epoch\": 3}") ==
+        "a text file of JSON, perhaps the index of several .safetensors files");
+}
+
+TEST_CASE("a program can tell the problems of files apart", "[checkpoint][errors]") {
+  using Problem = CheckpointError::Problem;
+  const Folder folder;
+  const auto problem = [](const auto& call) {
+    try {
+      call();
+    } catch (const CheckpointError& error) {
+      CHECK(error.candidates().empty());
+      return error.problem();
+    }
+    throw std::runtime_error("no CheckpointError");
+  };
+  const auto of_bytes = [&](const std::string& bytes) {
+    write_file(folder / "x", bytes);
+    const Problem found = problem([&] { load_checkpoint(folder / "x"); });
+    CHECK(problem([&] { load_checkpoint(std::as_bytes(std::span(bytes))); }) == found);
+    std::istringstream stream(bytes);
+    CHECK(problem([&] { load_checkpoint(stream); }) == found);
+    return found;
+  };
+  CHECK(problem([&] { load_checkpoint(folder / "none.pt"); }) == Problem::kNotFound);
+  CHECK(problem([&] { load_checkpoint(folder.path); }) == Problem::kNotFound);
+  std::ifstream none(folder / "none.pt");
+  CHECK(problem([&] { load_checkpoint(none); }) == Problem::kNotFound);
+  CHECK(of_bytes("<!DOCTYPE html>") == Problem::kNotACheckpoint);
+  CHECK(of_bytes("\x80\x02K\x05.") == Problem::kNotACheckpoint);
+  CHECK(of_bytes("weights, weights") == Problem::kNotACheckpoint);
+  CHECK(of_bytes("") == Problem::kDamaged);
+  CHECK(of_bytes(safetensors("{\"a\":1}", "")) == Problem::kDamaged);
+  CHECK(of_bytes(safetensors("{\"a\":{\"dtype\":\"F6_E2M3\",\"shape\":[4],\"data_offsets\":[0,3]}}",
+                             "123")) == Problem::kUnsupported);
+  save_checkpoint(folder / "x.pt", StateDict({{"a", torch::arange(4)}}));
+  const std::string whole = read_file(folder / "x.pt");
+  CHECK(of_bytes(whole.substr(0, whole.size() / 2)) == Problem::kDamaged);
+
+  const StateDict state({{"a", torch::arange(4)}});
+  CHECK(problem([&] { save_checkpoint(folder / "no/x.pt", state); }) == Problem::kCannotBeWritten);
+  CHECK(problem([&] { save_checkpoint("/dev/null/x.safetensors", state); }) ==
+        Problem::kCannotBeWritten);
+  std::ofstream full("/dev/full");
+  CHECK(problem([&] { save_checkpoint(full, state, ".pt"); }) == Problem::kCannotBeWritten);
+
+  // Bad options are errors of the caller's.
+  CHECK_THROWS_AS(load_checkpoint(folder / "x.pt", {.at = "b"}), c10::ValueError);
+  CHECK_THROWS_AS(save_checkpoint(folder / "x.h5", state), c10::ValueError);
+  CHECK_THROWS_AS(save_checkpoint(state, "pt"), c10::ValueError);
+}
+
+TEST_CASE("checkpoints come from memory and go there", "[checkpoint]") {
+  const Folder folder;
+  const torch::Tensor x = torch::randn({5, 3});
+  for (const std::string extension : {".safetensors", ".pt", ".pth"}) {
+    const StateDict state({{"x", x}, {"t", x.t().to(torch::kDouble)}, {"n", torch::tensor(7)}});
+    save_checkpoint(folder / ("file" + extension), state);
+    const std::string file = read_file(folder / ("file" + extension));
+    std::vector<std::byte> bytes = save_checkpoint(state, extension);
+    CHECK(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == file);
+    std::stringstream stream;
+    stream << "before";
+    save_checkpoint(stream, state, extension);
+    CHECK(stream.str() == "before" + file);
+
+    // The bytes lie at an odd place, and vanish.
+    bytes.insert(bytes.begin(), std::byte{0});
+    const StateDict read = load_checkpoint(std::span(bytes).subspan(1)).state;
+    std::fill(bytes.begin(), bytes.end(), std::byte{0xff});
+    stream.ignore(6);
+    const StateDict streamed = load_checkpoint(stream).state;
+    CHECK(read.size() == 3);
+    CHECK(streamed.size() == 3);
+    for (const auto& entry : state) {
+      CHECK(torch::equal(read[entry.key()], entry.value()));
+      CHECK(torch::equal(streamed[entry.key()], entry.value()));
+    }
+  }
+  const std::vector<std::byte> with_metadata =
+      save_checkpoint(StateDict({{"x", x}}), ".safetensors", {.metadata = {{"epoch", "3"}}});
+  CHECK(load_checkpoint(with_metadata).metadata.at("epoch") == "3");
+  CHECK(load_checkpoint(with_metadata, {.everything = true}).state.size() == 1);
+  CHECK(support::error([&] {
+          save_checkpoint(StateDict(), ".safetensors", {.max_shard_size = 5});
+        }) == "save_checkpoint: expected no max_shard_size, which only files have, got 5");
+  const std::string index = "{\"weight_map\": {\"a\": \"model-00001-of-00002.safetensors\"}}";
+  CHECK_THAT(support::error([&] { load_checkpoint(std::as_bytes(std::span(index))); }),
+             Catch::Matchers::StartsWith("load_checkpoint: the buffer is a text file of JSON, "));
+}
+
+TEST_CASE("sharded checkpoints are written and read", "[checkpoint][parity]") {
+  const Folder folder;
+  const std::string index = folder / "model.safetensors.index.json";
+  StateDict state;
+  for (int i = 0; i < 9; ++i) {
+    const std::string digit = std::to_string(i);
+    state.insert("layer." + digit + ".w\u00fc", torch::full({4 + i}, i, torch::kFloat));
+  }
+  state.insert("large", torch::randn({100}));
+  state.insert("last", torch::ones({2}, torch::kLong));
+  const auto check = [&](const Checkpoint& read) {
+    CHECK(read.state.size() == state.size());
+    for (const auto& entry : state) CHECK(torch::equal(read.state[entry.key()], entry.value()));
+  };
+  save_checkpoint(folder / "model.safetensors", state,
+                  {.metadata = {{"epoch", "3"}}, .max_shard_size = 80});
+  CHECK_FALSE(fs::exists(folder / "model.safetensors"));
+  CHECK(fs::exists(folder / "model-00001-of-00006.safetensors"));
+  CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 7);
+  const Checkpoint read = load_checkpoint(index);
+  check(read);
+  CHECK(read.metadata == std::map<std::string, std::string>{
+                             {"epoch", "3"}, {"format", "pt"}, {"total_size", "704"}});
+  CHECK(load_checkpoint(index, {.at = "layer.3"}).state.keys() ==
+        std::vector<std::string>{"w\u00fc"});
+  // Over themselves, from their own maps.
+  save_checkpoint(folder / "model.safetensors", read.state, {.max_shard_size = 80});
+  check(load_checkpoint(index));
+  save_checkpoint(folder / "one.safetensors", state, {.max_shard_size = 1000});
+  check(load_checkpoint(folder / "one.safetensors"));
+  CHECK_FALSE(fs::exists(folder / "one.safetensors.index.json"));
+
+  // tests/parity/back.py reads these in Python, and compares them with what huggingface_hub writes.
+  for (const uint64_t limit : {80, 100, 200, 400, 5000}) {
+    const fs::path back = parity::folder() / "back" / ("shards_" + std::to_string(limit));
+    fs::remove_all(back);
+    fs::create_directories(back);
+    save_checkpoint(back / "model.safetensors", state, {.max_shard_size = limit});
+    save_checkpoint(back.string() + ".pt", state);
+  }
+
+  const fs::path theirs = parity::folder() / "checkpoints" / "shards";
+  const Checkpoint hub = load_checkpoint(theirs / "model.safetensors.index.json");
+  const Checkpoint whole = load_checkpoint(theirs / "whole");
+  CHECK(hub.state.size() == whole.state.size());
+  for (const auto& entry : whole.state) {
+    CHECK(torch::equal(hub.state[entry.key()], entry.value()));
+  }
+  CHECK(hub.metadata == std::map<std::string, std::string>{
+                            {"epoch", "3"}, {"format", "pt"}, {"total_size", "752"}});
+
+  CHECK(support::error([&] { save_checkpoint("x.pt", state, {.max_shard_size = 5}); }) ==
+        "save_checkpoint: expected no max_shard_size for a .pt or .pth file, which is always one, "
+        "got 5");
+}
+
+TEST_CASE("an index names the files beside it, and all of their tensors", "[checkpoint][errors]") {
+  const Folder folder;
+  const std::string index = folder / "m.safetensors.index.json";
+  const auto error = [&](const std::string& text) {
+    write_file(index, text);
+    const std::string thrown = support::error([&] { load_checkpoint(index); });
+    const std::string begin = "load_checkpoint: " + index;
+    return thrown.starts_with(begin) ? thrown.substr(begin.size()) : thrown;
+  };
+  const auto of = [](const std::string& map) { return "{\"weight_map\": {" + map + "}}"; };
+  save_checkpoint(folder / "s1.safetensors",
+                  StateDict({{"a", torch::ones(2)}, {"b", torch::ones(3)}}));
+  save_checkpoint(folder / "s2.pt", StateDict({{"c", torch::zeros(4)}}));
+  CHECK(error(of(R"("a": "s1.safetensors", "c": "s2.pt", "b": "s1.safetensors")")) == "no error");
+  CHECK(load_checkpoint(index).state.keys() == std::vector<std::string>{"a", "b", "c"});
+  CHECK(error(of(R"("a": "s1.safetensors")")) ==
+        ": expected only the tensors that it lists in s1.safetensors, got \"b\"");
+  CHECK(error(of(R"("a": "s1.safetensors", "b": "s1.safetensors", "x": "s1.safetensors")")) ==
+        ": expected \"x\" in s1.safetensors, got none");
+  CHECK(error(of(R"("a": "s3.safetensors")")) ==
+        ": cannot open " + (folder / "s3.safetensors") + ": No such file or directory");
+  for (const char* name :
+       {"../s1.safetensors", "/etc/passwd", "", ".", "..", "a/b", "a\\\\b", "a\\u0000b"}) {
+    CHECK_THAT(error(of("\"a\": \"" + std::string(name) + "\"")),
+               Catch::Matchers::StartsWith(
+                   ": expected the name of a file in the same folder for \"a\", got "));
+  }
+  CHECK(error(of(R"("a": ["s1.safetensors"])")) ==
+        ": expected the name of a file in the same folder for \"a\", got something else");
+  CHECK(error(of("\"a\": \"m.safetensors.index.json\"")).starts_with(" is a text file of JSON, "));
+  CHECK(error(R"({"weight_map": 1})") ==
+        ": expected an object with \"weight_map\", the index of shards, got another");
+  CHECK(error("{\"weight_map\": {") ==
+        ": expected an object with \"weight_map\", the index of shards, got no JSON");
+  CHECK(error("{\"weight_map\": " + std::string(100'000, '[')) ==
+        ": expected an object with \"weight_map\", the index of shards, got no JSON");
+  CHECK(error("{\"weight_map\": {}, \"metadata\": {\"a\": {\"b\": [1]}, \"total_size\": 0}}") ==
+        "no error");
+  CHECK(load_checkpoint(index).metadata == std::map<std::string, std::string>{{"total_size", "0"}});
+  write_file(folder / "s1.safetensors", "<html>");
+  CHECK(error(of(R"("a": "s1.safetensors")"))
+            .starts_with("load_checkpoint: " + (folder / "s1.safetensors") + " is a web page"));
+}
+
+TEST_CASE("a full disk leaves the old shards", "[checkpoint]") {
+  const Folder folder;
+  const std::string path = folder / "m.safetensors";
+  const SaveCheckpointOptions options{.max_shard_size = 100};
+  save_checkpoint(path, StateDict({{"a", torch::ones(20)}, {"b", torch::ones(20)}}), options);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{10'000, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  const std::string error = support::error([&] {
+    save_checkpoint(path, StateDict({{"a", torch::zeros(20)}, {"b", torch::zeros(10'000)}}),
+                    options);
+  });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  CHECK_THAT(error, Catch::Matchers::EndsWith("m-00001-of-00002.safetensors: File too large"));
+  CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 3);
+  CHECK(load_checkpoint(path + ".index.json").state["a"].sum().item<float>() == 20);
 }
 
 TEST_CASE("a loaded tensor is the file's pages, and outlives everything else", "[checkpoint]") {

@@ -6,6 +6,7 @@
 
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/linear.h>
+#include <torch/optim/sgd.h>
 #include <torch/serialize.h>
 
 #include <algorithm>
@@ -18,9 +19,9 @@ using support::Folder;
 
 namespace {
 
-/// The files of tests/parity/torch_files.py, and what they hold.
-json manifest() {
-  return json::parse(support::read_file(parity::folder() / "torch_files" / "manifest.json"));
+/// The files of tests/parity/torch_files.py, or of layouts.py, and what they hold.
+json manifest(const std::string& folder = "torch_files") {
+  return json::parse(support::read_file(parity::folder() / folder / "manifest.json"));
 }
 
 fs::path path_of(const json& entry) {
@@ -141,6 +142,67 @@ TEST_CASE("load_checkpoint() reads what torch.save wrote, bit for bit", "[torch_
   CHECK(count >= 80);
 }
 
+TEST_CASE("load_checkpoint() finds the state_dict in checkpoints of any layout, or asks",
+          "[torch_file][parity]") {
+  int chosen = 0;
+  int asked = 0;
+  for (const json& entry : manifest("layouts")) {
+    const std::string file = entry["file"];
+    const std::string path = parity::folder() / "layouts" / file;
+    INFO(file);
+    if (entry.contains("tensors")) {
+      const Checkpoint checkpoint = load_checkpoint(path);
+      CHECK(checkpoint.state.keys() == entry["keys"].get<std::vector<std::string>>());
+      check_tensors(checkpoint.state, entry["tensors"]);
+      for (const auto& [key, text] : checkpoint.metadata) {
+        INFO(key);
+        for (const char* inner : {"_content", "_metadata", "_parent", "__", "_val."}) {
+          CHECK(key.find(inner) == std::string::npos);
+        }
+      }
+      ++chosen;
+      continue;
+    }
+    try {
+      load_checkpoint(path);
+      FAIL_CHECK("something was taken");
+    } catch (const CheckpointError& error) {
+      const bool choice = entry.contains("candidates");
+      CHECK(error.problem() == (choice ? CheckpointError::Problem::kNeedsAChoice
+                                       : CheckpointError::Problem::kNotACheckpoint));
+      json candidates = json::array();
+      for (const auto& [at, tensors] : error.candidates()) {
+        candidates.push_back({at, tensors});
+        // What is advised gives as much.
+        CHECK(load_checkpoint(path, {.at = at}).state.size() == tensors);
+      }
+      CHECK(candidates == entry.value("candidates", json::array()));
+      ++asked;
+    }
+  }
+  CHECK(chosen >= 70);
+  CHECK(asked >= 25);
+
+  const auto layout = [](const std::string& name) {
+    return load_checkpoint(parity::folder() / "layouts" / (name + ".pt"));
+  };
+  const auto metadata = layout("lightning_omegaconf").metadata;
+  CHECK(metadata.at("hyper_parameters.optim.lr") == "0.1");
+  CHECK(metadata.at("hyper_parameters.optim.sched.name") == "cosine");
+  CHECK(metadata.at("hyper_parameters.layers") == "3");
+  CHECK(layout("swin").metadata.at("config.DATA.BATCH_SIZE") == "128");
+  CHECK(layout("timm").metadata.at("args.arch") == "resnet18");
+  CHECK(support::error([&] { layout("dino"); }) ==
+        "load_checkpoint: " + (parity::folder() / "layouts/dino.pt").string() +
+            ": expected one state_dict, got \"student\" (7 tensors), \"teacher\" (7 tensors), "
+            "\"dino_loss\" (1 tensor): choose by {.at = \"student\"}");
+  CHECK_THAT(
+      support::error([&] { layout("metrics_alone"); }),
+      Catch::Matchers::EndsWith(
+          ": expected one state_dict, got none, but \"metrics\" (1 tensor): choose by {.at = "
+          "\"metrics\"}"));
+}
+
 TEST_CASE("load_checkpoint() refuses and reads what torch.load(weights_only=True) does",
           "[torch_file][parity]") {
   int refused = 0;
@@ -188,6 +250,20 @@ TEST_CASE("load_checkpoint() reads LibTorch's own archives", "[torch_file]") {
   CHECK(torch::equal(load_checkpoint(folder / "tensor.pt").state["0"], x));
   torch::save(std::vector<torch::Tensor>{x, x + 1}, folder / "list.pt");
   CHECK(torch::equal(load_checkpoint(folder / "list.pt").state["1"], x + 1));
+  torch::serialize::OutputArchive archive;
+  archive.write("weight", x);
+  archive.write("mean", x + 1, /*is_buffer=*/true);
+  archive.write("epoch", c10::IValue(7));
+  archive.write("history", c10::IValue(std::vector<torch::Tensor>{x, x}));
+  archive.save_to(folder / "archive.pt");
+  CHECK(load_checkpoint(folder / "archive.pt").state.keys() ==
+        std::vector<std::string>{"weight", "mean"});
+  torch::optim::SGD optimizer(net->parameters(), torch::optim::SGDOptions(0.1).momentum(0.9));
+  net[0]->as<torch::nn::Linear>()->forward(x).sum().backward();
+  optimizer.step();
+  torch::save(optimizer, folder / "optimizer.pt");
+  CHECK_THAT(support::error([&] { load_checkpoint(folder / "optimizer.pt"); }),
+             Catch::Matchers::ContainsSubstring(": expected one state_dict, got none, but "));
   c10::Dict<std::string, torch::Tensor> dict;
   dict.insert("x", x);
   const std::vector<char> pickled = torch::pickle_save(dict);
@@ -235,14 +311,30 @@ TEST_CASE("each way of being no checkpoint has its sentence", "[torch_file][erro
   CHECK(error("crafted_zip_storage_short") ==
         ": expected 24 bytes in the record \"archive/data/0\", got 23");
   CHECK(error("crafted_plain_pickle") ==
-        " is a pickle, but not torch.save's: load it in Python and save its tensors by torch.save");
+        " is a plain pickle, not torch.save's: load it in Python by pickle.load, and save its "
+        "tensors by torch.save");
+  for (const char* name : {"tensors", "5", "0", "1"}) {
+    CHECK(error(std::string("crafted_plain_pickle_") + name) == error("crafted_plain_pickle"));
+  }
+  CHECK_THAT(error("crafted_plain_pickle_numpy"),
+             Catch::Matchers::StartsWith(" is a plain pickle of NumPy arrays: "));
+  CHECK(error("crafted_zip_of_checkpoint") ==
+        " is a zip file with \"weights/last.ckpt\" in it: unpack it first");
+  CHECK_THAT(error("crafted_zip_of_numpy"),
+             Catch::Matchers::StartsWith(" is an archive of NumPy arrays: "));
+  CHECK_THAT(error("crafted_zip_of_keras"), Catch::Matchers::StartsWith(" is a model of Keras: "));
+  CHECK_THAT(error("crafted_zip_of_export"),
+             Catch::Matchers::StartsWith(" is a program of torch.export: "));
+  CHECK(error("crafted_legacy_pickle_protocol_0") ==
+        ": expected a pickle of protocol 1 to 5, got one of protocol 0 at byte 2, whose tensors "
+        "torch.load does not read either: save it again by torch.save");
   CHECK(error("crafted_tensor_sparse") == ": tensor \"a\": expected a dense one, got a sparse one");
   CHECK(error("crafted_tensor_offset_beyond") ==
         ": tensor \"a\": expected elements within its storage of 24 bytes, got one beyond it");
   CHECK(error("crafted_tensor_strides_negative") ==
         ": tensor \"a\": expected strides of whole numbers >= 0, got something else");
   CHECK(error("crafted_pickle_protocol_6") ==
-        ", data.pkl: expected a pickle of protocol 2 to 5, got protocol 6 at byte 2");
+        ", data.pkl: expected a pickle of protocol 1 to 5, got protocol 6 at byte 2");
   CHECK(error("nested_everything", {.at = "nothing"}) ==
         ": expected .at to be a member, got \"nothing\"; the file is a dict of \"epoch\", \"lr\", "
         "\"name\", \"best\", \"big\", \"none\", \"nan\", \"optimizer\", \"model\"");

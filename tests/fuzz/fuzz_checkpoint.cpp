@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 namespace {
 
@@ -34,9 +35,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   std::memcpy(copy, data, size);
   const auto file = std::make_shared<const convkit::detail::MappedFile>(
       "fuzz", copy, size, [copy] { std::free(copy); });
-  try {
-    [[maybe_unused]] volatile uint64_t sum = touch(convkit::detail::read_checkpoint(file).state);
-  } catch (const c10::Error&) {
+  const std::string folder = "/no/such/folder";  // where the files of an index would lie
+  for (const bool everything : {false, true}) {
+    try {
+      [[maybe_unused]] volatile uint64_t sum =
+          touch(convkit::detail::read_checkpoint(file, {.everything = everything}, &folder).state);
+    } catch (const c10::Error&) {
+    }
   }
   return 0;
 }

@@ -2,11 +2,14 @@
 
 import collections
 import json
+import os
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 import torch
+from huggingface_hub import save_torch_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -14,6 +17,23 @@ import modules
 from cases import cases
 from checkpoints import described
 from torch_files import Net, shape_of, shared
+
+
+def check_shards(folder):
+    """Files and index are byte for byte those of huggingface_hub."""
+    for ours in folder.glob("shards_*/"):
+        state = torch.load(f"{ours}.pt", weights_only=True)
+        with tempfile.TemporaryDirectory() as theirs:
+            save_torch_state_dict(state, theirs, max_shard_size=int(ours.name.removeprefix("shards_")))
+            names = sorted(os.listdir(theirs))
+            assert names == sorted(os.listdir(ours)), (ours, names)
+            for name in names:
+                if names == ["model.safetensors"]:  # ours has no metadata, which was not given
+                    continue
+                assert Path(theirs, name).read_bytes() == (ours / name).read_bytes(), (ours, name)
+        shards = [load_file(path) for path in ours.glob("*.safetensors")]
+        loaded = {key: value for shard in shards for key, value in shard.items()}
+        assert sum(map(len, shards)) == len(state) and all(torch.equal(loaded[key], value) for key, value in state.items()), ours
 
 
 def main():
@@ -60,6 +80,8 @@ def main():
     module = Net()
     state = torch.load(folder / "back" / "state_dict.pt", weights_only=True)
     assert str(module.load_state_dict(state)) == "<All keys matched successfully>"
+
+    check_shards(folder / "back")
 
     scripts = sorted((folder / "back").glob("script*.safetensors"))
     assert len(scripts) == 3, scripts

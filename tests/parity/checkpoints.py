@@ -1,7 +1,8 @@
 """Files for tests/files/checkpoint_test.cpp: checkpoints.py FOLDER
 
 FOLDER gets .safetensors files, whole ones and broken ones, and manifest.json, which says of each what
-Python's own reader makes of it: its tensors (dtype, shape and bytes) or an error.
+Python's own reader makes of it: its tensors (dtype, shape and bytes) or an error. FOLDER/shards gets what
+huggingface_hub makes of a model that is too large for one file.
 """
 
 import json
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
+from huggingface_hub import save_torch_state_dict
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -219,6 +221,11 @@ def main():
         path = folder / f"crafted_{name}.safetensors"
         path.write_bytes(content)
         manifest.append({"file": path.name, "written": False, **verdict(path)})
+    shards = folder / "shards"
+    shards.mkdir(exist_ok=True)
+    state = {f"layers.{i}.weight": torch.randn(i, 3) for i in range(9)} | {"Füße": torch.arange(40)}
+    save_torch_state_dict(state, shards, max_shard_size=200, metadata={"epoch": "3"})
+    save_file(state, folder / "shards" / "whole")
     (folder / "manifest.json").write_text(json.dumps(manifest))
     refused = sum("error" in entry for entry in manifest)
     print(f"{len(manifest)} files in {folder}, of which Python refuses {refused}")

@@ -19,6 +19,7 @@ import zipfile
 from pathlib import Path
 from unittest import mock
 
+import numpy
 import torch
 from torch import nn
 
@@ -39,6 +40,33 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.body[0](self.bn(self.conv(x)).mean((2, 3))) * self.scale
+
+
+class Stream(nn.Module):
+    """Tensors and lists of them that are neither parameters nor buffers."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.LSTMCell(3, 4)
+        self.register_buffer("mean", torch.randn(3))
+        self._state = torch.zeros(2, 1, 4)
+        self.frames = [torch.zeros(2), torch.ones(2)]
+        self.named: dict[str, torch.Tensor] = {"x": torch.zeros(3)}
+
+    def forward(self, x):
+        hidden, self._state = self.cell(x - self.mean)
+        return hidden + self.frames[0].sum() + self.named["x"].sum()
+
+
+class Streaming(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self._context = torch.zeros(0)
+        self.model = Stream()
+        self.scale = nn.Parameter(torch.randn(2))
+
+    def forward(self, x):
+        return self.model(x) * self.scale.sum() + self._context.sum()
 
 
 class Derived(collections.OrderedDict):
@@ -147,8 +175,10 @@ def whole():
         yield "derived_state_dict", {"state_dict": Derived(state), "epoch": 3}, {}, {}, state
         yield "other_keys", {("a", 1): base, 2.5: views["row"], "b": views["other"]}, {}, {}, {"0": base, "1": views["row"], "b": views["other"]}
         yield "same_dict_twice", {"a": (twice := {"x": base}), "b": twice}, {}, {"everything": True}, {"a": twice, "b": twice}
-        for protocol in (2, 3, 4, 5):
+        for protocol in (1, 2, 3, 4, 5):
             yield f"protocol_{protocol}", {**training, "model": state}, {"pickle_protocol": protocol}, {}, state
+        yield "protocol_1_containers", containers, {"pickle_protocol": 1}, {"everything": True}, containers
+        yield "protocol_1_module", {"net": net, "args": argparse.Namespace(lr=0.5, old=False)}, {"pickle_protocol": 1}, {}, net
         yield "cuda", state, {"location": "cuda:1"}, {}, state
         yield "mps", state, {"location": "mps"}, {}, state
         yield "module", net, {}, {}, net
@@ -349,6 +379,17 @@ def crafted():
     with zipfile.ZipFile(buffer := io.BytesIO(), "w") as file:
         file.writestr("hello.txt", "hello")
     yield "zip_of_text", buffer.getvalue()
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as file:
+        file.writestr("weights/last.ckpt", good)
+    yield "zip_of_checkpoint", buffer.getvalue()
+    numpy.savez(buffer := io.BytesIO(), a=torch.ones(2).numpy())
+    yield "zip_of_numpy", buffer.getvalue()
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as file:
+        for record in ("metadata.json", "config.json", "model.weights.h5"):
+            file.writestr(record, "{}")
+    yield "zip_of_keras", buffer.getvalue()
+    torch.export.save(torch.export.export(nn.Linear(2, 3), (torch.ones(1, 2),)), buffer := io.BytesIO())
+    yield "zip_of_export", buffer.getvalue()
     for i in range(50):
         yield f"zip_cut_{i:02}", zipped[:len(zipped) * i // 50]
 
@@ -364,6 +405,8 @@ def crafted():
             "keys_unlisted": legacy(data, keys=("0", "5"), storages=(struct.pack("<q", 6) + SIX) * 2), "count_more": legacy(data, storages=struct.pack("<q", 7) + SIX), "count_less": legacy(data, storages=struct.pack("<q", 5) + SIX), "count_huge": legacy(data, storages=struct.pack("<q", 1 << 60) + SIX),
             "count_negative": legacy(data, storages=struct.pack("<q", -1) + SIX), "count_cut": legacy(data, storages=b"\x06\0\0"), "after_end": old + b"abc", "view": legacy(view(2, 4)), "view_beyond": legacy(view(2, 5)), "view_negative": legacy(view(-2, 4)),
             "view_huge": legacy(view((1 << 63) - 1, 4)), "view_small": legacy(view(2, 1)), "view_short": legacy(view(2)),
+            "plain_pickle_tensors": pickle.dumps({"a": torch.ones(2)}), "plain_pickle_numpy": pickle.dumps({"model": {"conv.weight": torch.ones(2).numpy()}}, protocol=2),
+            "plain_pickle_0": pickle.dumps({"a": 1.5}, protocol=0), "plain_pickle_1": pickle.dumps({"a": 1.5}, protocol=1),
             "plain_pickle": pickle.dumps({"a": 1}, protocol=2), "plain_pickle_5": pickle.dumps({"a": [1.5] * 9}, protocol=5)}.items():
         yield "legacy_" + key if not key.startswith("plain") else key, value
 
@@ -423,7 +466,8 @@ def main():
     net = Net().eval()
     torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))).save(folder / "scripted.pt")
     torch.jit.trace(net, torch.randn(1, 3, 5, 5)).save(folder / "traced.pt")
-    for stem in ("scripted", "traced"):
+    torch.jit.script(Streaming()).save(folder / "scripted_attributes.pt")
+    for stem in ("scripted", "traced", "scripted_attributes"):
         state = dict(torch.jit.load(folder / f"{stem}.pt").state_dict())
         manifest.append({"file": f"{stem}.pt", "options": {}, "tensors": tensors_of(state), "shared": [], "texts": {}})
     whole_files = len(manifest)
