@@ -26,11 +26,11 @@ struct Checkpoint {
 class CONVKIT_API CheckpointError : public c10::Error {
  public:
   enum class Problem {
-    kNotFound,         ///< there is no such file, or it cannot be opened
-    kNotACheckpoint,   ///< it is something else
-    kDamaged,          ///< it breaks a rule of its format, as a download that was cut short does
-    kUnsupported,      ///< it is sound, but has something that is not read here
-    kNeedsAChoice,     ///< none or several of its members are a state_dict: `at` has to choose
+    kNotFound,        ///< there is no such file
+    kNotACheckpoint,  ///< it is something else, such as a folder
+    kDamaged,         ///< it breaks a rule of its format, as a download that was cut short does
+    kUnsupported,     ///< it is there, but cannot be opened, or has something that is not read here
+    kNeedsAChoice,    ///< none or several of its members are a state_dict: `at` has to choose
     kCannotBeWritten,  ///< the disk, or the stream, does not take it
   };
   /// A member that could be meant: the value for LoadCheckpointOptions.at, and how many tensors
@@ -103,7 +103,8 @@ struct LoadCheckpointOptions {
 /// Differs: a .safetensors file with two entries of one name, more than 64 dimensions, sizes that
 ///          overflow beside a zero, or descriptions in forms that only Python's reader takes is
 ///          refused.
-///          torch.load refuses classes that are not on its list; here they are objects without use.
+///          torch.load refuses classes that are not on its list; here they are objects without use,
+///          NumPy's arrays too.
 ///          Sparse, quantized, nested, meta and big-endian tensors are refused.
 CONVKIT_API Checkpoint load_checkpoint(const std::string& path,
                                        const LoadCheckpointOptions& options = {});
@@ -132,7 +133,8 @@ struct SaveCheckpointOptions {
   /// The most bytes of tensors in a .safetensors file; 0 is no limit. What is more is split into
   /// "model-00001-of-00003.safetensors", ..., as huggingface_hub does, in the state_dict's order: a
   /// tensor above the limit has a file of its own. "model.safetensors.index.json" then names the
-  /// file of each tensor and has the metadata, and there is no "model.safetensors".
+  /// file of each tensor and has the metadata. Of "model.safetensors" and its index the one that was
+  /// not written is removed.
   uint64_t max_shard_size = 0;
 };
 
@@ -153,7 +155,8 @@ struct SaveCheckpointOptions {
 ///
 /// Of several shards each is written whole before the first takes its name. An index that was there
 /// goes before, and the new one comes last: an interrupted save leaves no mixture that could be
-/// loaded. A "model.safetensors", or shards of another number, that lie there stay.
+/// loaded. Shards of another number that lie there stay; so does an index, and what it names, where
+/// `max_shard_size` is not given.
 ///
 /// Throws:  c10::ValueError for another extension, tensors that share memory (with their names), a
 ///          dtype that the format does not have, or names that are not UTF-8; CheckpointError for a

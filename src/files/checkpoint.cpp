@@ -101,6 +101,11 @@ Checkpoint detail::read_checkpoint(const std::shared_ptr<const MappedFile>& file
     index = folder != nullptr && is_index(bytes);
     const std::string kind = index ? "" : foreign_kind(bytes, file->path());
     if (!kind.empty()) fail_to_load(Problem::kNotACheckpoint, file->path(), " is ", kind);
+    const bool named = file->path().ends_with(".safetensors");
+    if (!index && !named && bytes.size() > 8) {
+      fail_to_load(Problem::kNotACheckpoint, file->path(),
+                   " is neither a file of torch.save nor a .safetensors file");
+    }
   }
   Checkpoint checkpoint = index ? read_shards(*file, *folder) : read_safetensors(file);
   if (!options.at.empty()) {
@@ -128,6 +133,21 @@ Checkpoint loaded(const std::string& name, std::string_view bytes,
                   const LoadCheckpointOptions& options) {
   return loaded(name,
                 [&] { return detail::read_checkpoint(MappedFile::copy(name, bytes), options); });
+}
+
+/// What it means that a file cannot be opened.
+Problem problem_of_opening(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::is_regular_file(status)) return Problem::kUnsupported;
+  if (std::filesystem::exists(status)) return Problem::kNotACheckpoint;
+  const bool none = status.type() == std::filesystem::file_type::not_found;
+  const std::string index = path + ".index.json";
+  if (none && std::filesystem::exists(index, error)) {
+    detail::fail_to_load(Problem::kNotFound, "there is no ", detail::shown_path(path),
+                         ", but the index of its shards: load ", detail::shown_path(index));
+  }
+  return none ? Problem::kNotFound : Problem::kUnsupported;
 }
 
 bool is_torch_name(const std::string& name) {
@@ -197,7 +217,7 @@ void write_bytes(const detail::TakeBytes& take, const StateDict& state,
 Checkpoint load_checkpoint(const std::string& path, const LoadCheckpointOptions& options) {
   return loaded(detail::shown_path(path), [&] {
     const auto file =
-        detail::with_problem(Problem::kNotFound, [&] { return MappedFile::open(path); });
+        detail::with_problem(problem_of_opening(path), [&] { return MappedFile::open(path); });
     const std::string folder = std::filesystem::path(path).parent_path();
     return detail::read_checkpoint(file, options, &folder);
   });
@@ -208,14 +228,17 @@ Checkpoint load_checkpoint(std::span<const std::byte> bytes, const LoadCheckpoin
 }
 
 Checkpoint load_checkpoint(std::istream& stream, const LoadCheckpointOptions& options) {
+  if (!stream) detail::fail_to_load(Problem::kNotFound, "cannot read the stream");
   std::string bytes;
   std::vector<char> piece(1 << 20);
-  while (stream) {
-    stream.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-    bytes.append(piece.data(), static_cast<std::size_t>(stream.gcount()));
-  }
-  if (stream.bad() || !stream.eof()) {
-    detail::fail_to_load(Problem::kNotFound, "cannot read the stream");
+  try {
+    // Its buffer, since a stream may throw at its end, as it was told to.
+    for (std::streamsize size = 1; size > 0;) {
+      size = stream.rdbuf()->sgetn(piece.data(), static_cast<std::streamsize>(piece.size()));
+      bytes.append(piece.data(), static_cast<std::size_t>(size));
+    }
+  } catch (const std::ios_base::failure& failure) {
+    detail::fail_to_load(Problem::kUnsupported, "cannot read the stream: ", failure.what());
   }
   return loaded("the stream", bytes, options);
 }
@@ -240,7 +263,7 @@ std::vector<std::byte> save_checkpoint(const StateDict& state, const std::string
                                        const SaveCheckpointOptions& options) {
   std::vector<std::byte> result;
   std::size_t size = 0;
-  for (const auto& entry : state) size += entry.value().defined() ? entry.value().nbytes() : 0;
+  for (const auto& entry : state) size += is_storable(entry.value()) ? entry.value().nbytes() : 0;
   write_bytes(
       [&](std::string_view bytes) {
         if (result.empty()) result.reserve(size + bytes.size() + 4096);
@@ -253,18 +276,18 @@ std::vector<std::byte> save_checkpoint(const StateDict& state, const std::string
 
 void save_checkpoint(std::ostream& stream, const StateDict& state, const std::string& extension,
                      const SaveCheckpointOptions& options) {
-  const auto check = [&] {
-    if (stream) return;
+  const auto check = [](bool good) {
+    if (good) return;
     throw CheckpointError(Problem::kCannotBeWritten, "save_checkpoint: the stream takes no more");
   };
-  write_bytes(
-      [&](std::string_view bytes) {
-        stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-        check();
-      },
-      state, extension, options);
-  stream.flush();
-  check();
+  check(stream.good());
+  // Its buffer, since a stream may throw something else, as it was told to.
+  const auto put = [&](std::string_view bytes) {
+    const auto size = static_cast<std::streamsize>(bytes.size());
+    check(stream.rdbuf()->sputn(bytes.data(), size) == size);
+  };
+  write_bytes(put, state, extension, options);
+  check(stream.rdbuf()->pubsync() == 0);
 }
 
 }  // namespace convkit

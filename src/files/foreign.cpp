@@ -38,7 +38,10 @@ constexpr Magic kMagics[] = {
     {0, "\x93NUMPY", "a NumPy array: load it in Python and save it by torch.save"},
     {4, "TFL3", "a TensorFlow Lite model: take the weights that it was made of"},
     {4, "ET12", "an ExecuTorch program: take the weights that it was made of"},
-    {0, "{", "a text file of JSON, perhaps the index of several .safetensors files: load those"},
+    {0, "{",
+     "a text file of JSON, perhaps the index of several .safetensors files: load an index, which "
+     "has a "
+     "\"weight_map\", by its path"},
 };
 
 bool has_magic(std::string_view bytes, const Magic& magic) {

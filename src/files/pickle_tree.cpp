@@ -22,6 +22,11 @@ void PickleTree::fail_many() const {
               "which the same objects are members many times");
 }
 
+void PickleTree::fail_deep() const {
+  TORCH_CHECK(false, "load_checkpoint: ", path_,
+              ": expected a tree of at most some 1000 levels of members, got a deeper one");
+}
+
 void PickleTree::work(std::size_t amount) {
   if (amount > work_left_) fail_many();
   work_left_ -= amount;

@@ -66,6 +66,7 @@ class PickleTree {
   /// a small file a large tree.
   void work(std::size_t amount);
   [[noreturn]] void fail_many() const;
+  [[noreturn]] void fail_deep() const;
 
  private:
   Id plain(Id id) const;

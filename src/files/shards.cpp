@@ -73,7 +73,7 @@ std::shared_ptr<const MappedFile> opened(const std::string& index, const std::st
   } catch (const c10::Error& error) {
     const std::string_view text = error.what_without_backtrace();
     constexpr std::string_view kCaller = "load_checkpoint: ";
-    fail_to_load(Problem::kNotFound, index, ": ", text.substr(kCaller.size()));
+    fail_to_load(Problem::kDamaged, index, ": ", text.substr(kCaller.size()));
   }
 }
 
@@ -147,10 +147,13 @@ Checkpoint read_shards(const MappedFile& index_file, const std::string& folder) 
 void write_shards(const std::string& path, const StateDict& state,
                   const SaveCheckpointOptions& options) {
   const std::vector<StateDict> shards = split(state, options.max_shard_size);
+  NewFile index_file(path + ".index.json");
   if (shards.size() <= 1) {
-    NewFile file(path);
-    write_safetensors(into(file), state, options.metadata);
-    file.commit();
+    NewFile whole(path);
+    write_safetensors(into(whole), state, options.metadata);
+    whole.flush();
+    index_file.remove_old();
+    whole.commit();
     return;
   }
   nlohmann::ordered_json index = {{"metadata", {{"total_size", 0}}},
@@ -170,13 +173,13 @@ void write_shards(const std::string& path, const StateDict& state,
     files.back()->flush();
   }
   index["metadata"]["total_size"] = total;
-  NewFile index_file(path + ".index.json");
   index_file.write(index.dump(2, ' ', /*ensure_ascii=*/true));
   index_file.flush();
   // From here on there is no index of a mixture of old and new shards.
   index_file.remove_old();
   for (const auto& file : files) file->commit();
   index_file.commit();
+  std::filesystem::remove(path);
 }
 
 }  // namespace convkit::detail

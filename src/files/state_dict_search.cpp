@@ -13,6 +13,16 @@ constexpr std::string_view kOfOptimizers[] = {"exp_avg",         "exp_avg_sq", "
                                               "exp_avg_sq_row",  "exp_inf",    "square_avg",
                                               "momentum_buffer", "acc_delta"};
 
+bool is_of_optimizer(std::string_view name) {
+  return std::find(std::begin(kOfOptimizers), std::end(kOfOptimizers), name) !=
+         std::end(kOfOptimizers);
+}
+
+/// Names such as "state.conv.weight.exp_avg", as torch.distributed.checkpoint flattens an optimizer.
+bool is_of_flat_optimizer(std::string_view key) {
+  return key.starts_with("state.") && is_of_optimizer(key.substr(key.rfind('.') + 1));
+}
+
 /// Whether a tensor may be a weight for itself: it is no single number, as a loss or a counter is,
 /// and no vector of bytes, as the state of a random generator is.
 bool is_weight(PickleTree& tree, Id id) {
@@ -95,6 +105,8 @@ class Search {
   }
 
   void enter(Container container) {
+    constexpr std::size_t kDeepest = 1000;  // each level has its path
+    if (open_.size() > kDeepest) tree_.fail_deep();
     if (!tree_.is_container(container.id) || !seen_.insert(container.id).second) return;
     std::vector<PickleMember> children = tree_.children(container.id);
     const bool module = tree_.is_module(container.id);
@@ -134,11 +146,11 @@ class Search {
         continue;
       }
       const std::string_view key = tree_.pickle().text(child.key);
+      if (is_of_flat_optimizer(key)) return true;
       if (key.find('.') != std::string_view::npos) return false;  // the names of a module's tensors
       state |= key == "state";
       groups |= key == "param_groups";
-      of_parameter |= std::find(std::begin(kOfOptimizers), std::end(kOfOptimizers), key) !=
-                      std::end(kOfOptimizers);
+      of_parameter |= is_of_optimizer(key);
     }
     return of_parameter || (state && groups);
   }

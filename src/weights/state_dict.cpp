@@ -216,6 +216,9 @@ class StateMatcher {
                        (!source.is_meta() || target.is_meta()) && !source.is_quantized();
     TORCH_CHECK_VALUE(dense, "load_state_dict: expected a dense tensor with numbers under \"", key,
                       "\", got ", source.toString());
+    TORCH_CHECK_VALUE(!target.is_meta() || source.is_meta(),
+                      "load_state_dict: expected memory for the module's \"", key,
+                      "\", got a meta tensor");
     if (options_.assign) {
       TORCH_CHECK_VALUE(
           source.is_inference() == target.is_inference(), "load_state_dict: expected under \"", key,

@@ -126,6 +126,12 @@ TEST_CASE("memory that is written through a view of it lies as it was recorded",
     rows.narrow(1, 0, 3).mul_(3);
     return torch::cat({y.permute({0, 2, 3, 1}).reshape({-1, 8}), rows}, 1);
   });
+  check_case([](CaseImpl& m, const Tensor& x) {  // an operator that gives no result
+    const Tensor y = m.a(x);
+    std::vector<Tensor> both{y, y.sin()};
+    at::_foreach_add_(both, 1.5);
+    return both[0] * both[1];
+  });
   check_case([](CaseImpl& m, const Tensor& x) {  // what the copy was made of is used afterwards
     const Tensor y = m.a(x).relu();
     const Tensor copy = y.contiguous(torch::MemoryFormat::ChannelsLast);

@@ -284,7 +284,7 @@ TEST_CASE("a program can tell the problems of files apart", "[checkpoint][errors
     return found;
   };
   CHECK(problem([&] { load_checkpoint(folder / "none.pt"); }) == Problem::kNotFound);
-  CHECK(problem([&] { load_checkpoint(folder.path); }) == Problem::kNotFound);
+  CHECK(problem([&] { load_checkpoint(folder.path); }) == Problem::kNotACheckpoint);
   std::ifstream none(folder / "none.pt");
   CHECK(problem([&] { load_checkpoint(none); }) == Problem::kNotFound);
   CHECK(of_bytes("<!DOCTYPE html>") == Problem::kNotACheckpoint);
@@ -304,6 +304,9 @@ TEST_CASE("a program can tell the problems of files apart", "[checkpoint][errors
         Problem::kCannotBeWritten);
   std::ofstream full("/dev/full");
   CHECK(problem([&] { save_checkpoint(full, state, ".pt"); }) == Problem::kCannotBeWritten);
+  std::ofstream strict("/dev/full");
+  strict.exceptions(std::ios::failbit | std::ios::badbit);
+  CHECK(problem([&] { save_checkpoint(strict, state, ".pt"); }) == Problem::kCannotBeWritten);
 
   // Bad options are errors of the caller's.
   CHECK_THROWS_AS(load_checkpoint(folder / "x.pt", {.at = "b"}), c10::ValueError);
@@ -324,6 +327,9 @@ TEST_CASE("checkpoints come from memory and go there", "[checkpoint]") {
     stream << "before";
     save_checkpoint(stream, state, extension);
     CHECK(stream.str() == "before" + file);
+    std::istringstream strict(file);
+    strict.exceptions(std::ios::failbit | std::ios::badbit | std::ios::eofbit);
+    CHECK(torch::equal(load_checkpoint(strict).state["x"], x));
 
     // The bytes lie at an odd place, and vanish.
     bytes.insert(bytes.begin(), std::byte{0});
@@ -378,6 +384,22 @@ TEST_CASE("sharded checkpoints are written and read", "[checkpoint][parity]") {
   // Over themselves, from their own maps.
   save_checkpoint(folder / "model.safetensors", read.state, {.max_shard_size = 80});
   check(load_checkpoint(index));
+  save_checkpoint(folder / "one.safetensors", state, {.max_shard_size = 1000});
+  check(load_checkpoint(folder / "one.safetensors"));
+  CHECK_FALSE(fs::exists(folder / "one.safetensors.index.json"));
+  // Of the file and its index one remains.
+  save_checkpoint(folder / "one.safetensors", state, {.max_shard_size = 80});
+  CHECK_FALSE(fs::exists(folder / "one.safetensors"));
+  CHECK(support::error([&] { load_checkpoint(folder / "one.safetensors"); }) ==
+        "load_checkpoint: there is no " + (folder / "one.safetensors") +
+            ", but the index of its shards: load " + (folder / "one.safetensors.index.json"));
+  fs::remove(folder / "one-00002-of-00006.safetensors");
+  try {
+    load_checkpoint(folder / "one.safetensors.index.json");
+    FAIL_CHECK("a missing shard");
+  } catch (const CheckpointError& error) {
+    CHECK(error.problem() == CheckpointError::Problem::kDamaged);
+  }
   save_checkpoint(folder / "one.safetensors", state, {.max_shard_size = 1000});
   check(load_checkpoint(folder / "one.safetensors"));
   CHECK_FALSE(fs::exists(folder / "one.safetensors.index.json"));

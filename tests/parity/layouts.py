@@ -125,6 +125,8 @@ def layouts():
     yield "deepspeed", {"module": s, "buffer_names": ["bn.running_mean"], "optimizer": None, "param_shapes": [collections.OrderedDict(a=torch.Size([2, 3]))],
                         "lr_scheduler": sch, "ds_config": {"zero_optimization": {"stage": 2}}, "global_steps": 9, "dp_world_size": 2}, s
     yield "hifi_gan", {"generator": s}, s
+    flat = {f"state.{key}.exp_avg": value.clone() for key, value in s.items()} | {"param_groups.conv.weight.lr": 0.1}
+    yield "flat_optimizer", {"model": s, "optim": flat, "epoch": 3}, s
     yield "tacotron2", {"iteration": 9, "state_dict": s, "optimizer": opt, "learning_rate": 0.001}, s
     yield "vits", {"model": s, "iteration": 9, "optimizer": opt, "learning_rate": 0.001}, s
     yield "coqui", {"config": {"run": {"name": "x"}}, "model": s, "optimizer": [opt, sgd], "scaler": None, "step": 4, "epoch": 1, "date": "today", "model_loss": loss}, s

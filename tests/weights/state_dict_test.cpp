@@ -325,6 +325,21 @@ TEST_CASE("tensors that cannot be written to are refused before anything is chan
   CHECK(torch::equal(lattice, numbers["w"]));
 }
 
+TEST_CASE("a meta tensor is not loaded into", "[state_dict][errors]") {
+  nn::Linear linear(4, 2);
+  linear->register_buffer("table", torch::zeros({3}, torch::kMeta));
+  StateDict state;
+  for (const auto& entry : state_dict(*linear)) {
+    state.insert(entry.key(), torch::ones(entry.value().sizes()));
+  }
+  const torch::Tensor before = linear->weight.detach().clone();
+  for (const bool assign : {false, true}) {
+    CHECK(support::error([&] { load_state_dict(*linear, state, {.assign = assign}); }) ==
+          "load_state_dict: expected memory for the module's \"table\", got a meta tensor");
+    CHECK(torch::equal(linear->weight, before));
+  }
+}
+
 TEST_CASE("tensors of c10::InferenceMode are loaded as Python does, or refused",
           "[state_dict][errors]") {
   const StateDict state({{"weight", torch::ones({2, 4})}, {"bias", torch::ones({2})}});

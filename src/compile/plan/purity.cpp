@@ -123,8 +123,8 @@ void make_pure(Graph& graph) {
   for (Step& step : graph.steps) {
     auto* operation = std::get_if<Operation>(&step);
     const auto made = outputs_of(step);
-    const bool pure =
-        std::all_of(made.begin(), made.end(), [&](int64_t id) { return graph.is_pure(id); });
+    const bool pure = !made.empty() && std::all_of(made.begin(), made.end(),
+                                                   [&](int64_t id) { return graph.is_pure(id); });
     if (operation == nullptr || !pure) continue;
     if (!operation->written.empty()) {
       operation->handle = pure_form(*operation).value();
