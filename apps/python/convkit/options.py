@@ -1,4 +1,4 @@
-"""The command line of record.py."""
+"""The command lines, and how they refuse."""
 
 import argparse
 import json
@@ -17,15 +17,20 @@ IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".we
 SOUNDS = (".flac", ".m4a", ".mp3", ".ogg", ".wav")
 
 
+def program():
+    """What messages begin with: record.py, port.py."""
+    return os.path.basename(sys.argv[0])
+
+
 def fail(option, expected, got):
     # One line, however many the cause has.
-    sys.stderr.write(f"record.py: {option}: expected {expected}, got {textwrap.shorten(str(got), 1000)}\n")
+    sys.stderr.write(f"{program()}: {option}: expected {expected}, got {textwrap.shorten(str(got), 1000)}\n")
     sys.exit(2)
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"record.py: {message.removeprefix('argument ')}\n")
+        self.exit(2, f"{program()}: {message.removeprefix('argument ')}\n")
 
 
 def checked(expected, read):
