@@ -118,9 +118,10 @@ def main():
                 root = text.rpartition("CONVKIT_MODULE(")[2].partition(")")[0]
                 pages.append((name, root))
             else:
-                failed.append(f"{name}: {said}")
+                failed.append(f"{name}: {said.splitlines()[-1] if said else status}, see {log}")
     lines = [f'#include "{name}.h"' for name, _ in pages]
-    lines += ["", "#define CONVKIT_PAGES(use) \\", *(f"  use({name}, {root}) \\" for name, root in pages), ""]
+    uses = [f"use({name}, {root})" for name, root in pages]
+    lines += ["", " \\\n  ".join(["#define CONVKIT_PAGES(use)", *uses]), ""]
     (folder / "pages.h").write_text("\n".join(lines))
     sys.exit("\n".join(failed) if failed else 0)
 

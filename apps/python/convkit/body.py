@@ -10,11 +10,11 @@ from .structs import TAKEN, identifier
 NUMBERS = {"size", "numel", "+", "-", "*", "/", "%"}
 ASSIGNING = {"add_", "sub_", "mul_", "div_", "__iadd__", "__isub__", "__imul__", "__itruediv__"}
 RANDOM = {"dropout", "alpha_dropout", "feature_alpha_dropout"}
-INVENTED = {"chunk": "parts", "split": "parts", "unbind": "parts", "cat": "joined", "size": "size", "mean": "mean"}
+INVENTED = {"list": "maps", "chunk": "parts", "split": "parts", "unbind": "parts", "cat": "joined", "size": "size", "mean": "mean"}
 
 
 def is_pure(node):
-    return node.kind in ("item", "weight") or node.kind == "op" and not (
+    return node.kind in ("item", "weight", "list") or node.kind == "op" and not (
         node.target in RANDOM or node.target == "__setitem__" or node.target.endswith("_") and node.target[:2] != "__"
         or node.target in ASSIGNING or node.args and node.args[-1] is True and "inplace" in
         OPERATORS[node.target].signature.parameters)
@@ -65,7 +65,7 @@ class Body:
         users = self.users[id(node)]
         changed = any(user.kind == "op" and user.target in ASSIGNING | {"__setitem__"} and user.args[0] is node for user in users)
         return (node.name is not None or len(users) != 1 or node.type in ("Tensors", "Tuple", "void") or changed
-                or node.kind in ("check", "input"))
+                or node.kind in ("check", "input") or node.kind == "op" and node.target in ASSIGNING)
 
     def _inline(self):
         """Finds what stands inside of another expression in Python as well: right before it, used once."""
@@ -122,6 +122,11 @@ class Body:
         return literal(value)
 
     def expression(self, node):
+        if node.kind == "list":
+            return self.write(list(node.args))
+        if node.kind == "push":
+            self.changed.add(self.variables[id(node.args[0])])
+            return Written(f"{self.write(node.args[0])}.push_back({self.write(node.args[1])})")
         if node.kind == "item":
             source = inside(self.write(node.args[0]), 3)
             return Written(f"std::get<{node.target}>({source})" if node.args[0].type == "Tuple" else f"{source}[{node.target}]")
@@ -140,7 +145,8 @@ class Body:
 
     def call(self, node):
         spec = self.page.spec_at(self.struct, node.target)
-        args = ", ".join(map(self.write, node.args))
+        args = ", ".join(f"std::vector<torch::Tensor>{self.write(arg)}" if isinstance(arg, list) else self.write(arg)
+                         for arg in node.args)
         if isinstance(spec, Leaf) and not spec.inputs_kept and node.args[0].kind == "input":
             self.refuse(node, f"an in-place {spec.type} of an argument of forward: torch::nn's has no such form")
         text = self.page.called(self.struct, node, spec, args)
@@ -196,7 +202,7 @@ class Body:
         self.types[name] = node.type
         self.declared[name] = len(self.lines)
         kind = {"Tensor": "torch::Tensor", "Tensors": "std::vector<torch::Tensor>", "Tuple": "auto"}.get(node.type, node.type)
-        self.lines.append(f"{kind} {name} = {text};")
+        self.lines.append(f"{kind} {name}{text};" if node.kind == "list" else f"{kind} {name} = {text};")
 
     @staticmethod
     def method_of(node):

@@ -5,7 +5,7 @@ import torch
 
 class Node:
     """A value of a forward. `kind` says how it comes to be: "input", "weight" (of the module or of what is in it),
-    "call" of a child, "op", "item" of a list, or "check", a decision that the example made."""
+    "call" of a child, "op", "item" of a list, "list" and "push", or "check", a decision that the example made."""
 
     def __init__(self, kind, target, args=(), type="Tensor", line=None):
         self.kind, self.target, self.args, self.type, self.line = kind, target, args, type, line
@@ -27,6 +27,16 @@ class Graph:
         self.output = None
         self.decisions = []
         self.line = None
+
+    def prune(self):
+        """Leaves out sizes and members of lists that nobody asked for."""
+        used = {id(node) for node in nodes_in(self.output)}
+        kept = []
+        for node in reversed(self.nodes):
+            if id(node) in used or not (node.kind == "item" or node.kind == "op" and node.type == "int64_t"):
+                used |= {id(inner) for inner in nodes_in(node.args)}
+                kept.append(node)
+        self.nodes = kept[::-1]
 
     def numbers(self):
         """The numbers of all nodes, in the order of rebuilt()."""

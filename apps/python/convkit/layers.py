@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from .graph import Expression
 from .operators import literal
 
 
@@ -41,7 +42,7 @@ def plain(value):
     """(2, 2) is 2."""
     if isinstance(value, (tuple, list)):
         value = tuple(value)
-        return value[0] if len(set(value)) == 1 else value
+        return value[0] if value and all(one == value[0] for one in value) else value
     return value
 
 
@@ -101,7 +102,7 @@ def layer_norm(m):
     if len(shape) == 1:  # the braces are no part of the number
         leaf.values[0] = shape[0]
         write = leaf.write
-        leaf.write = lambda values: write([f"{{{written(values[0])}}}", *values[1:]])
+        leaf.write = lambda values: write([Expression(f"{{{written(values[0])}}}"), *values[1:]])
     return leaf
 
 

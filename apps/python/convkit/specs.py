@@ -75,7 +75,10 @@ class Ported:
                     values[-1] != parameter.default:
                 break
             values.pop()
-        return f"{self.struct.name}({', '.join(map(layers.written, values))})"
+        # A holder passes its arguments on, and braces have no type to pass on.
+        given = [f"{parameter.type}({layers.written(value)})" if isinstance(value, tuple) else layers.written(value)
+                 for parameter, value in zip(self.struct.parameters, values)]
+        return f"{self.struct.name}({', '.join(given)})"
 
 
 layers.Leaf.names_of_values = lambda self: self.names

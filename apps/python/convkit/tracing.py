@@ -99,6 +99,7 @@ class Context:
         self.tracer, self.module, self.path = tracer, module, path
         self.graph = Graph([])
         self.values = {}  # the node of each tensor and list, by its id
+        self.lists = {}   # what stood in a list when it was used last
         self.kept = []    # so that no id comes twice
         self.closed = False
         self.grad = torch.is_grad_enabled()
@@ -116,9 +117,11 @@ class Context:
 
     def frames(self):
         frame = sys._getframe(1)
-        while frame.f_code.co_filename.startswith(HERE):
+        call = self.tracer.call_code
+        # A child's call of its own stands above, if it is that which asks.
+        while frame.f_code.co_filename.startswith(HERE) and not (frame.f_code is call and frame.f_locals["context"] is self):
             frame = frame.f_back
-        while frame is not None and frame.f_code is not self.tracer.call_code:
+        while frame is not None and frame.f_code is not call:
             if not frame.f_code.co_filename.startswith((TORCH, HERE)) and frame.f_code.co_filename[:1] != "<":
                 yield frame
             frame = frame.f_back
@@ -145,6 +148,8 @@ class Context:
                 return known or self.refuse("a size of a tensor that was no argument of this module")
             return value.node
         if isinstance(value, (list, tuple)):
+            if id(value) in self.lists:
+                return self.growing(value)
             return self.values.get(id(value)) or [self.of(inner) for inner in value]
         if isinstance(value, slice):
             return slice(self.of(value.start), self.of(value.stop), self.of(value.step))
@@ -166,6 +171,19 @@ class Context:
         node.dims = tensor.dim()
         self.graph.nodes.append(node)
         self.bind(tensor, node)
+        return node
+
+    def growing(self, value):
+        """A list that children are given, which may get longer from one to the next."""
+        known = self.lists.get(id(value))
+        if known is None or known[0] != [id(x) for x in value[:len(known[0])]]:
+            node = Node("list", "list", [self.of(x) for x in value], "Tensors", self.line())
+            self.bind(value, self.add(node))
+        else:
+            node = self.values[id(value)]
+            for x in value[len(known[0]):]:
+                self.add(Node("push", "push_back", [node, self.of(x)], "void", self.line()))
+        self.lists[id(value)] = ([id(x) for x in value],)
         return node
 
     def learn_names(self):
@@ -209,6 +227,8 @@ class Context:
             if name in PLAIN:
                 return function(*args)
         result = function(*plain(args), **plain(kwargs))
+        if name == "_assert" and isinstance(args[0], bool):  # the decision is written down already
+            return result
         if name == "size":
             dim = args[1] if len(args) > 1 else kwargs.get("dim")
             if dim is not None:
@@ -274,7 +294,7 @@ class Tracer(TorchFunctionMode):
     def call(self, original, module, args, kwargs):
         if not self.stack and self.graphs or self.stack and self.stack[-1] is None:
             return original(module, *args, **kwargs)
-        parent = self.stack[-1] if self.stack else None
+        parent, context = self.stack[-1] if self.stack else None, None
         path = self.paths.get(id(module))
         node = None
         parameters, values = arguments_of(module, args, kwargs)
@@ -283,12 +303,13 @@ class Tracer(TorchFunctionMode):
             if id(module) not in parent.paths:
                 parent.refuse(f"the call of a {type(module).__name__} that is no part of the module")
             given = [v for v in values if isinstance(v, (torch.Tensor, Size)) or isinstance(v, (list, tuple)) and v]
-            node = Node("call", parent.paths[id(module)], [parent.of(v) for v in given], line=parent.line())
+            taken = [parent.growing(v) if type(v) is list and id(v) not in parent.values or id(v) in parent.lists
+                     else parent.of(v) for v in given]
+            node = Node("call", parent.paths[id(module)], taken, line=parent.line())
         if parent is not None and self.is_known(module):
             if any(p != "input" for p in parameters[1:]) and len(values) > 1:
                 parent.refuse(f"{type(module).__name__} with more than one argument")
             self.stack.append(None)
-            context = None
         else:
             context = Context(self, module, path)
             self.stack.append(context)
@@ -298,6 +319,7 @@ class Tracer(TorchFunctionMode):
             if context is not None:
                 context.graph.output = output_of(context, result)
                 context.closed = True
+                context.graph.prune()
                 context.graph.line = inspect.getsourcelines(type(module).forward)[1] if parent is None else None
                 self.graphs.setdefault(id(module), []).append(context.graph)
         finally:
