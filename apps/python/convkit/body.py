@@ -9,7 +9,7 @@ from .structs import TAKEN, identifier
 
 NUMBERS = {"size", "numel", "+", "-", "*", "/", "%"}
 ASSIGNING = {"add_", "sub_", "mul_", "div_", "__iadd__", "__isub__", "__imul__", "__itruediv__"}
-RANDOM = {"dropout", "alpha_dropout", "feature_alpha_dropout"}
+RANDOM = {"rand", "randn", "rand_like", "randn_like", "dropout", "alpha_dropout", "feature_alpha_dropout"}
 INVENTED = {"list": "maps", "chunk": "parts", "split": "parts", "unbind": "parts", "cat": "joined", "size": "size", "mean": "mean"}
 
 
@@ -84,23 +84,17 @@ class Body:
             while self.next >= 0 and self._is_free(self.nodes[self.next]):
                 self.next -= 1
             if self.next < 0 or self.nodes[self.next] is not node or self._must_be_root(node):
-                if not self._is_free(node):
-                    acting += 1 if id(node) in self.inlined else 0
                 continue
-            # C++ may compute the operands of an operator in any order.
-            if acting and not self._is_list(consumer) and not self._is_calm(node):
+            # C++ may compute the operands of an operator in any order, and gradients are added in that order.
+            if acting and not self._is_list(consumer):
                 return
             self.inlined.add(id(node))
             self.next -= 1
-            acting += not self._is_calm(node)
+            acting += 1
             self._gather(node)
 
     def _is_list(self, consumer):
         return consumer.kind == "return" or consumer.kind == "op" and consumer.target in ("cat", "stack")
-
-    def _is_calm(self, node):
-        """Whether neither it nor what is written inside of it calls a child or draws numbers."""
-        return is_pure(node) and all(id(inner) not in self.inlined or self._is_calm(inner) for inner in nodes_in(node.args))
 
     def _last_use(self, node):
         last = self.place[id(node)]

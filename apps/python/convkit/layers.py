@@ -25,8 +25,6 @@ class Leaf:
         first = ", ".join(map(written, values[:count]))
         chained = "".join(f".{name}({written(value)})" for value, (name, _, default) in zip(values[count:], self.options)
                           if value != default or isinstance(value, str)) + self.fixed
-        if not self.options and not self.fixed:
-            return f"{self.type}({first})"
         if not chained and "{" not in first:
             return f"{self.type}({first})"
         return f"{self.type}({self.type}Options({first}){chained})"

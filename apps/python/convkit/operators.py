@@ -45,6 +45,34 @@ class Operator:
 OPERATORS = {}
 
 
+# What makes tensors of nothing; C++ takes the device from the first input.
+FACTORIES = {"zeros": "size", "ones": "size", "rand": "size", "randn": "size", "full": "size fill_value",
+             "arange": "start end=None step=1", "linspace": "start end steps", "eye": "n m=None"}
+
+
+def made(name, args, kwargs):
+    """The arguments of a factory."""
+    kwargs = {key: value for key, value in kwargs.items() if key not in ("dtype", "device", "requires_grad", "layout")}
+    if FACTORIES[name] == "size" and args and not isinstance(args[0], (list, tuple)):
+        args = (tuple(args),)
+    parameters = [p for p in OPERATORS[name].signature.parameters.values() if p.name not in ("dtype", "like")]
+    given = inspect.Signature(parameters).bind(*args, **kwargs)
+    given.apply_defaults()
+    return list(given.arguments.values())
+
+
+def factory(name):
+    def write(w, *values):
+        *values, dtype, like = values
+        if name == "arange":
+            start, end, step = values
+            values = [start] if end is None else [start, end] if same(step, 1) else values
+        values = [value for value in values if value is not None]
+        given = ", ".join(listed(value, w) for value in values)
+        return Written(f"torch::{name}({given}, {inside(w(like), 3)}.options().dtype({w(dtype)}))")
+    return Operator(f"{FACTORIES[name]} dtype=None like=None", write)
+
+
 def bound(name, args, kwargs):
     """The arguments in the order of the operator's parameters, defaults included."""
     operator = OPERATORS[name]
@@ -213,6 +241,20 @@ def adaptive(name, dims):
     return Operator("input output_size", lambda w, x, size: Written(f"torch::{name}({w(x)}, {pair(size, w, dims)})"))
 
 
+def convolved(name, parameters):
+    """Braces could be the words that padding may be."""
+    operator = function(name, parameters)
+    write = operator.write
+
+    def explicit(w, *values):
+        values = list(values)
+        if isinstance(values[4], (list, tuple)):
+            values[4] = Expression(f"torch::IntArrayRef({listed(values[4], w)})")
+        return write(w, *values)
+    operator.write = explicit
+    return operator
+
+
 def interpolated(w, x, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias):
     def vector(value, kind):
         count = len(value) if isinstance(value, (list, tuple)) else 2
@@ -327,6 +369,15 @@ def _define():
     both["stack"] = function("stack", "tensors dim=0")
     both["where"] = function("where", "condition input other", keep=3)
     both["addmm"] = function("addmm", "input mat1 mat2")
+    for name in FACTORIES:
+        both[name] = factory(name)
+    for name in ("zeros_like", "ones_like", "rand_like", "randn_like"):
+        both[name] = function(name, "input")
+    for name in ("new_zeros", "new_ones", "new_empty"):
+        both[name] = method(name, "input size", varargs=1)
+    both["new_full"] = method("new_full", "input size fill_value")
+    both["bernoulli_"] = method("bernoulli_", "input p=0.5", drop=False)
+    both["floor_"] = method("floor_", "input")
     both["einsum"] = Operator("equation operands", lambda w, equation, operands: Written(
         f"torch::einsum({w(equation)}, {listed(operands, w)})"), varargs=1)
     both["__getitem__"] = Operator("input key", get_item)
@@ -355,7 +406,8 @@ def _define_functional(both):
     both["embedding"] = Operator("input weight padding_idx=None", lambda w, x, weight, padding_idx: Written(
         f"torch::embedding({w(weight)}, {w(x)}{'' if padding_idx is None else ', ' + w(padding_idx)})"))
     for dims in (1, 2, 3):
-        both[f"conv{dims}d"] = function(f"conv{dims}d", "input weight bias=None stride=1 padding=0 dilation=1 groups=1")
+        both[f"conv{dims}d"] = convolved(
+            f"conv{dims}d", "input weight bias=None stride=1 padding=0 dilation=1 groups=1")
         both[f"conv_transpose{dims}d"] = function(
             f"conv_transpose{dims}d", "input weight bias=None stride=1 padding=0 output_padding=0 groups=1 dilation=1")
         both[f"max_pool{dims}d"] = pooled(

@@ -13,7 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from .graph import Graph, Node
-from .operators import DATA, OPERATORS, PLAIN, bound
+from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, made
 from .refused import Refused
 
 TORCH = os.path.dirname(torch.__file__)
@@ -238,19 +238,26 @@ class Context:
             return Size(result, self.add(Node("op", "numel", [self.of(args[0])], "int64_t")), self)
         if name in PLAIN:
             return result
+        if name == "_set_grad_enabled" or torch.is_grad_enabled() != self.grad:
+            self.refuse("no_grad or enable_grad inside of forward")
         if name in DATA:
             self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
         if name not in OPERATORS:
             self.refuse(f"torch's {name}, which has no form in C++ here yet")
-        if torch.is_grad_enabled() != self.grad:
-            self.refuse("no_grad or enable_grad inside of forward")
         if torch.is_autocast_enabled("cpu"):
             self.refuse("autocast inside of forward")
         try:
-            arguments = bound(name, args, kwargs)
+            arguments = made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
         except (TypeError, ValueError) as error:
             self.refuse(f"torch's {name} with arguments that have no form in C++ here yet: {error}")
+        if name in FACTORIES:
+            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None)
+            if like is None or result.requires_grad:
+                self.refuse(f"torch's {name} where no input says on what device")
+            arguments += [result.dtype]
         node = Node("op", name, [self.of(value) for value in arguments], line=self.line())
+        if name in FACTORIES:
+            node.args.append(like)
         self.graph.nodes.append(node)
         return self.give(result, node)
 
@@ -337,13 +344,21 @@ class Tracer(TorchFunctionMode):
         def call(module, *args, **kwargs):
             return tracer.call(original, module, args, kwargs)
 
+        def apply(function, *args, **kwargs):
+            if self.stack and self.stack[-1] is not None:
+                self.stack[-1].refuse(f"the autograd function {function.__name__}: its backward has no form in C++")
+            return own_gradient(function, *args, **kwargs)
+
         self.call_code = Tracer.call.__code__
+        own_gradient = torch.autograd.Function.apply.__func__
         nn.Module.__call__ = call
+        torch.autograd.Function.apply = classmethod(apply)
         try:
             with self:
                 return self.root(*inputs)
         finally:
             nn.Module.__call__ = original
+            torch.autograd.Function.apply = classmethod(own_gradient)
 
 
 def arguments_of(module, args, kwargs):
