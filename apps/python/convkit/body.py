@@ -1,10 +1,11 @@
 """C++ of a forward: statements in Python's order, in variables that have Python's names."""
 
-from .graph import Expression, Node, nodes_in
+import re
+
+from .graph import Node, nodes_in
 from .layers import Leaf
 from .operators import OPERATORS, Written, inside, literal
 from .refused import Refused
-from .specs import Ported, Sequence
 from .structs import TAKEN, identifier
 
 NUMBERS = {"size", "numel", "+", "-", "*", "/", "%"}
@@ -225,13 +226,34 @@ class Body:
         for name, at in self.declared.items():
             if name not in self.changed:
                 self.lines[at] = f"const {self.lines[at]}"
-        return self.lines
+        return folded(self.lines, self.page.list_sizes(self.struct))
 
 
-def used_expressions(graph):
-    """The names of the parameters that a forward itself needs."""
-    return {str(number) for number in graph.numbers() if isinstance(number, Expression)}
-
-
-def is_container(spec):
-    return isinstance(spec, Sequence) and not isinstance(spec, Ported)
+def folded(lines, sizes):
+    """The lines, with a loop where they do the same with each module of a list, in turn."""
+    done, i = [], 0
+    while i < len(lines):
+        for period in (1, 2, 3, 4):
+            found = re.search(r"\(\*(\w+)\)\[(\d+)\]", "".join(lines[i:i + period]))
+            if found is None or found[1] not in sizes:
+                continue
+            name, first, size = found[1], int(found[2]), sizes[found[1]]
+            pattern = [line.replace(f"(*{name})[{first}]", "\0") for line in lines[i:i + period]]
+            count = 0
+            while [line.replace(f"(*{name})[{first + count}]", "\0") for line in
+                   lines[i + count * period:i + (count + 1) * period]] == pattern:
+                count += 1
+            if count < 2 or first + count != size or re.match(r"(const )?(torch::Tensor|std::vector<torch::Tensor>|auto) \w+ =",
+                                                             pattern[-1]):
+                continue
+            one = name[:-1] if name.endswith("s") and len(name) > 2 else f"one_of_{name}"
+            body = [line.replace("\0", one if first == 0 else f"(*{name})[i]") for line in pattern]
+            head = (f"for (const auto& {one} : *{name})" if first == 0 else
+                    f"for (std::size_t i = {first}; i < {name}->size(); ++i)")
+            done += [f"{head} {body[0]}"] if period == 1 else [f"{head} {{", *body, "}"]
+            i += count * period
+            break
+        else:
+            done.append(lines[i])
+            i += 1
+    return done

@@ -7,7 +7,6 @@ import re
 import torch
 
 from .body import Body
-from .graph import nodes_in, Expression
 from .layers import Leaf
 from .refused import Refused
 from .specs import Ported, Sequence, Specs
@@ -150,6 +149,11 @@ class Page:
         if generic or isinstance(spec, Leaf) and spec.type == "nn::Linear" and node.args[0].dims != 2:
             return f"convkit::forward_child(*{text}, {args})"
         return f"{text}({args})"
+
+    def list_sizes(self, struct):
+        """Of the lists of modules in a struct."""
+        return {identifier(key): len(next(iter(specs.values())).parts) for key, specs in struct.children.items()
+                if isinstance(next(iter(specs.values())), Sequence)}
 
     def _bodies(self, struct):
         inputs = struct.bodies[0][1].inputs

@@ -41,6 +41,10 @@ class Size(int):
         return int.__int__(self)  # what torch is called with
 
 
+def _may_be_negative(node):
+    return isinstance(node, Node) and (node.target == "-" or any(map(_may_be_negative, node.args)))
+
+
 def _arithmetic(name, sign, swapped):
     plain = getattr(int, name)
 
@@ -49,6 +53,11 @@ def _arithmetic(name, sign, swapped):
         if result is NotImplemented or not isinstance(other, int) or isinstance(other, bool):
             return result
         context = self.context
+        if sign in "/%":  # C++ rounds towards zero
+            for value in (self, other):
+                if isinstance(value, Size) and _may_be_negative(value.node) or not isinstance(value, Size) and value < 0:
+                    if not value >= 0:
+                        context.refuse("a division of a negative size")
         args = [other, self] if swapped else [self, other]
         return Size(result, context.add(Node("op", sign, [context.of(arg) for arg in args], "int64_t")), context)
     setattr(Size, name, method)
