@@ -33,3 +33,9 @@ convkit_port(port_networks slow
   regnet_x_400mf regnet_y_400mf convnext_tiny
   "googlenet=torchvision.models:googlenet?${without_aux}"
   "inception_v3@2,3,128,128=torchvision.models:inception_v3?${without_aux}")
+
+if(NOT BUILD_SHARED_LIBS)
+  add_test(NAME port_project COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/port/project_test.sh ${PROJECT_BINARY_DIR}
+                                     "${TORCH_INSTALL_PREFIX};${dnnl_DIR}" ${python})
+  set_tests_properties(port_project PROPERTIES LABELS slow TIMEOUT 1800 ENVIRONMENT OMP_NUM_THREADS=1)
+endif()
