@@ -39,6 +39,9 @@ bool is_equal(const std::string& folder, const std::string& name) {
     }
     if (!alive) std::cout << name << ": its clone shares its weights\n";
     return comparison && same && alive;
+  } catch (const c10::Error& error) {
+    std::cout << name << ": " << error.what_without_backtrace() << '\n';
+    return false;
   } catch (const std::exception& error) {
     std::cout << name << ": " << error.what() << '\n';
     return false;

@@ -1,8 +1,8 @@
 """pages.py FOLDER FILE.py|NAME=MODULE:CALLABLE...: ports modules and records what they compute, for check.cpp.
 
 Of a file it takes the classes in its CASES, with their inputs; other modules are torchvision's, at 2,3,64,64, or as NAME
-says: NAME@2,3,96,96. Each is ported with one input, and recorded with another one that has more rows and pixels. A
-process forked from this one does each. FOLDER gets NAME.h, NAME.safetensors, and pages.h, which includes all of them.
+says: NAME@2,3,96,96, or NAME@@2,3,96,96 for one that takes no other image. Each is ported with one input, and recorded
+with another one that has more rows and pixels. A process forked from this one does each. FOLDER gets NAME.h, NAME.safetensors, and pages.h, which includes all of them.
 Prints what was refused. Exits with 1 if a class of a file is refused, or one of REFUSED is not, or for another reason.
 """
 
@@ -69,12 +69,12 @@ def make(folder, name, callable, ported, recorded, kwargs):
     return status
 
 
-def grown(given):
+def grown(given, by=32):
     """Sizes with one more row, and larger images."""
     if ":" in given:
         return given
     sizes = [int(size) for size in given.split(",")]
-    return ",".join(str(n + 1 if d == 0 else n + 32 if d >= 2 and len(sizes) == 4 else n) for d, n in enumerate(sizes))
+    return ",".join(str(n + 1 if d == 0 else n + by if d >= 2 and len(sizes) == 4 else n) for d, n in enumerate(sizes))
 
 
 def cases_of(argument):
@@ -82,9 +82,10 @@ def cases_of(argument):
     if not argument.endswith(".py"):
         name, _, callable = argument.partition("=")
         name, _, given = name.partition("@")
+        by = 0 if given.startswith("@") else 32
         callable, _, kwargs = (callable or f"torchvision.models:{name}").partition("?")
-        sizes = given or "2,3,64,64"
-        yield name, callable, [sizes], [grown(sizes)], json.loads(kwargs or "{}"), None
+        sizes = given.lstrip("@") or "2,3,64,64"
+        yield name, callable, [sizes], [grown(sizes, by)], json.loads(kwargs or "{}"), None
         return
     spec = importlib.util.spec_from_file_location(pathlib.Path(argument).stem, argument)
     module = importlib.util.module_from_spec(spec)

@@ -250,6 +250,7 @@ class Operators(nn.Module):
         y = 1 - y + 1 / (y * y + 2)
         y = y.clamp(-1, 1) + y.abs().sqrt() - y.pow(2) ** 1.5
         y += x.exp().log1p()
+        y = y + (x - y) * (x / 3)
         y[:, 0] = 0
         y = torch.where(y > 0, y, -y) + x[:, :1] + x[..., ::2, :].mean() + y.amax(dim=(2, 3), keepdim=True)
         z = torch.stack([y, x], 1).sum(1).flip(3).roll(1, 2)
@@ -257,7 +258,8 @@ class Operators(nn.Module):
         z = z.masked_fill(z < -5, 0.5) + torch.einsum("bchw,bcwk->bchk", z, z) / z.shape[-1]
         first, second = z.split([1, 2], 1)
         value, _ = second.max(1, keepdim=True)
-        return F.normalize(first * value, dim=2)
+        z = first * value
+        return F.normalize(z[:, :, :2 * (x.shape[2] // 3) - (x.shape[2] - 5)], dim=2)
 
 
 CASES = [
@@ -364,7 +366,7 @@ class Flagged(nn.Module):
 
 
 REFUSED = [
-    ("OnData", ["2,3,8,8"], "small.OnData (small.py, line 272): bool() of a tensor: what follows depends on data"),
+    ("OnData", ["2,3,8,8"], "small.OnData (small.py, line 274): bool() of a tensor: what follows depends on data"),
     ("Item", ["2,3,8,8"], "item() of a tensor"),
     ("Remembers", ["2,3,8,8"], "a tensor that is neither an input nor a weight"),
     ("OwnGradient", ["2,3,8,8"], "the autograd function Twice"),

@@ -164,7 +164,8 @@ def infix(sign, strength, swapped=False, alpha=False):
         if more and not same(more[0], 1):
             return Written(f"torch::{'add' if sign == '+' else 'sub'}({w(a)}, {w(b)}, {w(more[0])})")
         a, b = (b, a) if swapped else (a, b)
-        return Written(f"{inside(w(a), strength)} {sign} {inside(w(b), strength + (sign in '-/%'))}", strength)
+        # a + (b - c) and a * (b / c) round otherwise without the parentheses.
+        return Written(f"{inside(w(a), strength)} {sign} {inside(w(b), strength + 1)}", strength)
     return Operator("input other" + (" alpha=1" if alpha else ""), write)
 
 
@@ -377,7 +378,8 @@ def _define():
         both[name] = method(name, "input size", varargs=1)
     both["new_full"] = method("new_full", "input size fill_value")
     both["bernoulli_"] = method("bernoulli_", "input p=0.5", drop=False)
-    both["floor_"] = method("floor_", "input")
+    for name in ("floor_", "zero_"):
+        both[name] = method(name, "input")
     both["einsum"] = Operator("equation operands", lambda w, equation, operands: Written(
         f"torch::einsum({w(equation)}, {listed(operands, w)})"), varargs=1)
     both["__getitem__"] = Operator("input key", get_item)

@@ -75,7 +75,7 @@ class Page:
         def struct(modules):
             base = re.sub(r"^_+", "", kind.__name__)
             names[base] = names.get(base, 0) + 1
-            name = base if names[base] == 1 else f"{base}{names[base]}"
+            name = base if names[base] == 1 else f"{base}{'_' * base[-1].isdigit()}{names[base]}"
             try:
                 made = Struct(name, kind, modules, self.specs, self.forwards, self.constructed)
             except Indistinct:

@@ -156,6 +156,12 @@ def page_of(module, inputs, constructed, name, given):
     if other:
         title += (f"// Training from scratch starts elsewhere: {len(other)} tensors begin with other numbers than in Python, "
                   f"{other[0]} first.\n")
+    empty = [f"{page.paths[id(m)]}.{name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
+             for name, buffer in m.named_buffers(recurse=False)
+             if name not in m._non_persistent_buffers_set and not bool((buffer == buffer.flatten()[:1]).all())]
+    if empty:
+        title += (f"// Load weights before use: {len(empty)} buffers have numbers that Python's constructor computes, "
+                  f"{empty[0]} first.\n")
     text, note = formatted(page.text(name, title))
     return page, text, [note] if note else [], other
 

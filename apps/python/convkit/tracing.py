@@ -42,7 +42,13 @@ class Size(int):
 
 
 def _may_be_negative(node):
-    return isinstance(node, Node) and (node.target == "-" or any(map(_may_be_negative, node.args)))
+    if not isinstance(node, Node):
+        return False
+    if node.target == "-":
+        least, rest = node.args
+        modulus = rest.args[1] if isinstance(rest, Node) and rest.target == "%" else None
+        return not (isinstance(least, int) and isinstance(modulus, int) and 0 < modulus <= least)
+    return node.kind == "op" and any(map(_may_be_negative, node.args))
 
 
 def _arithmetic(name, sign, swapped):
