@@ -365,7 +365,64 @@ class Flagged(nn.Module):
         return x * 2 if double else x + 1
 
 
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+class Shared(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        self.b = self.a
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 8).requires_grad_(False)
+
+    def forward(self, x):
+        return self.a(x)
+
+
+class StaysInEval(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def forward(self, x):
+        return self.norm(x)
+
+
+class Overwrites(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.act = nn.SiLU(inplace=True)
+
+    def forward(self, x):
+        return self.act(x)
+
+
 REFUSED = [
+    ("Tied", ["2,8"], "its 'weight' is also 'a.weight'"),
+    ("Shared", ["2,8"], "'b' (linear.py"),
+    ("Frozen", ["2,8"], "its 'weight' does not require a gradient"),
+    ("StaysInEval", ["2,3,8,8"], "it stays in eval mode"),
+    ("Overwrites", ["2,3,8,8"], "an in-place nn::SiLU of an argument of forward"),
     ("OnData", ["2,3,8,8"], "small.OnData (small.py, line 274): bool() of a tensor: what follows depends on data"),
     ("Item", ["2,3,8,8"], "item() of a tensor"),
     ("Remembers", ["2,3,8,8"], "a tensor that is neither an input nor a weight"),

@@ -28,6 +28,7 @@ from torch import nn
 
 from . import options, project
 from .calls import dtype_of, forward
+from .faithful import check_mode, check_weights
 from .inputs import drawn, read_files
 from .making import make
 from .options import fail, program
@@ -65,6 +66,7 @@ def traced(module, inputs, specs, training):
     """What each module does, and the shapes; without leaving a trace in the module."""
     buffers = [(b, b.clone()) for b in module.buffers()]
     module.train(training)
+    check_mode(module, training)
     tracer = Tracer(module, lambda m: specs.leaf(m) is not None)
     torch.manual_seed(0)
     result = tracer.run([x.clone() for x in inputs])
@@ -109,6 +111,7 @@ def ported(module, inputs, constructed):
     if specs.leaf(module) is not None or specs.is_list(module):
         wrapper = f"{type(module).__module__}.{type(module).__qualname__}"
         fail("MODULE:CALLABLE", "a class of its own", f"{wrapper}, which C++ has: {specs.of(module).write(specs.of(module).values)[:200]}")
+    check_weights(module)
     evaluated, _ = traced(module, inputs, specs, False)
     trained, _ = traced(module, inputs, specs, True)
     other = other_sizes(module, inputs, specs)
