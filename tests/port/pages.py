@@ -2,7 +2,8 @@
 
 Of a file it takes the classes in its CASES, with their inputs; other modules are torchvision's, at 2,3,64,64, or as NAME
 says: NAME@2,3,96,96, or NAME@@2,3,96,96 for one that takes no other image. Each is ported with one input, and recorded
-with another one that has more rows and pixels. A process forked from this one does each. FOLDER gets NAME.h, NAME.safetensors, and pages.h, which includes all of them.
+with another one that has more rows and pixels. A process forked from this one does each. FOLDER gets NAME.h,
+NAME.safetensors, and pages.h, which includes all of them.
 Prints what was refused. Exits with 1 if a class of a file is refused, or one of REFUSED is not, or for another reason.
 """
 
@@ -59,10 +60,11 @@ def make(folder, name, callable, ported, recorded, kwargs):
     from convkit import port, record
 
     inputs = [word for given in ported for word in ("--input", given)]
-    status, said = run(port.main, ["port.py", callable, "--kwargs", json.dumps(kwargs), *inputs, "-o", str(folder / f"{name}.h")])
+    made = [callable, "--kwargs", json.dumps(kwargs)]
+    status, said = run(port.main, ["port.py", *made, *inputs, "-o", str(folder / f"{name}.h")])
     if status == 0:
         inputs = [word for given in recorded for word in ("--input", given)]
-        status, more = run(record.main, ["record.py", callable, "--kwargs", json.dumps(kwargs), *inputs, "--train", "--fresh",
+        status, more = run(record.main, ["record.py", *made, *inputs, "--train", "--fresh",
                                          "-o", str(folder / f"{name}.safetensors")])
         said += more
     print(said, end="")

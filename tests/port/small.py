@@ -223,16 +223,18 @@ class Layers(nn.Module):
         super().__init__()
         self.convs = nn.Sequential(nn.Conv2d(3, 8, (3, 1), padding=(1, 0), padding_mode="reflect"),
                                    nn.Conv2d(8, 8, 3, padding="same", groups=4),
-                                   nn.ConvTranspose2d(8, 4, 4, stride=2, padding=1, bias=False), nn.Conv2d(4, 4, 2, stride=2))
+                                   nn.ConvTranspose2d(8, 4, 4, stride=2, padding=1, bias=False),
+                                   nn.Conv2d(4, 4, 2, stride=2))
         self.norms = nn.Sequential(nn.GroupNorm(2, 4, eps=1e-3), nn.InstanceNorm2d(4, affine=True),
                                    nn.BatchNorm2d(4, momentum=None), nn.BatchNorm2d(4, affine=False, eps=1e-4))
         self.acts = nn.Sequential(nn.LeakyReLU(0.2, inplace=True), nn.ELU(0.5), nn.SELU(), nn.CELU(1.5), nn.GELU("tanh"),
                                   nn.SiLU(), nn.Mish(), nn.Hardswish(), nn.Hardsigmoid(), nn.Softplus(2), nn.PReLU(),
                                   nn.Hardtanh(-2, 2), nn.ReLU6(), nn.Tanh(), nn.Sigmoid())
-        self.pools = nn.Sequential(nn.ReflectionPad2d((1, 2, 0, 1)), nn.ZeroPad2d(1), nn.MaxPool2d(3, 1, 1, ceil_mode=True),
+        self.pools = nn.Sequential(nn.ReflectionPad2d((1, 2, 0, 1)), nn.ZeroPad2d(1),
+                                   nn.MaxPool2d(3, 1, 1, ceil_mode=True),
                                    nn.AvgPool2d(2, count_include_pad=False), nn.PixelShuffle(2), nn.Dropout2d(0.2),
                                    nn.AdaptiveAvgPool2d((3, 4)), nn.Flatten(), nn.Dropout(0.5))
-        self.head = nn.Sequential(nn.Linear(12, 6, bias=False), nn.Unflatten(1, (2, 3)) if False else nn.Identity())
+        self.head = nn.Sequential(nn.Linear(12, 6, bias=False), nn.Identity())
 
     def forward(self, x):
         return self.head(self.pools(self.acts(self.norms(self.convs(x)))))
@@ -423,7 +425,8 @@ REFUSED = [
     ("Frozen", ["2,8"], "its 'weight' does not require a gradient"),
     ("StaysInEval", ["2,3,8,8"], "it stays in eval mode"),
     ("Overwrites", ["2,3,8,8"], "an in-place nn::SiLU of an argument of forward"),
-    ("OnData", ["2,3,8,8"], "small.OnData (small.py, line 274): bool() of a tensor: what follows depends on data"),
+    ("OnData", ["2,3,8,8"], f"small.OnData (small.py, line {OnData.forward.__code__.co_firstlineno + 1}): bool() of a tensor: "
+                            "what follows depends on data"),
     ("Item", ["2,3,8,8"], "item() of a tensor"),
     ("Remembers", ["2,3,8,8"], "a tensor that is neither an input nor a weight"),
     ("OwnGradient", ["2,3,8,8"], "the autograd function Twice"),

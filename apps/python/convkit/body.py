@@ -11,7 +11,9 @@ from .structs import TAKEN, identifier
 NUMBERS = {"size", "numel", "+", "-", "*", "/", "%"}
 ASSIGNING = {"add_", "sub_", "mul_", "div_", "__iadd__", "__isub__", "__imul__", "__itruediv__"}
 RANDOM = {"rand", "randn", "rand_like", "randn_like", "dropout", "alpha_dropout", "feature_alpha_dropout"}
-INVENTED = {"list": "maps", "chunk": "parts", "split": "parts", "unbind": "parts", "cat": "joined", "size": "size", "mean": "mean"}
+INVENTED = {"list": "maps", "chunk": "parts", "split": "parts", "unbind": "parts", "cat": "joined", "size": "size",
+            "mean": "mean"}
+TYPES = {"Tensor": "torch::Tensor", "Tensors": "std::vector<torch::Tensor>", "Tuple": "auto"}
 
 
 def is_pure(node):
@@ -64,7 +66,8 @@ class Body:
 
     def _must_be_root(self, node):
         users = self.users[id(node)]
-        changed = any(user.kind == "op" and user.target in ASSIGNING | {"__setitem__"} and user.args[0] is node for user in users)
+        changed = any(user.kind == "op" and user.target in ASSIGNING | {"__setitem__"} and user.args[0] is node
+                      for user in users)
         return (node.name is not None or len(users) != 1 or node.type in ("Tensors", "Tuple", "void") or changed
                 or node.kind in ("check", "input") or node.kind == "op" and node.target in ASSIGNING)
 
@@ -124,7 +127,8 @@ class Body:
             return Written(f"{self.write(node.args[0])}.push_back({self.write(node.args[1])})")
         if node.kind == "item":
             source = inside(self.write(node.args[0]), 3)
-            return Written(f"std::get<{node.target}>({source})" if node.args[0].type == "Tuple" else f"{source}[{node.target}]")
+            is_tuple = node.args[0].type == "Tuple"
+            return Written(f"std::get<{node.target}>({source})" if is_tuple else f"{source}[{node.target}]")
         if node.kind == "call":
             return self.call(node)
         try:
@@ -156,7 +160,8 @@ class Body:
         """A name for a value: Python's, unless another value that is still needed has it."""
         wanted = node.name
         if wanted is None:
-            wanted = INVENTED.get(node.target, "value") if node.kind != "call" else f"{node.target.rsplit('.', 1)[-1]}_out"
+            child = node.target.rsplit(".", 1)[-1] if node.kind == "call" else None
+            wanted = f"{child}_out" if child else INVENTED.get(node.target, "value")
         wanted = identifier(wanted)
         if wanted in self.inputs:
             wanted = next(name for name in ("y", "z", f"{wanted}_out", f"{wanted}_new") if name not in self.inputs
@@ -196,12 +201,13 @@ class Body:
             return
         self.types[name] = node.type
         self.declared[name] = len(self.lines)
-        kind = {"Tensor": "torch::Tensor", "Tensors": "std::vector<torch::Tensor>", "Tuple": "auto"}.get(node.type, node.type)
+        kind = TYPES.get(node.type, node.type)
         self.lines.append(f"{kind} {name}{text};" if node.kind == "list" else f"{kind} {name} = {text};")
 
     @staticmethod
     def method_of(node):
-        return {"__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_"}.get(node.target, node.target)
+        names = {"__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_"}
+        return names.get(node.target, node.target)
 
     def statements(self):
         for node, name in zip(self.graph.inputs, self.inputs):
@@ -243,8 +249,8 @@ def folded(lines, sizes):
             while [line.replace(f"(*{name})[{first + count}]", "\0") for line in
                    lines[i + count * period:i + (count + 1) * period]] == pattern:
                 count += 1
-            if count < 2 or first + count != size or re.match(r"(const )?(torch::Tensor|std::vector<torch::Tensor>|auto) \w+ =",
-                                                             pattern[-1]):
+            declares = re.match(rf"(const )?({'|'.join(TYPES.values())}) \w+ =", pattern[-1])
+            if count < 2 or first + count != size or declares:
                 continue
             one = name[:-1] if name.endswith("s") and len(name) > 2 else f"one_of_{name}"
             body = [line.replace("\0", one if first == 0 else f"(*{name})[i]") for line in pattern]

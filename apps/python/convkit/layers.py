@@ -105,8 +105,8 @@ def layer_norm(m):
 
 
 def linear(m):
-    return Leaf("nn::Linear", "torch/nn/modules/linear.h", [("in_features", m.in_features), ("out_features", m.out_features)],
-                [("bias", m.bias is not None, True)])
+    first = [("in_features", m.in_features), ("out_features", m.out_features)]
+    return Leaf("nn::Linear", "torch/nn/modules/linear.h", first, [("bias", m.bias is not None, True)])
 
 
 def embedding(m):
@@ -150,23 +150,24 @@ def ours_inplace(m):
 
 
 def dropout(m):
-    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/dropout.h", (), [("p", m.p, 0.5), ("inplace", m.inplace, False)])
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/dropout.h", (),
+                [("p", m.p, 0.5), ("inplace", m.inplace, False)])
 
 
 def max_pool(m):
     require(not m.return_indices, "return_indices")
     kernel = plain(m.kernel_size)
     return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h", [("kernel_size", kernel)],
-                [("stride", plain(m.stride), kernel), ("padding", plain(m.padding), 0), ("dilation", plain(m.dilation), 1),
-                 ("ceil_mode", m.ceil_mode, False)])
+                [("stride", plain(m.stride), kernel), ("padding", plain(m.padding), 0),
+                 ("dilation", plain(m.dilation), 1), ("ceil_mode", m.ceil_mode, False)])
 
 
 def avg_pool(m):
     kernel = plain(m.kernel_size)
     require(getattr(m, "divisor_override", None) is None, "divisor_override")
     return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h", [("kernel_size", kernel)],
-                [("stride", plain(m.stride), kernel), ("padding", plain(m.padding), 0), ("ceil_mode", m.ceil_mode, False),
-                 ("count_include_pad", m.count_include_pad, True)])
+                [("stride", plain(m.stride), kernel), ("padding", plain(m.padding), 0),
+                 ("ceil_mode", m.ceil_mode, False), ("count_include_pad", m.count_include_pad, True)])
 
 
 def adaptive_pool(m):
@@ -177,7 +178,8 @@ def adaptive_pool(m):
 
 
 def flatten(m):
-    return Leaf("nn::Flatten", "torch/nn/modules/linear.h", (), [("start_dim", m.start_dim, 1), ("end_dim", m.end_dim, -1)])
+    return Leaf("nn::Flatten", "torch/nn/modules/linear.h", (),
+                [("start_dim", m.start_dim, 1), ("end_dim", m.end_dim, -1)])
 
 
 def padding(m):

@@ -27,7 +27,9 @@ def conv_norm_activation(m):
     conv, rest = parts[0], parts[1:]
     fixed, options = "", []
     norm = rest.pop(0) if rest and type(rest[0]) is nn.BatchNorm2d else None
-    if len(rest) > 1 or norm is not None and not (norm.affine and norm.track_running_stats and norm.momentum is not None):
+    if norm is not None and not (norm.affine and norm.track_running_stats and norm.momentum is not None):
+        return None
+    if len(rest) > 1:
         return None
     kernel, dilation = conv.kernel_size, conv.dilation
     usual = plain(tuple((k - 1) // 2 * d for k, d in zip(kernel, dilation)))

@@ -14,6 +14,10 @@ from .structs import Indistinct, Struct, forward_of, identifier, same_calls
 from .weight_specs import weights_of
 
 
+# In a struct these are its own bases.
+INHERITED = {"Block", "Cloneable", "Module", "ModuleHolder", "StateKeys", "TensorModule"}
+
+
 def height(m, specs, known):
     """How many of the page's structs stand inside of each other."""
     if id(m) not in known:
@@ -46,7 +50,8 @@ class Page:
 
     def _forward(self, m):
         path = self.paths[id(m)]
-        graphs = [same_calls(m, path, graphs[id(m)]) if id(m) in graphs else None for graphs in (self.evaluated, self.trained)]
+        graphs = [same_calls(m, path, graphs[id(m)]) if id(m) in graphs else None
+                  for graphs in (self.evaluated, self.trained)]
         if graphs == [None, None]:
             raise Refused(type(m), path, "it is never called, so that its forward is not known")
         return forward_of(m, path, *graphs)
@@ -74,6 +79,8 @@ class Page:
     def _add(self, kind, members, names):
         def struct(modules):
             base = re.sub(r"^_+", "", kind.__name__)
+            if base in INHERITED:
+                base = kind.__module__.partition(".")[0].title().replace("_", "") + base
             names[base] = names.get(base, 0) + 1
             name = base if names[base] == 1 else f"{base}{'_' * base[-1].isdigit()}{names[base]}"
             try:
@@ -185,8 +192,10 @@ class Page:
         members = []
         for key, specs in struct.children.items():
             lines += self.registered(struct, key, next(iter(specs.values())))
-            members.append(f"{next(iter(specs.values())).type if not isinstance(next(iter(specs.values())), Ported) else next(iter(specs.values())).struct.name} {identifier(key)}{{nullptr}};")
-        lines += ["}", "", f"{self.result(struct)} forward({self.arguments(struct, names)}){' override' if struct.is_block else ''} {{"]
+            spec = next(iter(specs.values()))
+            members.append(f"{spec.struct.name if isinstance(spec, Ported) else spec.type} {identifier(key)}{{nullptr}};")
+        override = " override" if struct.is_block else ""
+        lines += ["}", "", f"{self.result(struct)} forward({self.arguments(struct, names)}){override} {{"]
         for condition, statements in bodies:
             if condition is None:
                 lines += statements
@@ -212,14 +221,16 @@ class Page:
             lines = [f'{name} = register_module("{key}", {spec.write(values)});']
         if key not in struct.optional:
             return lines
-        return [f"if ({struct.optional[key]}) {{", *lines, "}"] if len(lines) > 1 else [f"if ({struct.optional[key]}) {lines[0]}"]
+        condition = f"if ({struct.optional[key]})"
+        return [f"{condition} {{", *lines, "}"] if len(lines) > 1 else [f"{condition} {lines[0]}"]
 
     @staticmethod
     def result(struct):
         outputs = {type(graph.output) is list for _, graph in struct.bodies}
         if len(outputs) > 1:
             raise Refused(struct.kind, "", "it gives one tensor in one mode, and several in the other")
-        return "std::vector<torch::Tensor>" if outputs.pop() or struct.bodies[0][1].output.type == "Tensors" else "torch::Tensor"
+        several = outputs.pop() or struct.bodies[0][1].output.type == "Tensors"
+        return "std::vector<torch::Tensor>" if several else "torch::Tensor"
 
     @staticmethod
     def arguments(struct, names):
@@ -274,8 +285,8 @@ class Page:
         structs = "\n".join(self.struct_text(struct) for struct in self.structs)
         using = "".join(f"using torch::indexing::{word};\n" for word in ("Ellipsis", "None", "Slice")
                         if re.search(rf"\b{word}\b", re.sub(r"//.*", "", structs)))
-        return (f"{title}#pragma once\n\n{self.includes(structs)}\n\nnamespace {name} {{\n\nnamespace nn = torch::nn;\n{using}\n"
-                f"{structs}\n}}  // namespace {name}\n")
+        return (f"{title}#pragma once\n\n{self.includes(structs)}\n\nnamespace {name} {{\n\n"
+                f"namespace nn = torch::nn;\n{using}\n{structs}\n}}  // namespace {name}\n")
 
 
 def wrapped(begin, words):

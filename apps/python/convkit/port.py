@@ -2,8 +2,8 @@
 
 Example: python -m convkit.port torchvision.models:resnet18 --input 1,3,224,224 -o resnet18.h
 
-MODULE:CALLABLE names what makes the module, as for convkit.record. The page has one struct for each class of Python that
-neither torch::nn nor convkit has, with Python's names, keys and order, and computes the same, in eval mode and in
+MODULE:CALLABLE names what makes the module, as for convkit.record. The page has one struct for each class of Python
+that neither torch::nn nor convkit has, with Python's names, keys and order, and computes the same, in eval mode and in
 training. Sizes stay symbolic; where the forward decides by them, the page checks that they are as in the example.
 
 --project writes a folder with the page, a recording of the module, and a program that compares the two:
@@ -31,7 +31,7 @@ from .calls import dtype_of, forward
 from .faithful import check_mode, check_weights
 from .inputs import drawn, read_files
 from .making import make
-from .options import fail, program
+from .options import program
 from .page import Page
 from .refused import Refused
 from .specs import Specs
@@ -80,7 +80,9 @@ def other_sizes(module, inputs, specs):
     """A trace of a batch that is one larger, and of larger images if the module takes them."""
     def grown(x, by):
         sizes = [n + 1 if d == 0 else n + by if d >= 2 and x.dim() >= 4 else n for d, n in enumerate(x.shape)]
-        return torch.randn(sizes, dtype=x.dtype) if x.is_floating_point() else x.repeat(2, *[1] * (x.dim() - 1))[:sizes[0]]
+        if x.is_floating_point():
+            return torch.randn(sizes, dtype=x.dtype)
+        return x.repeat(2, *[1] * (x.dim() - 1))[:sizes[0]]
     for by in (32, 0):
         try:
             return traced(module, [grown(x, by) for x in inputs], specs, False)[0]
@@ -99,8 +101,9 @@ def check_sizes(module, first, other):
                 return  # The page checks that.
             if one.structure() == two.structure() and one.numbers() == two.numbers():
                 continue
-            pairs = [(a, b) for a, b in zip(one.nodes, two.nodes) if repr(a.args) != repr(b.args) or a.target != b.target]
-            line = pairs[0][0].line if pairs else None
+            other = next((a for a, b in zip(one.nodes, two.nodes) if (repr(a.args), a.target) != (repr(b.args), b.target)),
+                         None)
+            line = other.line if other else None
             raise Refused(type(m), first.paths[id(m)], "a number or a loop follows from sizes by other ways than whole "
                           "numbers", f"{line[0]}, line {line[1]}" if line else None)
 
@@ -109,8 +112,7 @@ def ported(module, inputs, constructed):
     """The page of a module."""
     specs = Specs(module)
     if specs.leaf(module) is not None or specs.is_list(module):
-        wrapper = f"{type(module).__module__}.{type(module).__qualname__}"
-        fail("MODULE:CALLABLE", "a class of its own", f"{wrapper}, which C++ has: {specs.of(module).write(specs.of(module).values)[:200]}")
+        raise Refused(type(module), "", "C++ has this class, and its page would be empty")
     check_weights(module)
     evaluated, _ = traced(module, inputs, specs, False)
     trained, _ = traced(module, inputs, specs, True)
@@ -157,8 +159,8 @@ def page_of(module, inputs, constructed, name, given):
     other = starts_elsewhere(module, given.seed)
     title = f"// {given.callable} in C++, by convkit.port with torch {torch.__version__}.\n"
     if other:
-        title += (f"// Training from scratch starts elsewhere: {len(other)} tensors begin with other numbers than in Python, "
-                  f"{other[0]} first.\n")
+        title += (f"// Training from scratch starts elsewhere: {len(other)} tensors begin with other numbers than in "
+                  f"Python, {other[0]} first.\n")
     empty = [f"{page.paths[id(m)]}.{name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
              for name, buffer in m.named_buffers(recurse=False)
              if name not in m._non_persistent_buffers_set and not bool((buffer == buffer.flatten()[:1]).all())]

@@ -143,5 +143,6 @@ class Specs:
             if isinstance(part, Ported) and not part.struct.is_block:
                 self.refuse(m, f"the child {name}, which does not map one tensor to one, in an nn.Sequential")
             if isinstance(part, layers.Leaf) and not part.inputs_kept and i == 0:
-                self.refuse(m, f"an in-place {part.type} at the beginning of an nn.Sequential: torch::nn's has no such form")
+                self.refuse(m, f"an in-place {part.type} at the beginning of an nn.Sequential: torch::nn's has no such "
+                               "form")
         return Sequence(names, parts)

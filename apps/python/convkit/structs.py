@@ -93,22 +93,22 @@ class Struct:
         order = list(max(modules, key=lambda m: sum(c is not None for c in m._modules.values()))._modules)
         self.children = {key: self.children[key] for key in order if key in self.children}
         self.weights = {id(m): weights_of(m, specs) for m in modules}
-        self.taken = {identifier(key) for key in self.children} | {identifier(w.name) for w in self.weights[id(modules[0])]}
+        own = self.weights[id(modules[0])]
+        self.taken = {identifier(key) for key in self.children} | {identifier(weight.name) for weight in own}
         self.candidates = self._candidates()
         self.bodies = []      # (condition, graph with this struct's expressions)
         self._find_optional()
         self.made = {key: self._numbers_of(key, specs) for key, specs in self.children.items()}
         self.weight_values = [
-            self._resolve_all({id(m): self.weights[id(m)][i].values for m in modules}, self.weights[id(modules[0])][i].hints)
-            for i in range(len(self.weights[id(modules[0])]))]
+            self._resolve_all({id(m): self.weights[id(m)][i].values for m in modules}, weight.hints)
+            for i, weight in enumerate(own)]
         self._make_bodies()
         self._order_parameters()
 
     @property
     def is_block(self):
-        graph = self.bodies[0][1]
-        return all(len(graph.inputs) == 1 and graph.inputs[0].type == "Tensor" and getattr(graph.output, "type", "") == "Tensor"
-                   for _, graph in self.bodies) and bool(graph)
+        return all([node.type for node in graph.inputs] == ["Tensor"] and getattr(graph.output, "type", "") == "Tensor"
+                   for _, graph in self.bodies)
 
     def _candidates(self):
         """Numbers that all modules have under one name: what the constructor was given, then attributes."""
@@ -116,7 +116,8 @@ class Struct:
         signature = inspect.signature(self.kind.__init__).parameters
         places = {name: i for i, name in enumerate(signature)}
         given = {id(m): self.constructed.get(id(m), {}) for m in self.modules}
-        attributes = {id(m): {k: v for k, v in vars(m).items() if k != "training" and k[:1] != "_"} for m in self.modules}
+        attributes = {id(m): {name: value for name, value in vars(m).items() if name != "training" and name[:1] != "_"}
+                      for m in self.modules}
         for source in (given, attributes):
             for name in source[id(self.modules[0])]:
                 values = {key: plain(values.get(name)) for key, values in source.items()}
@@ -196,8 +197,8 @@ class Struct:
     def _numbers_of(self, key, specs):
         first = next(iter(specs.values()))
         child = identifier(key)
-        return self._resolve_all({m: spec.values for m, spec in specs.items()},
-                                 [hint if hint.startswith(child) else f"{child}_{hint}" for hint in first.names_of_values()])
+        hints = [hint if hint.startswith(child) else f"{child}_{hint}" for hint in first.names_of_values()]
+        return self._resolve_all({m: spec.values for m, spec in specs.items()}, hints)
 
     def _make_bodies(self):
         """The graphs with this struct's parameters, and the conditions under which they hold."""

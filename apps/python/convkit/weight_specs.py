@@ -33,7 +33,8 @@ class Weight:
         else:
             tensor = f"torch::full({sizes}, {literal(fill)}{options})"
         if self.is_parameter:
-            return f'register_parameter("{self.name}", {tensor}{"" if self.requires_grad else ", /*requires_grad=*/false"})'
+            fixed = "" if self.requires_grad else ", /*requires_grad=*/false"
+            return f'register_parameter("{self.name}", {tensor}{fixed})'
         register = "register_buffer" if self.persistent else "register_non_persistent_buffer"
         return f'{register}("{self.name}", {tensor})'
 
@@ -50,6 +51,6 @@ def weights_of(m, specs):
         if weight.dtype not in (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool):
             specs.refuse(m, f"'{weight.name}' of {weight.dtype}")
         if weight.numbers is not None and len(weight.numbers) > 64:
-            specs.refuse(m, f"the buffer '{weight.name}' of {len(weight.numbers)} numbers, which is in no state_dict: C++ "
-                            "cannot know them")
+            specs.refuse(m, f"the buffer '{weight.name}' of {len(weight.numbers)} numbers, which is in no state_dict: "
+                            "C++ cannot know them")
     return found
