@@ -103,7 +103,7 @@ class Shell:
         environment = os.environ | {
             "PATH": f"{BUILD / 'apps' / 'convkit'}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "NO_COLOR": "1",
             "PYTHONDONTWRITEBYTECODE": "1", "EXAMPLE_PYTHON": PYTHON or "",
-            "PYTHONPATH": f"{self.folder}/site:{SOURCE / 'tests' / 'parity'}"}
+            "PYTHONPATH": f"{self.folder}/site:{SOURCE / 'tests' / 'parity'}:{SOURCE / 'apps' / 'python'}"}
         script = 'python() { "$EXAMPLE_PYTHON" "$@"; }\n' + command
         return subprocess.run(["bash", "-c", script], cwd=self.folder, env=environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from record_calls import forward, weights_of
-from record_input import Random, another
-from record_options import fail
+from .calls import forward, weights_of
+from .inputs import Random, another
+from .options import fail
 
 
 def tensors_of(module):

@@ -1,4 +1,4 @@
-"""The command line of record.py."""
+"""The command lines, and how they refuse."""
 
 import argparse
 import json
@@ -17,15 +17,20 @@ IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".we
 SOUNDS = (".flac", ".m4a", ".mp3", ".ogg", ".wav")
 
 
+def program():
+    """What messages begin with: record.py, port.py."""
+    return os.path.basename(sys.argv[0])
+
+
 def fail(option, expected, got):
     # One line, however many the cause has.
-    sys.stderr.write(f"record.py: {option}: expected {expected}, got {textwrap.shorten(str(got), 1000)}\n")
+    sys.stderr.write(f"{program()}: {option}: expected {expected}, got {textwrap.shorten(str(got), 1000)}\n")
     sys.exit(2)
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"record.py: {message.removeprefix('argument ')}\n")
+        self.exit(2, f"{program()}: {message.removeprefix('argument ')}\n")
 
 
 def checked(expected, read):
@@ -91,7 +96,8 @@ def read_output(text):
     return text
 
 
-def arguments(description):
+def parser_of(description):
+    """What all commands take."""
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("callable", metavar="MODULE:CALLABLE",
                         type=checked("a module or .py file, a colon and a name in it", read_callable))
@@ -103,6 +109,11 @@ def arguments(description):
                         help="what the callable is called with")
     # torch takes 64 bits, and the training step the next seed.
     parser.add_argument("--seed", type=read_integer(-2**63, 2**64 - 2), default=0)
+    return parser
+
+
+def arguments(description):
+    parser = parser_of(description)
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--weights", metavar="FILE", help="a state_dict to load, .safetensors or .pt")
     weights.add_argument("--as-is", action="store_true", help="record the weights as the constructor made them")
@@ -114,11 +125,39 @@ def arguments(description):
     parser.add_argument("-o", "--output", required=True, metavar="FILE.safetensors",
                         type=checked("a .safetensors file", read_output))
     given = parser.parse_args()
-    try:
-        # Now, not after a long run.
-        require(not os.path.isdir(given.output))
-        open(given.output + ".partial", "wb").close()
-        os.remove(given.output + ".partial")
-    except (OSError, ValueError) as error:
-        fail("-o/--output", "a file that can be written", f"{given.output}: {str(error) or 'a folder'}")
+    check_output(given.output)
     return given
+
+
+def check_output(output):
+    """Now, not after a long run."""
+    try:
+        require(not os.path.isdir(output))
+        open(output + ".partial", "wb").close()
+        os.remove(output + ".partial")
+    except (OSError, ValueError) as error:
+        fail("-o/--output", "a file that can be written", f"{output}: {str(error) or 'a folder'}")
+
+
+def port_arguments(description):
+    parser = parser_of(description)
+    to = parser.add_mutually_exclusive_group(required=True)
+    to.add_argument("-o", "--output", metavar="FILE.h", type=checked("a .h file", read_header), help="the page")
+    to.add_argument("--project", metavar="FOLDER", help="the page, a recording, and a program that compares them")
+    parser.add_argument("--report", action="store_true", help="say of each class what C++ has of it")
+    given = parser.parse_args()
+    if given.output:
+        check_output(given.output)
+    return given
+
+
+def read_header(text):
+    require(text.endswith(".h"))
+    return text
+
+
+def namespace(given, output):
+    """The arguments of a recording of what is ported."""
+    return argparse.Namespace(callable=given.callable, inputs=given.inputs, kwargs=given.kwargs, seed=given.seed,
+                              weights=None, as_is=False, fresh=True, train=True, channels_last=False, threads=1,
+                              output=output)

@@ -7,7 +7,7 @@ import os
 import torch
 from safetensors import safe_open
 
-from record_options import Random, fail
+from .options import Random, fail
 
 # What numpy calls them, after the order of the bytes.
 DTYPES = {"b1": torch.bool, "i1": torch.int8, "i2": torch.int16, "i4": torch.int32, "i8": torch.int64,

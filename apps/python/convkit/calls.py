@@ -6,7 +6,7 @@ import traceback
 
 import torch
 
-from record_options import fail
+from .options import fail
 
 
 def weights_of(module):
@@ -42,7 +42,7 @@ def forward(module, inputs):
         inside = os.path.dirname(torch.__file__)
         if not isinstance(error, (RuntimeError, IndexError)) and not frames[-1].filename.startswith(inside):
             raise
-        own = [frame for frame in frames if not frame.filename.startswith((inside, __file__))]
+        own = [frame for frame in frames if not frame.filename.startswith((inside, os.path.dirname(__file__)))]
         where = f" ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})" if own else ""
         weights = {p.dtype for p in module.parameters()}
         hint = len(weights) == 1 and "type" in str(error).lower() and any(x.dtype not in weights for x in inputs)

@@ -1,0 +1,265 @@
+"""C++ of a forward: statements in Python's order, in variables that have Python's names."""
+
+import re
+
+from .graph import Node, nodes_in
+from .layers import Leaf
+from .operators import OPERATORS, Written, inside, literal
+from .refused import Refused
+from .structs import TAKEN, identifier
+
+NUMBERS = {"size", "numel", "+", "-", "*", "/", "%"}
+ASSIGNING = {"add_", "sub_", "mul_", "div_", "__iadd__", "__isub__", "__imul__", "__itruediv__"}
+RANDOM = {"rand", "randn", "rand_like", "randn_like", "dropout", "alpha_dropout", "feature_alpha_dropout"}
+INVENTED = {"list": "maps", "chunk": "parts", "split": "parts", "unbind": "parts", "cat": "joined", "size": "size",
+            "mean": "mean"}
+TYPES = {"Tensor": "torch::Tensor", "Tensors": "std::vector<torch::Tensor>", "Tuple": "auto"}
+
+
+def is_pure(node):
+    return node.kind in ("item", "weight", "list") or node.kind == "op" and not (
+        node.target in RANDOM or node.target == "__setitem__" or node.target.endswith("_") and node.target[:2] != "__"
+        or node.target in ASSIGNING or node.args and node.args[-1] is True and "inplace" in
+        OPERATORS[node.target].signature.parameters)
+
+
+class Body:
+    def __init__(self, graph, struct, page, names):
+        self.graph, self.struct, self.page = graph, struct, page
+        self.inputs = names  # what C++ calls the inputs
+        self.nodes = self._alive(graph)
+        self.place = {id(node): i for i, node in enumerate(self.nodes)}
+        self.users = {id(node): [] for node in self.nodes}
+        for node in self.nodes:
+            for used in nodes_in(node.args):
+                self.users[id(used)].append(node)
+        self.end = Node("return", "", [graph.output])
+        self.place[id(self.end)] = len(self.nodes)
+        for used in nodes_in(graph.output):
+            self.users[id(used)].append(self.end)
+        self.inlined = set()
+        self._inline()
+        self.variables = {}   # of each node by its id
+        self.holds = {}       # the node that a variable holds
+        self.types = {}       # of the variables declared so far
+        self.lines, self.declared, self.changed = [], {}, set()
+
+    @staticmethod
+    def _alive(graph):
+        used = {id(node) for node in nodes_in(graph.output)}
+        alive = []
+        for node in reversed(graph.nodes):
+            if node.kind == "input" or id(node) in used or not is_pure(node):
+                used |= {id(inner) for inner in nodes_in(node.args)}
+                alive.append(node)
+        return alive[::-1]
+
+    def _is_free(self, node):
+        """Whether it may be written wherever it is used: weights, sizes, and what is computed of them."""
+        if node.kind == "weight" or node.kind == "item" and node.type == "Tensor" and not self._is_root_item(node):
+            return True
+        return node.kind == "op" and node.target in NUMBERS and node.type == "int64_t" and (
+            len(self.users[id(node)]) < 2 or node.name is None)
+
+    def _is_root_item(self, node):
+        return node.name is not None and len(self.users[id(node)]) > 1
+
+    def _must_be_root(self, node):
+        users = self.users[id(node)]
+        changed = any(user.kind == "op" and user.target in ASSIGNING | {"__setitem__"} and user.args[0] is node
+                      for user in users)
+        return (node.name is not None or len(users) != 1 or node.type in ("Tensors", "Tuple", "void") or changed
+                or node.kind in ("check", "input") or node.kind == "op" and node.target in ASSIGNING)
+
+    def _inline(self):
+        """Finds what stands inside of another expression in Python as well: right before it, used once."""
+        for node in self.nodes:
+            if self._is_free(node):
+                self.inlined.add(id(node))
+        for root in [self.end, *reversed(self.nodes)]:
+            if id(root) not in self.inlined:
+                self.next = self.place[id(root)] - 1
+                self._gather(root)
+
+    def _gather(self, consumer):
+        operands = list(reversed(nodes_in(consumer.args)))
+        acting = 0
+        for node in operands:
+            while self.next >= 0 and self._is_free(self.nodes[self.next]):
+                self.next -= 1
+            if self.next < 0 or self.nodes[self.next] is not node or self._must_be_root(node):
+                continue
+            # C++ may compute the operands of an operator in any order, and gradients are added in that order.
+            if acting and not self._is_list(consumer):
+                return
+            self.inlined.add(id(node))
+            self.next -= 1
+            acting += 1
+            self._gather(node)
+
+    def _is_list(self, consumer):
+        return consumer.kind == "return" or consumer.kind == "op" and consumer.target in ("cat", "stack")
+
+    def _last_use(self, node):
+        last = self.place[id(node)]
+        for user in self.users[id(node)]:
+            last = max(last, self._last_use(user) if id(user) in self.inlined else self.place[id(user)])
+        return last
+
+    # What C++ calls things.
+
+    def write(self, value):
+        if isinstance(value, Node):
+            if value.kind == "weight":
+                return Written(self.page.weight_path(self.struct, value.target))
+            if id(value) in self.variables and id(value) not in self.inlined:
+                return Written(self.variables[id(value)])
+            return self.expression(value)
+        if isinstance(value, list):
+            return Written(f"{{{', '.join(map(self.write, value))}}}")
+        return literal(value)
+
+    def expression(self, node):
+        if node.kind == "list":
+            return self.write(list(node.args))
+        if node.kind == "push":
+            self.changed.add(self.variables[id(node.args[0])])
+            return Written(f"{self.write(node.args[0])}.push_back({self.write(node.args[1])})")
+        if node.kind == "item":
+            source = inside(self.write(node.args[0]), 3)
+            is_tuple = node.args[0].type == "Tuple"
+            return Written(f"std::get<{node.target}>({source})" if is_tuple else f"{source}[{node.target}]")
+        if node.kind == "call":
+            return self.call(node)
+        try:
+            if node.target == "prelu" or node.target in OPERATORS:
+                return OPERATORS[node.target].write(self.write, *node.args)
+        except (ValueError, AttributeError) as error:
+            self.refuse(node, f"torch's {node.target} with arguments that have no form in C++ here yet: {error}")
+        raise KeyError(node.target)
+
+    def refuse(self, node, what):
+        where = f"{node.line[0]}, line {node.line[1]}" if node.line else None
+        raise Refused(self.struct.kind, "", what, where)
+
+    def call(self, node):
+        spec = self.page.spec_at(self.struct, node.target)
+        args = ", ".join(f"std::vector<torch::Tensor>{self.write(arg)}" if isinstance(arg, list) else self.write(arg)
+                         for arg in node.args)
+        if isinstance(spec, Leaf) and not spec.inputs_kept and node.args[0].kind == "input":
+            self.refuse(node, f"an in-place {spec.type} of an argument of forward: torch::nn's has no such form")
+        text = self.page.called(self.struct, node, spec, args)
+        if node.target in self.struct.optional:
+            child = identifier(node.target)
+            return Written(f"{child} ? {text} : {args}", 0)
+        return Written(text)
+
+    # Statements.
+
+    def variable(self, node):
+        """A name for a value: Python's, unless another value that is still needed has it."""
+        wanted = node.name
+        if wanted is None:
+            child = node.target.rsplit(".", 1)[-1] if node.kind == "call" else None
+            wanted = f"{child}_out" if child else INVENTED.get(node.target, "value")
+        wanted = identifier(wanted)
+        if wanted in self.inputs:
+            wanted = next(name for name in ("y", "z", f"{wanted}_out", f"{wanted}_new") if name not in self.inputs
+                          and name not in {other.name for other in self.nodes})
+        elif wanted in self.struct.taken:
+            wanted += "_"
+        now, name, count = self.place[id(node)], wanted, 2
+        while True:
+            held = self.holds.get(name)
+            free = held is None or self._last_use(held) <= now
+            if free and self.types.get(name, node.type) == node.type and name not in TAKEN:
+                return name
+            name, count = f"{wanted}{count}", count + 1
+
+    def assign(self, node):
+        if node.kind == "op" and node.target in ASSIGNING and node.args[0].kind not in ("weight",):
+            base = node.args[0]
+            text = self.expression(node)
+            if base.kind == "input" or base.kind == "item":
+                text = f"{self.write(base)}.{self.method_of(node)}({', '.join(self.write(a) for a in node.args[1:2])})"
+            else:
+                self.changed.add(self.variables.get(id(base)))
+            self.lines.append(f"{text};")
+            self.variables[id(node)] = self.write(base)
+            self.holds[self.variables[id(node)]] = node
+            return
+        text = self.expression(node)
+        if not self.users[id(node)] or node.type == "void":
+            self.lines.append(f"{text};")
+            self.variables[id(node)] = text
+            return
+        name = self.variable(node)
+        self.variables[id(node)], self.holds[name] = name, node
+        if name in self.types:
+            self.changed.add(name)
+            self.lines.append(f"{name} = {text};")
+            return
+        self.types[name] = node.type
+        self.declared[name] = len(self.lines)
+        kind = TYPES.get(node.type, node.type)
+        self.lines.append(f"{kind} {name}{text};" if node.kind == "list" else f"{kind} {name} = {text};")
+
+    @staticmethod
+    def method_of(node):
+        names = {"__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_"}
+        return names.get(node.target, node.target)
+
+    def statements(self):
+        for node, name in zip(self.graph.inputs, self.inputs):
+            self.variables[id(node)] = name
+            self.holds[name] = node
+        checked = set()
+        for node in self.nodes:
+            if node.kind == "input" or id(node) in self.inlined:
+                continue
+            if node.kind == "check":
+                a, b = map(self.write, node.args)
+                line = (f'TORCH_CHECK({a} {node.target} {b}, "{self.struct.name}: expected {a} {node.target} {b}, got ", '
+                        f'{a}, " and ", {b});')
+                if line not in checked:
+                    self.lines.append(line)
+                    checked.add(line)
+                continue
+            self.assign(node)
+        output = self.graph.output
+        text = self.write(output)
+        self.lines.append(f"return {text};")
+        for name, at in self.declared.items():
+            if name not in self.changed:
+                self.lines[at] = f"const {self.lines[at]}"
+        return folded(self.lines, self.page.list_sizes(self.struct))
+
+
+def folded(lines, sizes):
+    """The lines, with a loop where they do the same with each module of a list, in turn."""
+    done, i = [], 0
+    while i < len(lines):
+        for period in (1, 2, 3, 4):
+            found = re.search(r"\(\*(\w+)\)\[(\d+)\]", "".join(lines[i:i + period]))
+            if found is None or found[1] not in sizes:
+                continue
+            name, first, size = found[1], int(found[2]), sizes[found[1]]
+            pattern = [line.replace(f"(*{name})[{first}]", "\0") for line in lines[i:i + period]]
+            count = 0
+            while [line.replace(f"(*{name})[{first + count}]", "\0") for line in
+                   lines[i + count * period:i + (count + 1) * period]] == pattern:
+                count += 1
+            declares = re.match(rf"(const )?({'|'.join(TYPES.values())}) \w+ =", pattern[-1])
+            if count < 2 or first + count != size or declares:
+                continue
+            one = name[:-1] if name.endswith("s") and len(name) > 2 else f"one_of_{name}"
+            body = [line.replace("\0", one if first == 0 else f"(*{name})[i]") for line in pattern]
+            head = (f"for (const auto& {one} : *{name})" if first == 0 else
+                    f"for (std::size_t i = {first}; i < {name}->size(); ++i)")
+            done += [f"{head} {body[0]}"] if period == 1 else [f"{head} {{", *body, "}"]
+            i += count * period
+            break
+        else:
+            done.append(lines[i])
+            i += 1
+    return done

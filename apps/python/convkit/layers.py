@@ -1,0 +1,243 @@
+"""The classes that torch::nn or convkit has, by exact type: how C++ makes each, and what of it would not be equal."""
+
+from torch import nn
+
+from .graph import Expression
+from .operators import literal
+
+
+class Leaf:
+    """A module of a class that C++ has. Its numbers are `values`; all else is in `key`."""
+
+    def __init__(self, type, header, first=(), options=(), fixed="", inputs_kept=True):
+        self.type, self.header, self.fixed = type, header, fixed
+        self.first = list(first)      # (name, value), as positional arguments
+        self.options = list(options)  # (name, value, default), chained
+        self.values = [value for _, value in self.first] + [value for _, value, _ in self.options]
+        self.names = [name for name, _ in self.first] + [name for name, _, _ in self.options]
+        self.key = ("leaf", type, fixed, len(self.first), len(self.options))
+        # Python overwrites the input, and C++ has no such form: then nobody may look at the input again.
+        self.inputs_kept = inputs_kept
+
+    def write(self, values):
+        """C++ that makes it, with these values in the place of its own."""
+        count = len(self.first)
+        first = ", ".join(map(written, values[:count]))
+        chained = "".join(f".{name}({written(value)})" for value, (name, _, default) in zip(values[count:], self.options)
+                          if value != default or isinstance(value, str)) + self.fixed
+        if not chained and "{" not in first:
+            return f"{self.type}({first})"
+        return f"{self.type}({self.type}Options({first}){chained})"
+
+
+def written(value):
+    if isinstance(value, tuple):
+        return f"{{{', '.join(map(literal, value))}}}"
+    return literal(value)
+
+
+def plain(value):
+    """(2, 2) is 2."""
+    if isinstance(value, (tuple, list)):
+        value = tuple(value)
+        return value[0] if value and all(one == value[0] for one in value) else value
+    return value
+
+
+class Unequal(Exception):
+    """Why a module is not C++'s class of its name."""
+
+
+def require(condition, what):
+    if not condition:
+        raise Unequal(what)
+
+
+PADDING_MODES = {"zeros": "", "reflect": "torch::kReflect", "replicate": "torch::kReplicate",
+                 "circular": "torch::kCircular"}
+
+
+def convolution(m):
+    name = type(m).__name__
+    fixed = "" if m.padding_mode == "zeros" else f".padding_mode({PADDING_MODES[m.padding_mode]})"
+    options = [("stride", plain(m.stride), 1)]
+    if isinstance(m.padding, str):
+        fixed = f".padding(torch::k{m.padding.capitalize()})" + fixed
+    else:
+        options.append(("padding", plain(m.padding), 0))
+    if m.transposed:
+        options.append(("output_padding", plain(m.output_padding), 0))
+    options += [("dilation", plain(m.dilation), 1), ("groups", m.groups, 1), ("bias", m.bias is not None, True)]
+    first = [("in_channels", m.in_channels), ("out_channels", m.out_channels), ("kernel_size", plain(m.kernel_size))]
+    return Leaf(f"nn::{name}", "torch/nn/modules/conv.h", first, options, fixed)
+
+
+def batch_norm(m, affine=True, track=True):
+    name = type(m).__name__
+    require(m.bias is not None or not m.affine, "a norm with a weight and no bias")
+    options = [("eps", m.eps, 1e-5)]
+    fixed = ".momentum(std::nullopt)" if m.momentum is None else ""
+    if not fixed:
+        options.append(("momentum", m.momentum, 0.1))
+    options += [("affine", m.affine, affine), ("track_running_stats", m.track_running_stats, track)]
+    header = "batchnorm" if name.startswith("Batch") else "instancenorm"
+    return Leaf(f"nn::{name}", f"torch/nn/modules/{header}.h", [("num_features", m.num_features)], options, fixed)
+
+
+def group_norm(m):
+    require(m.bias is not None or not m.affine, "a norm with a weight and no bias")
+    return Leaf("nn::GroupNorm", "torch/nn/modules/normalization.h",
+                [("num_groups", m.num_groups), ("num_channels", m.num_channels)],
+                [("eps", m.eps, 1e-5), ("affine", m.affine, True)])
+
+
+def layer_norm(m):
+    require(m.bias is not None or not m.elementwise_affine, "a norm with a weight and no bias")
+    require(len(m.normalized_shape) == 1 or len(set(m.normalized_shape)) > 1, "a norm over a square")
+    shape = tuple(m.normalized_shape)
+    leaf = Leaf("nn::LayerNorm", "torch/nn/modules/normalization.h", [("normalized_shape", shape)],
+                [("eps", m.eps, 1e-5), ("elementwise_affine", m.elementwise_affine, True)])
+    if len(shape) == 1:  # the braces are no part of the number
+        leaf.values[0] = shape[0]
+        write = leaf.write
+        leaf.write = lambda values: write([Expression(f"{{{written(values[0])}}}"), *values[1:]])
+    return leaf
+
+
+def linear(m):
+    first = [("in_features", m.in_features), ("out_features", m.out_features)]
+    return Leaf("nn::Linear", "torch/nn/modules/linear.h", first, [("bias", m.bias is not None, True)])
+
+
+def embedding(m):
+    require(m.max_norm is None and not m.scale_grad_by_freq and not m.sparse, "max_norm, scale_grad_by_freq or sparse")
+    fixed = "" if m.padding_idx is None else f".padding_idx({m.padding_idx})"
+    return Leaf("nn::Embedding", "torch/nn/modules/embedding.h",
+                [("num_embeddings", m.num_embeddings), ("embedding_dim", m.embedding_dim)], (), fixed)
+
+
+def activation(first=(), options=(), own_inplace=False):
+    """Of the names of its positional arguments, and of options with their defaults."""
+    def leaf(m):
+        name = type(m).__name__
+        chained = [(option, getattr(m, option), default) for option, default in options]
+        overwrites = getattr(m, "inplace", False)
+        if own_inplace and overwrites:
+            chained.append(("inplace", True, False))
+        return Leaf(f"nn::{name}", "torch/nn/modules/activation.h", [(f, getattr(m, f)) for f in first],
+                    chained, inputs_kept=own_inplace or not overwrites)
+    return leaf
+
+
+def simple_relu(m):
+    """Of ReLU, ReLU6 and SELU the options are `inplace` alone."""
+    name = f"nn::{type(m).__name__}"
+    fixed = f"{name}Options(/*inplace=*/true)" if m.inplace else ""
+    leaf = Leaf(name, "torch/nn/modules/activation.h", fixed=fixed)
+    leaf.write = lambda values: f"{name}({fixed})"
+    return leaf
+
+
+def gelu(m):
+    fixed = "" if m.approximate == "none" else f'.approximate("{m.approximate}")'
+    return Leaf("nn::GELU", "torch/nn/modules/activation.h", fixed=fixed)
+
+
+def ours_inplace(m):
+    leaf = Leaf(f"convkit::{type(m).__name__}", "convkit/activation.h", fixed="/*inplace=*/true" if m.inplace else "")
+    leaf.write = lambda values: f"{leaf.type}({leaf.fixed})"
+    return leaf
+
+
+def dropout(m):
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/dropout.h", (),
+                [("p", m.p, 0.5), ("inplace", m.inplace, False)])
+
+
+def max_pool(m):
+    require(not m.return_indices, "return_indices")
+    kernel = plain(m.kernel_size)
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h", [("kernel_size", kernel)],
+                [("stride", plain(m.stride), kernel), ("padding", plain(m.padding), 0),
+                 ("dilation", plain(m.dilation), 1), ("ceil_mode", m.ceil_mode, False)])
+
+
+def avg_pool(m):
+    kernel = plain(m.kernel_size)
+    require(getattr(m, "divisor_override", None) is None, "divisor_override")
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h", [("kernel_size", kernel)],
+                [("stride", plain(m.stride), kernel), ("padding", plain(m.padding), 0),
+                 ("ceil_mode", m.ceil_mode, False), ("count_include_pad", m.count_include_pad, True)])
+
+
+def adaptive_pool(m):
+    size = plain(m.output_size)
+    require(not getattr(m, "return_indices", False), "return_indices")
+    require(size is not None and (not isinstance(size, tuple) or None not in size), "an output_size of None")
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h", [("output_size", size)])
+
+
+def flatten(m):
+    return Leaf("nn::Flatten", "torch/nn/modules/linear.h", (),
+                [("start_dim", m.start_dim, 1), ("end_dim", m.end_dim, -1)])
+
+
+def padding(m):
+    value = [("value", float(m.value))] if type(m).__name__.startswith("Constant") else []
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/padding.h", [("padding", plain(m.padding)), *value])
+
+
+def softmax(m):
+    require(m.dim is not None, "no dim")
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/activation.h", [("dim", m.dim)])
+
+
+def pixel_shuffle(m):
+    return Leaf("nn::PixelShuffle", "torch/nn/modules/pixelshuffle.h", [("upscale_factor", m.upscale_factor)])
+
+
+def nothing(header):
+    return lambda m: Leaf(f"nn::{type(m).__name__}", f"torch/nn/modules/{header}.h")
+
+
+TABLE = {}
+
+
+def _define():
+    for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d):
+        TABLE[kind] = convolution
+    for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+        TABLE[kind] = batch_norm
+    for kind in (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d):
+        TABLE[kind] = lambda m: batch_norm(m, False, False)
+    for kind in (nn.ReLU, nn.ReLU6, nn.SELU):
+        TABLE[kind] = simple_relu
+    for kind in (nn.Dropout, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout):
+        TABLE[kind] = dropout
+    for dims in (1, 2, 3):
+        TABLE[getattr(nn, f"MaxPool{dims}d")] = max_pool
+        TABLE[getattr(nn, f"AvgPool{dims}d")] = avg_pool
+        TABLE[getattr(nn, f"AdaptiveAvgPool{dims}d")] = adaptive_pool
+        TABLE[getattr(nn, f"AdaptiveMaxPool{dims}d")] = adaptive_pool
+    for kind in (nn.ZeroPad2d, nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReplicationPad1d, nn.ReplicationPad2d,
+                 nn.ConstantPad1d, nn.ConstantPad2d):
+        TABLE[kind] = padding
+    for kind in (nn.Sigmoid, nn.Tanh, nn.LogSigmoid, nn.Softsign, nn.Tanhshrink):
+        TABLE[kind] = nothing("activation")
+    for kind in (nn.SiLU, nn.Mish):
+        TABLE[kind] = activation()
+    TABLE.update({
+        nn.GroupNorm: group_norm, nn.LayerNorm: layer_norm, nn.Linear: linear, nn.Embedding: embedding, nn.GELU: gelu,
+        nn.Hardswish: ours_inplace, nn.Hardsigmoid: ours_inplace, nn.Flatten: flatten, nn.Softmax: softmax,
+        nn.LogSoftmax: softmax, nn.PixelShuffle: pixel_shuffle, nn.Identity: nothing("linear"),
+        nn.LeakyReLU: activation((), [("negative_slope", 0.01)], True), nn.ELU: activation((), [("alpha", 1.0)], True),
+        nn.CELU: activation((), [("alpha", 1.0)], True),
+        nn.Hardtanh: activation((), [("min_val", -1.0), ("max_val", 1.0)], True),
+        nn.PReLU: lambda m: Leaf("nn::PReLU", "torch/nn/modules/activation.h", (),
+                                 [("num_parameters", m.num_parameters, 1), ("init", m.init, 0.25)]),
+        nn.Softplus: activation((), [("beta", 1.0), ("threshold", 20.0)]),
+        nn.GLU: activation(("dim",)),
+    })
+
+
+_define()

@@ -1,0 +1,312 @@
+"""torch's functions and methods in C++: what their arguments are called in Python, and how C++ writes them."""
+
+import inspect
+
+import torch
+
+from .graph import Expression, Node
+
+# What the example answers once and for all: it is the same for every input that the module is made for.
+PLAIN = {"dtype", "device", "layout", "is_cuda", "is_cpu", "is_mps", "is_xla", "is_meta", "requires_grad", "ndim", "dim",
+         "is_floating_point", "is_complex", "is_sparse", "is_quantized", "is_nested", "itemsize", "element_size",
+         "is_leaf", "names", "get_device", "ndimension", "__hash__", "is_tensor"}
+# What depends on the numbers in a tensor.
+DATA = {"__bool__", "__int__", "__float__", "__index__", "__complex__", "item", "tolist", "numpy", "is_nonzero", "equal",
+        "allclose", "nonzero", "unique", "__contains__", "data_ptr", "__array__", "is_contiguous", "stride"}
+
+
+class Written(str):
+    """C++ with the strength of its outermost operator: 3 of a name or call, 2 of a product, 1 of a sum, 0 of others."""
+
+    def __new__(cls, text, strength=3):
+        written = super().__new__(cls, text)
+        written.strength = strength
+        return written
+
+
+def inside(written, strength):
+    """Written as part of something stronger."""
+    return written if getattr(written, "strength", 3) >= strength else f"({written})"
+
+
+class Operator:
+    """`parameters` are those of Python, in an order of Python's own functions and methods; `write` makes C++ of them."""
+
+    def __init__(self, parameters, write, varargs=None):
+        self.write = write
+        names = [word.partition("=") for word in parameters.split()]
+        self.signature = inspect.Signature([
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                              default=eval(default) if equals else inspect.Parameter.empty)
+            for name, equals, default in names])
+        self.varargs = varargs  # the position of a list that may come as several arguments
+
+
+OPERATORS = {}
+
+
+# What makes tensors of nothing; C++ takes the device from the first input.
+FACTORIES = {"zeros": "size", "ones": "size", "rand": "size", "randn": "size", "full": "size fill_value",
+             "arange": "start end=None step=1", "linspace": "start end steps", "eye": "n m=None"}
+
+
+def made(name, args, kwargs):
+    """The arguments of a factory."""
+    kwargs = {key: value for key, value in kwargs.items() if key not in ("dtype", "device", "requires_grad", "layout")}
+    if FACTORIES[name] == "size" and args and not isinstance(args[0], (list, tuple)):
+        args = (tuple(args),)
+    parameters = [p for p in OPERATORS[name].signature.parameters.values() if p.name not in ("dtype", "like")]
+    given = inspect.Signature(parameters).bind(*args, **kwargs)
+    given.apply_defaults()
+    return list(given.arguments.values())
+
+
+def factory(name):
+    def write(w, *values):
+        *values, dtype, like = values
+        if name == "arange":
+            start, end, step = values
+            values = [start] if end is None else [start, end] if same(step, 1) else values
+        values = [value for value in values if value is not None]
+        given = ", ".join(listed(value, w) for value in values)
+        return Written(f"torch::{name}({given}, {inside(w(like), 3)}.options().dtype({w(dtype)}))")
+    return Operator(f"{FACTORIES[name]} dtype=None like=None", write)
+
+
+def bound(name, args, kwargs):
+    """The arguments in the order of the operator's parameters, defaults included."""
+    operator = OPERATORS[name]
+    at = operator.varargs
+    if at is not None and len(args) > at and not isinstance(args[at], (list, tuple)):
+        args = (*args[:at], tuple(args[at:]))
+    kwargs = {key: value for key, value in kwargs.items()
+              if not (key in ("out", "_stacklevel", "memory_format", "dtype", "antialias", "device", "pin_memory",
+                              "requires_grad") and value in (None, False, 3, torch.preserve_format))
+              and not (key == "_stacklevel")}
+    given = operator.signature.bind(*args, **kwargs)
+    given.apply_defaults()
+    return list(given.arguments.values())
+
+
+def literal(value):
+    """A constant of Python."""
+    if isinstance(value, str) and isinstance(value, Expression):
+        return Written(value, 3 if value.replace("_", "a").replace("()", "").isalnum() else 1)
+    if isinstance(value, bool):
+        return Written("true" if value else "false")
+    if isinstance(value, int):
+        return Written(str(value), 3 if value >= 0 else 2)
+    if isinstance(value, float):
+        if value in (float("inf"), float("-inf")):
+            return Written(f"{'-' if value < 0 else ''}std::numeric_limits<double>::infinity()")
+        text = repr(value)
+        if text.endswith(".0"):
+            text = text[:-2] + ".0"
+        return Written(text, 3 if value >= 0 else 2)
+    if value is None:
+        return Written("std::nullopt")
+    if isinstance(value, torch.dtype):
+        names = {torch.float32: "kFloat", torch.float64: "kDouble", torch.int64: "kLong", torch.int32: "kInt",
+                 torch.bool: "kBool", torch.float16: "kHalf", torch.bfloat16: "kBFloat16", torch.uint8: "kByte"}
+        if value in names:
+            return Written(f"torch::{names[value]}")
+    if isinstance(value, str):
+        return Written(f'"{value}"')
+    raise ValueError(f"{value!r} in C++")
+
+
+def listed(value, write):
+    """A list of numbers or tensors, also where Python gives one number."""
+    return f"{{{', '.join(write(inner) for inner in value)}}}" if isinstance(value, (list, tuple)) else write(value)
+
+
+def pair(value, write, count=2):
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * count
+    if any(inner is None for inner in values):
+        raise ValueError("None among sizes")
+    return listed(values, write)
+
+
+def method(name, parameters, varargs=None, drop=True):
+    """x.name(...), with the same arguments as in Python; what is left at its default at the end is left out."""
+    words = parameters.split()
+    defaults = [eval(word.partition("=")[2]) if "=" in word else inspect.Parameter.empty for word in words]
+
+    def write(w, *values):
+        values, left = list(values), list(defaults)
+        while drop and values and left[-1] is not inspect.Parameter.empty and same(values[-1], left[-1]):
+            values.pop()
+            left.pop()
+        return Written(f"{inside(w(values[0]), 3)}.{name}({', '.join(listed(v, w) for v in values[1:])})")
+    return Operator(parameters, write, varargs)
+
+
+def same(a, b):
+    return not isinstance(a, (Node, Expression)) and type(a) is type(b) and a == b or a is None and b is None
+
+
+def function(name, parameters, keep=1):
+    """torch::name(...), as method() does it; the first `keep` arguments are always written."""
+    written = method("", parameters)
+    defaults = [p.default for p in written.signature.parameters.values()]
+
+    def write(w, *values):
+        values = list(values)
+        while len(values) > keep and defaults[len(values) - 1] is not inspect.Parameter.empty and \
+                same(values[-1], defaults[len(values) - 1]):
+            values.pop()
+        return Written(f"torch::{name}({', '.join(listed(v, w) for v in values)})")
+    return Operator(parameters, write)
+
+
+def infix(sign, strength, swapped=False, alpha=False):
+    def write(w, a, b, *more):
+        if more and not same(more[0], 1):
+            return Written(f"torch::{'add' if sign == '+' else 'sub'}({w(a)}, {w(b)}, {w(more[0])})")
+        a, b = (b, a) if swapped else (a, b)
+        # a + (b - c) and a * (b / c) round otherwise without the parentheses.
+        return Written(f"{inside(w(a), strength)} {sign} {inside(w(b), strength + 1)}", strength)
+    return Operator("input other" + (" alpha=1" if alpha else ""), write)
+
+
+def assignment(sign, name):
+    def write(w, a, b, *more):
+        if more and not same(more[0], 1):
+            return Written(f"{inside(w(a), 3)}.{name}({w(b)}, {w(more[0])})")
+        return Written(f"{w(a)} {sign} {w(b)}", 0)
+    return Operator("input other alpha=1" if sign in ("+=", "-=") else "input other", write)
+
+
+def size_of(w, x, dim):
+    return Written(f"{inside(w(x), 3)}.size({w(dim)})")
+
+
+def division(w, a, b, rounding_mode=None):
+    if rounding_mode is not None:
+        return Written(f"torch::div({w(a)}, {w(b)}, {w(rounding_mode)})")
+    return Written(f"{inside(w(a), 2)} / {inside(w(b), 3)}", 2)
+
+
+def index(w, key):
+    """The argument of index()."""
+    def one(value):
+        if isinstance(value, slice):
+            parts = [value.start, value.stop, value.step]
+            while parts and parts[-1] is None:
+                parts.pop()
+            return f"Slice({', '.join('None' if part is None else w(part) for part in parts)})"
+        if value is None:
+            return "None"
+        if value is Ellipsis:
+            return "Ellipsis"
+        return w(value)
+    return f"{{{', '.join(map(one, key if isinstance(key, list) else [key]))}}}"
+
+
+def get_item(w, x, key):
+    if isinstance(key, int) and not isinstance(key, bool) or isinstance(key, Expression):
+        return Written(f"{inside(w(x), 3)}[{w(key)}]")
+    return Written(f"{inside(w(x), 3)}.index({index(w, key)})")
+
+
+def set_item(w, x, key, value):
+    return Written(f"{inside(w(x), 3)}.index_put_({index(w, key)}, {w(value)})")
+
+
+def _define():
+    both = OPERATORS
+    for name, sign, strength in (("add", "+", 1), ("sub", "-", 1), ("mul", "*", 2), ("eq", "==", 0), ("ne", "!=", 0),
+                                 ("gt", ">", 0), ("ge", ">=", 0), ("lt", "<", 0), ("le", "<=", 0)):
+        alpha = name in ("add", "sub")
+        for spelling in (name, f"__{name}__"):
+            both[spelling] = infix(sign, strength, alpha=alpha)
+        if strength:
+            both[f"__r{name}__"] = infix(sign, strength, swapped=True)
+            both[f"{name}_"] = both[f"__i{name}__"] = assignment(f"{sign}=", f"{name}_")
+    both["rsub"] = both["__rsub__"]
+    both["div_"] = both["__itruediv__"] = assignment("/=", "div_")
+    both["div"] = both["true_divide"] = both["__truediv__"] = Operator("input other rounding_mode=None", division)
+    both["reciprocal"] = method("reciprocal", "input")
+    both["__rtruediv__"] = both["__rdiv__"] = Operator(
+        "input other", lambda w, x, other: Written(f"{inside(w(x), 3)}.reciprocal() * {inside(w(other), 2)}", 2))
+    both["__floordiv__"] = both["floor_divide"] = function("floor_divide", "input other")
+    for sign in "+-*/%":  # of sizes
+        both[sign] = infix(sign, 1 if sign in "+-" else 2)
+    both["size"] = Operator("input dim", size_of)
+    both["numel"] = method("numel", "input")
+    both["matmul"] = both["__matmul__"] = function("matmul", "input other")
+    for name in ("bmm", "mm"):
+        both[name] = function(name, "input mat2")
+    both["baddbmm"] = function("baddbmm", "input batch1 batch2 beta=1 alpha=1")
+    both["neg"] = both["__neg__"] = Operator("input", lambda w, x: Written(f"-{inside(w(x), 3)}", 2))
+    both["pow"] = both["__pow__"] = function("pow", "input exponent")
+    for name in ("sigmoid", "tanh", "exp", "log", "log2", "log1p", "sqrt", "rsqrt", "abs", "sin", "cos", "square", "erf",
+                 "floor", "ceil", "round", "sign", "detach", "t", "logical_not", "contiguous", "clone", "expm1",
+                 "isnan", "sigmoid_", "tanh_", "exp_", "relu_", "float", "double", "half", "long"):
+        target = {"float": "to(torch::kFloat)", "double": "to(torch::kDouble)", "half": "to(torch::kHalf)",
+                  "long": "to(torch::kLong)"}.get(name)
+        both[name] = Operator("input", lambda w, x, target=target: Written(f"{inside(w(x), 3)}.{target}")) if target \
+            else method(name, "input")
+    both["T"] = method("t", "input")
+    both["mT"] = method("mT", "input")
+    both["flatten"] = method("flatten", "input start_dim=0 end_dim=-1")
+    for name in ("view", "reshape", "expand", "repeat", "permute", "tile"):
+        both[name] = method(name, f"input {'dims' if name == 'permute' else 'shape'}", varargs=1)
+    both["transpose"] = both["swapaxes"] = method("transpose", "input dim0 dim1")
+    for name in ("view_as", "expand_as", "type_as", "reshape_as", "logical_and", "logical_or", "maximum", "minimum"):
+        both[name] = method(name, "input other")
+    both["unsqueeze"] = method("unsqueeze", "input dim")
+    both["squeeze"] = Operator("input dim=None", lambda w, x, dim: Written(
+        f"{inside(w(x), 3)}.squeeze({'' if dim is None else listed(dim, w)})"))
+    both["unflatten"] = method("unflatten", "input dim sizes")
+    both["chunk"] = method("chunk", "input chunks dim=0")
+    both["split"] = method("split", "input split_size_or_sections dim=0")
+    both["unbind"] = method("unbind", "input dim=0")
+    both["narrow"] = method("narrow", "input dim start length")
+    both["select"] = method("select", "input dim index")
+    both["index_select"] = method("index_select", "input dim index")
+    both["gather"] = method("gather", "input dim index")
+    both["roll"] = method("roll", "input shifts dims=()")
+    both["flip"] = method("flip", "input dims", varargs=1)
+    both["cumsum"] = method("cumsum", "input dim")
+    both["masked_fill"] = method("masked_fill", "input mask value")
+    both["masked_fill_"] = method("masked_fill_", "input mask value")
+    both["fill_"] = method("fill_", "input value")
+    both["clamp"] = both["clip"] = method("clamp", "input min=None max=None")
+    both["clamp_"] = method("clamp_", "input min=None max=None")
+    both["clamp_min"] = method("clamp_min", "input min")
+    both["clamp_max"] = method("clamp_max", "input max")
+    both["softmax"] = method("softmax", "input dim dtype=None")
+    both["log_softmax"] = method("log_softmax", "input dim dtype=None")
+    for name in ("mean", "sum"):
+        both[name] = method(name, "input dim=None keepdim=False dtype=None")
+    for name in ("amax", "amin"):
+        both[name] = method(name, "input dim=() keepdim=False")
+    both["argmax"] = method("argmax", "input dim=None keepdim=False")
+    both["argmin"] = method("argmin", "input dim=None keepdim=False")
+    both["logsumexp"] = method("logsumexp", "input dim keepdim=False")
+    for name in ("max", "min"):
+        both[name] = Operator("input dim=None keepdim=False", lambda w, x, dim, keepdim, name=name: Written(
+            f"{inside(w(x), 3)}.{name}({'' if dim is None else w(dim)}"
+            f"{', true' if dim is not None and keepdim else ''})"))
+    both["cat"] = both["concat"] = both["concatenate"] = function("cat", "tensors dim=0")
+    both["stack"] = function("stack", "tensors dim=0")
+    both["where"] = function("where", "condition input other", keep=3)
+    both["addmm"] = function("addmm", "input mat1 mat2")
+    for name in FACTORIES:
+        both[name] = factory(name)
+    for name in ("zeros_like", "ones_like", "rand_like", "randn_like"):
+        both[name] = function(name, "input")
+    for name in ("new_zeros", "new_ones", "new_empty"):
+        both[name] = method(name, "input size", varargs=1)
+    both["new_full"] = method("new_full", "input size fill_value")
+    both["bernoulli_"] = method("bernoulli_", "input p=0.5", drop=False)
+    for name in ("floor_", "zero_"):
+        both[name] = method(name, "input")
+    both["einsum"] = Operator("equation operands", lambda w, equation, operands: Written(
+        f"torch::einsum({w(equation)}, {listed(operands, w)})"), varargs=1)
+    both["__getitem__"] = Operator("input key", get_item)
+    both["__setitem__"] = Operator("input key value", set_item)
+
+
+_define()

@@ -1,0 +1,299 @@
+"""A page of C++: the structs of a module, from the innermost to the whole."""
+
+import inspect
+import os
+import re
+
+import torch
+
+from .body import Body
+from .layers import Leaf
+from .refused import Refused
+from .specs import Ported, Sequence, Specs
+from .structs import Indistinct, Struct, forward_of, identifier, same_calls
+from .weight_specs import weights_of
+
+
+# In a struct these are its own bases.
+INHERITED = {"Block", "Cloneable", "Module", "ModuleHolder", "StateKeys", "TensorModule"}
+
+
+def height(m, specs, known):
+    """How many of the page's structs stand inside of each other."""
+    if id(m) not in known:
+        known[id(m)] = 0
+        inner = 0 if specs.leaf(m) is not None else max(
+            (height(part, specs, known) for part in m._modules.values() if part is not None), default=0)
+        known[id(m)] = inner + (specs.leaf(m) is None and not specs.is_list(m))
+    return known[id(m)]
+
+
+class Page:
+    def __init__(self, root, shapes, evaluated, trained, constructed, specs):
+        self.root, self.specs, self.constructed, self.shapes = root, specs, constructed, shapes
+        self.paths = specs.paths
+        self.evaluated, self.trained = evaluated, trained
+        self.structs, self.forwards, names = [], {}, {}
+        heights = {}
+        height(root, specs, heights)
+        modules = [m for m in root.modules() if id(m) in heights and specs.leaf(m) is None and not specs.is_list(m)]
+        for level in range(1, max(heights.values()) + 1):
+            kinds = {}
+            for m in modules:
+                if heights[id(m)] == level:
+                    self.forwards[id(m)] = self._forward(m)
+                    kinds.setdefault(type(m), []).append(m)
+            for kind, members in kinds.items():
+                for cluster in self._clusters(members):
+                    self._add(kind, cluster, names)
+        self.bodies = {struct.name: self._bodies(struct) for struct in self.structs}
+
+    def _forward(self, m):
+        path = self.paths[id(m)]
+        graphs = [same_calls(m, path, graphs[id(m)]) if id(m) in graphs else None
+                  for graphs in (self.evaluated, self.trained)]
+        if graphs == [None, None]:
+            raise Refused(type(m), path, "it is never called, so that its forward is not known")
+        return forward_of(m, path, *graphs)
+
+    def _clusters(self, members):
+        """Modules whose children are of the same kinds where both have them."""
+        clusters = []
+        for m in members:
+            keys = {name: self.specs.of(part).key for name, part in m._modules.items() if part is not None}
+            keys |= {f"{w.name} itself": w.key for w in weights_of(m, self.specs)}
+            own = {key for key in keys if key.endswith(" itself")}
+            for cluster in clusters:
+                first, (all_keys, first_own) = cluster[0], cluster[1]
+                missing = set(keys) ^ set(all_keys)
+                named = all(name in first._modules and name in m._modules or hasattr(first, name) and hasattr(m, name)
+                            for name in missing)
+                if own == first_own and named and all(all_keys.get(name, key) == key for name, key in keys.items()):
+                    all_keys.update(keys)
+                    cluster.append(m)
+                    break
+            else:
+                clusters.append([m, (dict(keys), own)])
+        return [[cluster[0], *cluster[2:]] for cluster in clusters]
+
+    def _add(self, kind, members, names):
+        def struct(modules):
+            base = re.sub(r"^_+", "", kind.__name__)
+            if base in INHERITED:
+                base = kind.__module__.partition(".")[0].title().replace("_", "") + base
+            names[base] = names.get(base, 0) + 1
+            name = base if names[base] == 1 else f"{base}{'_' * base[-1].isdigit()}{names[base]}"
+            try:
+                made = Struct(name, kind, modules, self.specs, self.forwards, self.constructed)
+            except Indistinct:
+                names[base] -= 1
+                raise
+            self.structs.append(made)
+            for m in modules:
+                self.specs.structs[id(m)] = made
+        try:
+            struct(members)
+        except Indistinct:
+            groups = {}
+            for m in members:
+                groups.setdefault(self.forwards[id(m)].structure(), []).append(m)
+            for group in groups.values():
+                struct(group)
+
+    # What a forward names.
+
+    def _module_at(self, struct, path):
+        for m in struct.modules:
+            try:
+                return m.get_submodule(path)
+            except AttributeError:
+                pass
+        raise KeyError(path)
+
+    def spec_at(self, struct, path):
+        return self.specs.of(self._module_at(struct, path))
+
+    def _access(self, struct, path):
+        """C++ of a child, and whether it is a plain pointer to a module."""
+        owner, text, generic = struct.modules[0], "", False
+        parts = path.split(".")
+        m = next(m for m in struct.modules if self._has(m, path))
+        for i, part in enumerate(parts):
+            owner, m = m, m._modules[part]
+            if i == 0:
+                text = identifier(part)
+            elif self.specs.is_list(owner):
+                text, generic = f"(*{text})[{list(owner._modules).index(part)}]", True
+            elif generic or isinstance(self.specs.of(owner), Leaf):
+                raise Refused(struct.kind, "", f"the use of '{path}', deep inside of another module")
+            else:
+                text = f"{text}->{identifier(part)}"
+        return text, generic
+
+    @staticmethod
+    def _has(m, path):
+        try:
+            m.get_submodule(path)
+            return True
+        except AttributeError:
+            return False
+
+    def weight_path(self, struct, path):
+        owner, _, name = path.rpartition(".")
+        if not owner:
+            return identifier(name)
+        text, generic = self._access(struct, owner)
+        if generic:
+            raise Refused(struct.kind, "", f"the use of '{path}', a weight inside of a list")
+        return f"{text}->{identifier(name)}"
+
+    def called(self, struct, node, spec, args):
+        text, generic = self._access(struct, node.target)
+        if isinstance(spec, Ported) and generic:
+            return f"{text}->as<{spec.struct.name}>()->forward({args})" if not spec.struct.is_block else \
+                f"convkit::forward_child(*{text}, {args})"
+        # torch::nn's own adds the bias in a second step for more than two dimensions, and rounds twice.
+        if generic or isinstance(spec, Leaf) and spec.type == "nn::Linear" and node.args[0].dims != 2:
+            return f"convkit::forward_child(*{text}, {args})"
+        return f"{text}({args})"
+
+    def list_sizes(self, struct):
+        """Of the lists of modules in a struct."""
+        return {identifier(key): len(next(iter(specs.values())).parts) for key, specs in struct.children.items()
+                if isinstance(next(iter(specs.values())), Sequence)}
+
+    def _bodies(self, struct):
+        inputs = struct.bodies[0][1].inputs
+        names = [identifier(node.target) for node in inputs]
+        names = [f"{name}_" if name in struct.taken else name for name in names]
+        for _, graph in struct.bodies:
+            if [(n.target, n.type) for n in graph.inputs] != [(n.target, n.type) for n in inputs]:
+                raise Refused(struct.kind, "", "instances that take different arguments")
+        return names, [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
+
+    # Text.
+
+    def struct_text(self, struct):
+        names, bodies = self.bodies[struct.name]
+        impl = f"{struct.name}Impl"
+        base = "Block" if struct.is_block else "Cloneable"
+        lines = [*self.comment(struct), f"struct {impl} : convkit::{base}<{impl}> {{"]
+        if struct.parameters:
+            given = ", ".join(f"{p.type} {p.name}" + (f" = {self.default(p)}" if p.default is not None else "")
+                              for p in struct.parameters)
+            members = ", ".join(f"{p.name}({p.name})" for p in struct.parameters)
+            explicit = "explicit " if sum(p.default is None for p in struct.parameters) < 2 else ""
+            lines += [f"{explicit}{impl}({given}) : {members} {{ {impl}::reset(); }}"]
+        else:
+            lines += [f"{impl}() {{ {impl}::reset(); }}"]
+        lines += ["", "void reset() override {"]
+        for weight, values in zip(struct.weights[id(struct.modules[0])], struct.weight_values):
+            lines.append(f"{identifier(weight.name)} = {weight.write(values)};")
+        members = []
+        for key, specs in struct.children.items():
+            lines += self.registered(struct, key, next(iter(specs.values())))
+            spec = next(iter(specs.values()))
+            members.append(f"{spec.struct.name if isinstance(spec, Ported) else spec.type} {identifier(key)}{{nullptr}};")
+        override = " override" if struct.is_block else ""
+        lines += ["}", "", f"{self.result(struct)} forward({self.arguments(struct, names)}){override} {{"]
+        for condition, statements in bodies:
+            if condition is None:
+                lines += statements
+            elif len(statements) == 1:
+                lines.append(f"if ({condition}) {statements[0]}")
+            else:
+                lines += [f"if ({condition}) {{", *statements, "}"]
+        lines += ["}", ""]
+        lines += [f"{p.type} {p.name};" for p in struct.parameters]
+        lines += members
+        lines += [f"torch::Tensor {identifier(w.name)};" for w in struct.weights[id(struct.modules[0])]]
+        return "\n".join([*lines, "};", f"CONVKIT_MODULE({struct.name});", ""])
+
+    @staticmethod
+    def default(parameter):
+        return str(parameter.default).lower() if isinstance(parameter.default, bool) else str(parameter.default)
+
+    def registered(self, struct, key, spec):
+        name, values = identifier(key), struct.made[key]
+        if isinstance(spec, Sequence):
+            lines = spec.statements(name, key, values)
+        else:
+            lines = [f'{name} = register_module("{key}", {spec.write(values)});']
+        if key not in struct.optional:
+            return lines
+        condition = f"if ({struct.optional[key]})"
+        return [f"{condition} {{", *lines, "}"] if len(lines) > 1 else [f"{condition} {lines[0]}"]
+
+    @staticmethod
+    def result(struct):
+        outputs = {type(graph.output) is list for _, graph in struct.bodies}
+        if len(outputs) > 1:
+            raise Refused(struct.kind, "", "it gives one tensor in one mode, and several in the other")
+        several = outputs.pop() or struct.bodies[0][1].output.type == "Tensors"
+        return "std::vector<torch::Tensor>" if several else "torch::Tensor"
+
+    @staticmethod
+    def arguments(struct, names):
+        kinds = {"Tensor": "const torch::Tensor&", "Tensors": "const std::vector<torch::Tensor>&", "int64_t": "int64_t"}
+        return ", ".join(f"{kinds[node.type]} {name}" for node, name in zip(struct.bodies[0][1].inputs, names))
+
+    def comment(self, struct):
+        m = struct.modules[0]
+        given, result = self.shapes[id(m)]
+        lines = [f"{struct.kind.__module__}.{struct.kind.__qualname__}.", ""]
+        results = [result] if isinstance(result, torch.Tensor) else list(result)
+        if given and isinstance(given[0], torch.Tensor):
+            shapes = ", ".join(str(list(r.shape)) for r in results)
+            lines.append(f"Shape:   {list(given[0].shape)} -> {shapes}, for example")
+        keys = [w.name for w in struct.weights[id(m)] if w.persistent]
+        for key, specs in struct.children.items():
+            child = self._module_at(struct, key)
+            inner = list(child.state_dict())
+            if inner:
+                alone = len(inner) == 1 and "." not in inner[0]
+                keys.append(f"{key}.{inner[0]}" if alone else f"{key}.*")
+        if keys:
+            lines += wrapped("Keys:    ", keys)
+        try:
+            file = inspect.getsourcefile(struct.kind)
+            lines.append(f"Source:  {os.path.basename(file)}, line {inspect.getsourcelines(struct.kind)[1]}")
+        except (OSError, TypeError):
+            pass
+        return [f"/// {line}".rstrip() for line in lines]
+
+    def includes(self, text):
+        headers = {"convkit/module.h"}
+        for m in self.root.modules():
+            leaf = self.specs.known.get(id(m))
+            if leaf is not None:
+                headers.add(leaf.header)
+        if "nn::ModuleList" in text:
+            headers.add("torch/nn/modules/container/modulelist.h")
+        for word, header in (("nn::functional::interpolate", "torch/nn/functional/upsampling.h"),
+                             ("nn::functional::normalize", "torch/nn/functional/normalization.h")):
+            if word in text:
+                headers.add(header)
+        headers |= {"torch/types.h"}
+        system = {"vector"} if "std::vector" in text else set()
+        system |= {"cstdint"} if "int64_t" in text else set()
+        system |= {"limits"} if "numeric_limits" in text else set()
+        groups = [sorted(h for h in headers if h.startswith("convkit/")),
+                  sorted(h for h in headers if h.startswith("torch/")), sorted(system)]
+        return "\n\n".join("\n".join(f"#include <{h}>" for h in group) for group in groups if group)
+
+    def text(self, name, title):
+        structs = "\n".join(self.struct_text(struct) for struct in self.structs)
+        using = "".join(f"using torch::indexing::{word};\n" for word in ("Ellipsis", "None", "Slice")
+                        if re.search(rf"\b{word}\b", re.sub(r"//.*", "", structs)))
+        return (f"{title}#pragma once\n\n{self.includes(structs)}\n\nnamespace {name} {{\n\n"
+                f"namespace nn = torch::nn;\n{using}\n{structs}\n}}  // namespace {name}\n")
+
+
+def wrapped(begin, words):
+    lines, line = [], begin
+    for word in words:
+        if len(line) + len(word) > 94:
+            lines.append(line.rstrip())
+            line = " " * len(begin)
+        line += f"{word} "
+    return [*lines, line.rstrip()]

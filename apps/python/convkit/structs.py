@@ -1,0 +1,265 @@
+"""The structs of a page: modules of one Python class whose forwards are equal but for numbers share one."""
+
+import inspect
+import re
+
+from .graph import Expression
+from .layers import plain
+from .refused import Refused
+from .weight_specs import weights_of
+
+# What a member of a module cannot be called: C++'s words, and members of torch::nn::Module.
+TAKEN = set("""and asm auto bool break case catch char class const continue default delete do double else enum explicit
+export extern false float for friend goto if inline int long mutable namespace new not operator or private protected
+public register return short signed sizeof static struct switch template this throw true try typedef typename union
+unsigned using virtual void volatile while xor nn torch convkit apply buffers children clone eval forward is_training
+load modules name named_buffers named_children named_modules named_parameters parameters pretty_print register_buffer
+register_module register_parameter replace_module reset save to train unregister_module zero_grad
+shared_from_this""".split())
+
+
+def identifier(name):
+    name = re.sub(r"\W", "_", name)
+    name = f"_{name}" if name[:1].isdigit() else name
+    return f"{name}_" if name in TAKEN else name
+
+
+class Parameter:
+    """Of a struct's constructor, with its value for each module."""
+
+    def __init__(self, name, values, default=None, place=1000):
+        self.name, self.values, self.default, self.place = name, values, default, place
+
+    @property
+    def type(self):
+        kinds = {type(value) for value in self.values.values()}
+        if tuple in kinds:
+            count = max(len(value) for value in self.values.values() if isinstance(value, tuple))
+            return f"torch::ExpandingArray<{count}>"
+        return "double" if float in kinds else "bool" if kinds == {bool} else "int64_t"
+
+
+class Forward:
+    """What a module does: one graph, or one for training and one for not."""
+
+    def __init__(self, graphs):
+        self.graphs = graphs  # (condition, graph), the last without a condition
+
+    def structure(self, without=()):
+        return tuple((condition, graph.structure(without)) for condition, graph in self.graphs)
+
+    def numbers(self):
+        return [number for _, graph in self.graphs for number in graph.numbers()]
+
+
+def same_calls(m, path, graphs):
+    """The one graph of all calls of a module."""
+    first = graphs[0]
+    for graph in graphs[1:]:
+        if graph.structure() != first.structure() or graph.numbers() != first.numbers():
+            raise Refused(type(m), path, "it is called in two ways, which differ in what its forward does")
+    return first
+
+
+def forward_of(m, path, evaluated, trained):
+    """One forward of what a module does in both modes."""
+    if evaluated is None or trained is None or evaluated.structure() != trained.structure():
+        if evaluated is None or trained is None:
+            return Forward([(None, evaluated or trained)])
+        return Forward([("is_training()", trained), (None, evaluated)])
+    merged = []
+    for one, other in zip(evaluated.numbers(), trained.numbers()):
+        if one is False and other is True:
+            merged.append(Expression("is_training()"))
+        elif one is True and other is False:
+            merged.append(Expression("!is_training()"))
+        elif one == other:
+            merged.append(one)
+        else:
+            raise Refused(type(m), path, f"the number {one} in eval mode is {other} in training")
+    return Forward([(None, evaluated.rebuilt(iter(merged)))])
+
+
+class Struct:
+    def __init__(self, name, kind, modules, specs, forwards, constructed):
+        self.name, self.kind, self.modules = name, kind, modules
+        self.specs, self.forwards, self.constructed = specs, forwards, constructed
+        self.parameters, self.optional = [], {}
+        self.children = {}   # key -> {id of the module: spec}
+        for m in sorted(modules, key=lambda m: -len(m._modules)):
+            for key, child in m._modules.items():
+                if child is not None:
+                    self.children.setdefault(key, {})[id(m)] = specs.of(child)
+        order = list(max(modules, key=lambda m: sum(c is not None for c in m._modules.values()))._modules)
+        self.children = {key: self.children[key] for key in order if key in self.children}
+        self.weights = {id(m): weights_of(m, specs) for m in modules}
+        own = self.weights[id(modules[0])]
+        self.taken = {identifier(key) for key in self.children} | {identifier(weight.name) for weight in own}
+        self.candidates = self._candidates()
+        self.bodies = []      # (condition, graph with this struct's expressions)
+        self._find_optional()
+        self.made = {key: self._numbers_of(key, specs) for key, specs in self.children.items()}
+        self.weight_values = [
+            self._resolve_all({id(m): self.weights[id(m)][i].values for m in modules}, weight.hints)
+            for i, weight in enumerate(own)]
+        self._make_bodies()
+        self._order_parameters()
+
+    @property
+    def is_block(self):
+        return all([node.type for node in graph.inputs] == ["Tensor"] and getattr(graph.output, "type", "") == "Tensor"
+                   for _, graph in self.bodies)
+
+    def _candidates(self):
+        """Numbers that all modules have under one name: what the constructor was given, then attributes."""
+        found = {}
+        signature = inspect.signature(self.kind.__init__).parameters
+        places = {name: i for i, name in enumerate(signature)}
+        given = {id(m): self.constructed.get(id(m), {}) for m in self.modules}
+        attributes = {id(m): {name: value for name, value in vars(m).items() if name != "training" and name[:1] != "_"}
+                      for m in self.modules}
+        for source in (given, attributes):
+            for name in source[id(self.modules[0])]:
+                values = {key: plain(values.get(name)) for key, values in source.items()}
+                fits = all(isinstance(v, (bool, int, float)) or isinstance(v, tuple) and all(
+                    isinstance(i, int) for i in v) for v in values.values())
+                if fits and name not in found:
+                    default = signature[name].default if name in signature else None
+                    default = default if isinstance(default, (bool, int, float)) else None
+                    found[name] = Parameter(self._free(name), values, default, places.get(name, 1000))
+        return list(found.values())
+
+    def _free(self, name):
+        name = identifier(name)
+        while name in self.taken:
+            name += "_"
+        return name
+
+    def _use(self, parameter):
+        if parameter not in self.parameters:
+            self.parameters.append(parameter)
+            self.taken.add(parameter.name)
+        return Expression(parameter.name)
+
+    def _find_optional(self):
+        for key, specs in self.children.items():
+            if len(specs) < len(self.modules):
+                present = {id(m): id(m) in specs for m in self.modules}
+                known = [c for c in self.candidates + self.parameters if c.values == present
+                         and all(type(v) is bool for v in c.values.values())]
+                parameter = known[0] if known else Parameter(self._free(f"with_{key}"), present, False)
+                self.optional[key] = self._use(parameter)
+
+    def resolve(self, values, hint):
+        """C++ of a number that differs between modules: `values` by their ids."""
+        kinds = {(type(v), v) for v in values.values()}
+        if len(values) < len(self.modules):  # an optional child's: its option may be the module's own
+            for known in self.parameters:
+                if hint.endswith(known.name) and all(known.values[key] == v for key, v in values.items()):
+                    return Expression(known.name)
+        if len(kinds) == 1 or len({str(v) for v in values.values()}) == 1:
+            return next(iter(values.values()))
+        if any(isinstance(v, Expression) for v in values.values()):
+            raise Refused(self.kind, "", "instances differ in what training does")
+        candidates = self.parameters + [c for c in self.candidates if c not in self.parameters]
+
+        def fits(function):
+            for candidate in candidates:
+                if any(isinstance(candidate.values[key], tuple) for key in values):
+                    if function is not None:
+                        continue
+                    matches = all(candidate.values[key] == v for key, v in values.items())
+                else:
+                    change = function or (lambda x: x)
+                    matches = all(type(change(candidate.values[key])) is type(v) and change(candidate.values[key]) == v
+                                  for key, v in values.items())
+                if matches:
+                    return candidate
+            return None
+        found = fits(None)
+        if found:
+            return self._use(found)
+        if all(type(v) is int for v in values.values()):
+            for factor in range(2, 17):
+                found = fits(lambda x: factor * x if type(x) is int else None)
+                if found:
+                    return Expression(f"{factor} * {self._use(found)}")
+                found = fits(lambda x: x // factor if type(x) is int and x % factor == 0 else None)
+                if found:
+                    return Expression(f"{self._use(found)} / {factor}")
+        everywhere = {id(m): values.get(id(m), next(iter(values.values()))) for m in self.modules}
+        return self._use(Parameter(self._free(hint), everywhere))
+
+    def _resolve_all(self, values, hints):
+        keys = list(values)
+        return [self.resolve({key: values[key][i] for key in keys}, hints[i]) for i in range(len(values[keys[0]]))]
+
+    def _numbers_of(self, key, specs):
+        first = next(iter(specs.values()))
+        child = identifier(key)
+        hints = [hint if hint.startswith(child) else f"{child}_{hint}" for hint in first.names_of_values()]
+        return self._resolve_all({m: spec.values for m, spec in specs.items()}, hints)
+
+    def _make_bodies(self):
+        """The graphs with this struct's parameters, and the conditions under which they hold."""
+        kinds = {}
+        for m in self.modules:
+            missing = tuple(key for key in self.children if m._modules.get(key) is None)
+            kinds.setdefault(self.forwards[id(m)].structure(), []).append((m, missing))
+        groups = []  # modules whose graphs are equal where what is optional is left out
+        for structure, members in kinds.items():
+            for group in groups:
+                if self._fits(group[0], members[0]) or self._fits(members[0], group[0]):
+                    group += members
+                    break
+            else:
+                groups.append(members)
+        groups = [sorted(group, key=lambda member: len(member[1])) for group in groups]
+        conditions = self._conditions(groups)
+        for group, condition in zip(groups, conditions):
+            forwards = [(id(m), self.forwards[id(m)]) for m, _ in group]
+            numbers = self._resolve_all({key: forward.numbers() for key, forward in forwards},
+                                        ["number"] * len(forwards[0][1].numbers()))
+            numbers = iter(numbers)
+            for training, graph in forwards[0][1].graphs:
+                both = " && ".join(filter(None, (condition, training))) or None
+                self.bodies.append((both, graph.rebuilt(numbers)))
+
+    def _fits(self, full, other):
+        (m, _), (n, missing) = full, other
+        try:
+            return self.forwards[id(m)].structure(missing) == self.forwards[id(n)].structure()
+        except KeyError:
+            return False
+
+    def _conditions(self, groups):
+        """C++ that is true for the modules of each group alone; None for the last."""
+        if len(groups) == 1:
+            return [None]
+        if len(groups) > 2:
+            raise Indistinct
+        first, last = ([id(m) for m, _ in group] for group in groups)
+        for candidate in self.candidates + self.parameters:
+            here, there = ({candidate.values[key] for key in keys} for keys in (first, last))
+            if here & there or len(here) > 1 or any(isinstance(v, (tuple, float)) for v in here):
+                continue
+            value = here.pop()
+            name = self._use(candidate)
+            if type(value) is bool:
+                return [name if value else f"!{name}", None]
+            return [f"{name} == {value}", None]
+        raise Indistinct
+
+    def _order_parameters(self):
+        self.parameters.sort(key=lambda p: p.place)
+        for parameter in reversed(self.parameters):  # defaults at the end alone
+            if parameter.default is None:
+                break
+        else:
+            return
+        for before in self.parameters[:self.parameters.index(parameter)]:
+            before.default = None
+
+
+class Indistinct(Exception):
+    """Modules of one class that no number tells apart."""

@@ -1,0 +1,56 @@
+"""The parameters and buffers that a module itself has."""
+
+import torch
+
+from .operators import literal
+
+
+class Weight:
+    def __init__(self, name, tensor, is_parameter, persistent):
+        self.name, self.is_parameter, self.persistent = name, is_parameter, persistent
+        self.requires_grad = tensor.requires_grad
+        self.dtype = tensor.dtype
+        first = tensor.flatten()[:1]
+        self.is_plain = tensor.numel() > 0 and bool((tensor == first).all())
+        fill = first.item() if self.is_plain else 0
+        self.numbers = None
+        if not self.is_plain and not persistent:
+            self.numbers = tensor.flatten().tolist()
+        self.values = [*tensor.shape, fill]
+        self.hints = [f"{name}_size"] * tensor.dim() + [f"{name}_value"]
+        self.key = ("weight", name, tensor.dim(), is_parameter, persistent, str(tensor.dtype), self.requires_grad,
+                    tuple(self.numbers or ()))
+
+    def write(self, values):
+        """C++ that registers it."""
+        *shape, fill = values
+        sizes = f"{{{', '.join(map(literal, shape))}}}"
+        options = "" if self.dtype == torch.float32 else f", {literal(self.dtype)}"
+        if self.numbers is not None:
+            tensor = f"torch::tensor({{{', '.join(map(literal, self.numbers))}}}{options}).view({sizes})"
+        elif not isinstance(fill, str) and fill in (0, 1):
+            tensor = f"torch::{'ones' if fill else 'zeros'}({sizes}{options})"
+        else:
+            tensor = f"torch::full({sizes}, {literal(fill)}{options})"
+        if self.is_parameter:
+            fixed = "" if self.requires_grad else ", /*requires_grad=*/false"
+            return f'register_parameter("{self.name}", {tensor}{fixed})'
+        register = "register_buffer" if self.persistent else "register_non_persistent_buffer"
+        return f'{register}("{self.name}", {tensor})'
+
+
+def weights_of(m, specs):
+    found = []
+    for name, tensor in m._parameters.items():
+        if tensor is not None:
+            found.append(Weight(name, tensor, True, True))
+    for name, tensor in m._buffers.items():
+        if tensor is not None:
+            found.append(Weight(name, tensor, False, name not in m._non_persistent_buffers_set))
+    for weight in found:
+        if weight.dtype not in (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool):
+            specs.refuse(m, f"'{weight.name}' of {weight.dtype}")
+        if weight.numbers is not None and len(weight.numbers) > 64:
+            specs.refuse(m, f"the buffer '{weight.name}' of {len(weight.numbers)} numbers, which is in no state_dict: "
+                            "C++ cannot know them")
+    return found

@@ -1,0 +1,41 @@
+# convkit.port writes modules of Python as pages of C++. One program of all pages is compiled as a part of the test, and
+# compares each page with what Python computed.
+
+# The entries `name` for the modules that pages.py is given.
+function(convkit_port name label)
+  set(folder ${CMAKE_CURRENT_BINARY_DIR}/${name})
+  convkit_executable(${name}_check EXCLUDE_FROM_ALL port/check.cpp)
+  target_include_directories(${name}_check PRIVATE ${folder})
+  set_target_properties(${name}_check PROPERTIES UNITY_BUILD OFF)
+  add_test(NAME ${name}.pages COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/port/pages.py ${folder} ${ARGN})
+  add_test(NAME ${name}.build COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target ${name}_check)
+  add_test(NAME ${name} COMMAND ${name}_check ${folder})
+  add_test(NAME ${name}.clean COMMAND ${CMAKE_COMMAND} -E rm -rf ${folder})
+  set_tests_properties(${name}.pages PROPERTIES FIXTURES_SETUP ${name}.pages COST 40 TIMEOUT 3600)
+  # Another build of the same folder must not run at the same time.
+  set_tests_properties(${name}.build PROPERTIES FIXTURES_SETUP ${name} FIXTURES_REQUIRED ${name}.pages COST 40
+    RESOURCE_LOCK build TIMEOUT 1800)
+  set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED "${name};${name}.pages" TIMEOUT 3600)
+  set_tests_properties(${name}.clean PROPERTIES FIXTURES_CLEANUP ${name}.pages)
+  set_tests_properties(${name}.pages ${name} PROPERTIES ENVIRONMENT OMP_NUM_THREADS=1)
+  if(label)
+    set_tests_properties(${name}.pages ${name}.build ${name} ${name}.clean PROPERTIES LABELS ${label})
+  endif()
+endfunction()
+
+convkit_port(port "" ${CMAKE_CURRENT_SOURCE_DIR}/port/small.py)
+
+# torchvision's, one of each family; those that give more in training than in eval mode without that.
+set(without_aux "{\"aux_logits\":false}")
+convkit_port(port_networks slow
+  alexnet@2,3,96,96 vgg11_bn resnet18 resnet50 resnext50_32x4d wide_resnet50_2 squeezenet1_1 densenet121
+  shufflenet_v2_x1_0 mobilenet_v2 mobilenet_v3_large mnasnet1_0 efficientnet_b0 efficientnet_v2_s
+  regnet_x_400mf regnet_y_400mf convnext_tiny
+  "googlenet=torchvision.models:googlenet?${without_aux}"
+  "inception_v3@2,3,128,128=torchvision.models:inception_v3?${without_aux}")
+
+if(NOT BUILD_SHARED_LIBS)
+  add_test(NAME port_project COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/port/project_test.sh ${PROJECT_BINARY_DIR}
+                                     "${TORCH_INSTALL_PREFIX};${dnnl_DIR}" ${python})
+  set_tests_properties(port_project PROPERTIES LABELS slow TIMEOUT 1800 ENVIRONMENT OMP_NUM_THREADS=1)
+endif()
