@@ -10,6 +10,8 @@ import torch
 
 def _has_operators():
     folder = pathlib.Path(importlib.util.find_spec("torchvision").origin).parent
+    if hasattr(torch.ops.torchvision, "nms"):  # record.py has declared them
+        return True
     for library in folder.glob("_C*.so"):
         try:
             torch.ops.load_library(library)
