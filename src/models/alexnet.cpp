@@ -38,11 +38,11 @@ void AlexNetImpl::reset() {
   add_pool();
   avgpool = register_module("avgpool", nn::AdaptiveAvgPool2d(6));
   classifier = register_module(
-      "classifier", Sequential{nn::Dropout(options.dropout), nn::Linear(256 * 6 * 6, 4096),
-                               nn::ReLU(nn::ReLUOptions(/*inplace=*/true)),
-                               nn::Dropout(options.dropout), nn::Linear(4096, 4096),
-                               nn::ReLU(nn::ReLUOptions(/*inplace=*/true)),
-                               nn::Linear(4096, options.num_classes)});
+      "classifier",
+      Sequential{nn::Dropout(options.dropout), nn::Linear(256 * 6 * 6, 4096),
+                 nn::ReLU(nn::ReLUOptions(/*inplace=*/true)), nn::Dropout(options.dropout),
+                 nn::Linear(4096, 4096), nn::ReLU(nn::ReLUOptions(/*inplace=*/true)),
+                 nn::Linear(4096, options.num_classes)});
 }
 
 AlexNet alexnet(const AlexNetOptions& options) {

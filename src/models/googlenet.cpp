@@ -31,10 +31,8 @@ void InceptionImpl::reset() {
   };
   const auto& [in, ch1x1, ch3x3red, ch3x3, ch5x5red, ch5x5, pool_proj] = channels;
   branch1 = register_module("branch1", conv1x1(in, ch1x1));
-  branch2 =
-      register_module("branch2", Sequential{conv1x1(in, ch3x3red), conv3x3(ch3x3red, ch3x3)});
-  branch3 =
-      register_module("branch3", Sequential{conv1x1(in, ch5x5red), conv3x3(ch5x5red, ch5x5)});
+  branch2 = register_module("branch2", Sequential{conv1x1(in, ch3x3red), conv3x3(ch3x3red, ch3x3)});
+  branch3 = register_module("branch3", Sequential{conv1x1(in, ch5x5red), conv3x3(ch5x5red, ch5x5)});
   const auto pool = nn::MaxPool2dOptions(3).stride(1).padding(1).ceil_mode(true);
   branch4 = register_module("branch4", Sequential{nn::MaxPool2d(pool), conv1x1(in, pool_proj)});
 }

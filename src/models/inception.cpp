@@ -25,8 +25,8 @@ BasicConv2dImpl::BasicConv2dImpl(const nn::Conv2dOptions& options) : options(opt
 void BasicConv2dImpl::reset() {
   options.bias(false);
   conv = register_module("conv", nn::Conv2d(convkit::detail::checked("BasicConv2d", options)));
-  bn = register_module(
-      "bn", nn::BatchNorm2d(nn::BatchNorm2dOptions(options.out_channels()).eps(0.001)));
+  bn = register_module("bn",
+                       nn::BatchNorm2d(nn::BatchNorm2dOptions(options.out_channels()).eps(0.001)));
 }
 
 torch::Tensor BasicConv2dImpl::forward(const torch::Tensor& x) {
@@ -119,8 +119,7 @@ torch::Tensor InceptionBlockImpl::branch(const torch::Tensor& x, const std::stri
 }
 
 torch::Tensor InceptionBlockImpl::forward(const torch::Tensor& x) {
-  convkit::detail::check_input("InceptionBlock", x, in_channels,
-                               convkit::detail::Batch::kRequired,
+  convkit::detail::check_input("InceptionBlock", x, in_channels, convkit::detail::Batch::kRequired,
                                layers[0].value()->as<BasicConv2d>()->conv->weight);
   std::vector<torch::Tensor> branches;
   // Two convolutions of one input, side by side.
@@ -267,8 +266,8 @@ std::vector<torch::Tensor> Inception3Impl::features(const torch::Tensor& x) {
   torch::Tensor y = checked(x);
   for (const auto& layer : layers) {
     const std::string& name = layer.key();
-    const bool halves = name == "maxpool1" || name == "maxpool2" || name == "Mixed_6a" ||
-                        name == "Mixed_7a";
+    const bool halves =
+        name == "maxpool1" || name == "maxpool2" || name == "Mixed_6a" || name == "Mixed_7a";
     if (halves) maps.push_back(y);
     y = forward_child(*layer.value(), y);
   }

@@ -54,9 +54,9 @@ void ResBottleneckBlockImpl::reset() {
         .activation(options.activation());
   };
   if (width_in != width_out || stride != 1) {
-    proj = register_module("proj", Conv2dNormActivation(layer(width_in, width_out)
-                                                            .stride(stride)
-                                                            .activation({Activation::kNone})));
+    proj = register_module(
+        "proj", Conv2dNormActivation(
+                    layer(width_in, width_out).stride(stride).activation({Activation::kNone})));
   }
   f = register_module("f", Sequential());
   f->push_back({"a", Conv2dNormActivation(layer(width_in, width))});
@@ -66,13 +66,14 @@ void ResBottleneckBlockImpl::reset() {
                                               .groups(width / options.group_width()))});
   if (options.se_ratio().value_or(0) != 0) {
     const int64_t squeeze = rounded(*options.se_ratio() * static_cast<double>(width_in));
-    f->push_back({"se", SqueezeExcitation(SqueezeExcitationOptions(width, squeeze)
-                                              .activation(options.activation()))});
+    f->push_back(
+        {"se", SqueezeExcitation(
+                   SqueezeExcitationOptions(width, squeeze).activation(options.activation()))});
   }
-  f->push_back({"c", Conv2dNormActivation(layer(width, width_out)
-                                              .activation({Activation::kNone}))});
-  activation = register_module("activation",
-                               make_activation(options.activation(), /*inplace=*/true));
+  f->push_back(
+      {"c", Conv2dNormActivation(layer(width, width_out).activation({Activation::kNone}))});
+  activation =
+      register_module("activation", make_activation(options.activation(), /*inplace=*/true));
 }
 
 torch::Tensor ResBottleneckBlockImpl::forward(const torch::Tensor& x) {
@@ -97,8 +98,7 @@ BlockParams BlockParams::from_init_params(int64_t depth, int64_t w_0, double w_a
   // In float32 and by torch's functions, as in Python: other roundings would give other widths.
   const torch::Tensor widths = torch::arange(depth) * w_a + w_0;
   const torch::Tensor capacity = torch::round(torch::log(widths / w_0) / std::log(w_m));
-  const torch::Tensor quantized =
-      torch::round(torch::div(w_0 * torch::pow(w_m, capacity), 8)) * 8;
+  const torch::Tensor quantized = torch::round(torch::div(w_0 * torch::pow(w_m, capacity), 8)) * 8;
 
   BlockParams params{{}, bottleneck_multiplier, se_ratio};
   for (int64_t i = 0; i < depth; ++i) {

@@ -93,7 +93,8 @@ FCNImpl::FCNImpl(BackboneKind kind, const SegmentationOptions& options)
 
 void FCNImpl::reset() {
   models::detail::check_num_classes("FCN", options.num_classes);
-  TORCH_CHECK_VALUE(kind != BackboneKind::kMobileNetV3Large, "FCN: expected a ResNet, got kMobileNetV3Large");
+  TORCH_CHECK_VALUE(kind != BackboneKind::kMobileNetV3Large,
+                    "FCN: expected a ResNet, got kMobileNetV3Large");
   const MadeBackbone made = make_backbone("FCN", kind);
   // Python makes the second head first, and registers it last.
   const Sequential second =

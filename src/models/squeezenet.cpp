@@ -89,8 +89,7 @@ void SqueezeNetImpl::reset() {
       add_feature(nn::MaxPool2d(nn::MaxPool2dOptions(3).stride(2).ceil_mode(true)), true);
     }
     const auto [inplanes, squeeze_planes, expand_planes] = kFires[i];
-    add_feature(
-        Fire(i == 0 ? channels : inplanes, squeeze_planes, expand_planes, expand_planes));
+    add_feature(Fire(i == 0 ? channels : inplanes, squeeze_planes, expand_planes, expand_planes));
   }
   const nn::Conv2d final_conv(nn::Conv2dOptions(512, options.num_classes, 1));
   classifier = register_module("classifier", Sequential{nn::Dropout(options.dropout), final_conv,

@@ -24,10 +24,14 @@ struct NamedLayout {
 };
 
 constexpr std::array kLayouts = {
-    NamedLayout{"vgg11", {{1, 1, 2, 2, 2}, false}}, NamedLayout{"vgg11_bn", {{1, 1, 2, 2, 2}, true}},
-    NamedLayout{"vgg13", {{2, 2, 2, 2, 2}, false}}, NamedLayout{"vgg13_bn", {{2, 2, 2, 2, 2}, true}},
-    NamedLayout{"vgg16", {{2, 2, 3, 3, 3}, false}}, NamedLayout{"vgg16_bn", {{2, 2, 3, 3, 3}, true}},
-    NamedLayout{"vgg19", {{2, 2, 4, 4, 4}, false}}, NamedLayout{"vgg19_bn", {{2, 2, 4, 4, 4}, true}},
+    NamedLayout{"vgg11", {{1, 1, 2, 2, 2}, false}},
+    NamedLayout{"vgg11_bn", {{1, 1, 2, 2, 2}, true}},
+    NamedLayout{"vgg13", {{2, 2, 2, 2, 2}, false}},
+    NamedLayout{"vgg13_bn", {{2, 2, 2, 2, 2}, true}},
+    NamedLayout{"vgg16", {{2, 2, 3, 3, 3}, false}},
+    NamedLayout{"vgg16_bn", {{2, 2, 3, 3, 3}, true}},
+    NamedLayout{"vgg19", {{2, 2, 4, 4, 4}, false}},
+    NamedLayout{"vgg19_bn", {{2, 2, 4, 4, 4}, true}},
 };
 
 constexpr std::array<int64_t, 5> kChannels = {64, 128, 256, 512, 512};
@@ -68,10 +72,9 @@ void VGGImpl::reset() {
   }
   avgpool = register_module("avgpool", nn::AdaptiveAvgPool2d(7));
   classifier = register_module(
-      "classifier",
-      Sequential{nn::Linear(512 * 7 * 7, 4096), relu(), nn::Dropout(options.dropout),
-                 nn::Linear(4096, 4096), relu(), nn::Dropout(options.dropout),
-                 nn::Linear(4096, options.num_classes)});
+      "classifier", Sequential{nn::Linear(512 * 7 * 7, 4096), relu(), nn::Dropout(options.dropout),
+                               nn::Linear(4096, 4096), relu(), nn::Dropout(options.dropout),
+                               nn::Linear(4096, options.num_classes)});
   if (!options.init_weights) return;
   detail::start_convolutions(*this);
   detail::start_linears(*this, [](auto& linear) { nn::init::normal_(linear.weight, 0, 0.01); });

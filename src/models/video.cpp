@@ -76,8 +76,8 @@ void BasicBlockImpl::reset() {
   }
   conv1 = register_module("conv1", Sequential{make_conv(kind, inplanes, planes, midplanes, stride),
                                               nn::BatchNorm3d(planes), video::relu()});
-  conv2 = register_module("conv2", Sequential{make_conv(kind, planes, planes, midplanes, 1),
-                                              nn::BatchNorm3d(planes)});
+  conv2 = register_module(
+      "conv2", Sequential{make_conv(kind, planes, planes, midplanes, 1), nn::BatchNorm3d(planes)});
   relu = register_module("relu", video::relu());
   if (around) downsample = register_module("downsample", around);
 }

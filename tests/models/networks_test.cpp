@@ -59,8 +59,7 @@ models::Network build(const std::string& name) {
         models::vgg11({.num_classes = 7, .init_weights = false, .dropout = 0.3}));
   }
   if (name == "densenet121_dropout") {
-    return models::Network(
-        models::densenet121({.num_classes = 7, .bn_size = 2, .drop_rate = 0.3}));
+    return models::Network(models::densenet121({.num_classes = 7, .bn_size = 2, .drop_rate = 0.3}));
   }
   if (name == "mnasnet0_5_version_1") {
     return models::Network(models::mnasnet0_5({.num_classes = 7, .dropout = 0.3, .version = 1}));

@@ -12,7 +12,7 @@ struct GoogLeNetOptions {
   int64_t num_classes = 1000;
   bool aux_logits = true;        ///< two more heads, which training alone uses
   bool transform_input = false;  ///< as inception::transform_input() does
-  bool init_weights = true;      ///< truncated normal weights, instead of as torch's layers draw them
+  bool init_weights = true;  ///< truncated normal weights, instead of as torch's layers draw them
   double dropout = 0.2;
   double dropout_aux = 0.7;
 };

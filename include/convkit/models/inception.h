@@ -21,7 +21,7 @@ struct InceptionV3Options {
   int64_t num_classes = 1000;
   bool aux_logits = true;        ///< a second head, which training alone uses
   bool transform_input = false;  ///< as transform_input() of convkit::models::inception does
-  bool init_weights = true;      ///< truncated normal weights, instead of as torch's layers draw them
+  bool init_weights = true;  ///< truncated normal weights, instead of as torch's layers draw them
   double dropout = 0.5;
 };
 
