@@ -12,7 +12,7 @@ using namespace convkit;
 
 TEST_CASE("create() knows every name that names() gives", "[models]") {
   const auto names = models::names();
-  CHECK(names.size() == 35);
+  CHECK(names.size() == 85);
   CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
   models::Network network = models::create("mobilenet_v3_small", {.num_classes = 10});
   network->eval();
@@ -21,6 +21,25 @@ TEST_CASE("create() knows every name that names() gives", "[models]") {
   models::Network unet = models::create("unet_resnet18", {.num_classes = 4});
   unet->eval();
   CHECK(unet(torch::randn({1, 3, 45, 70})).sizes() == torch::IntArrayRef({1, 4, 45, 70}));
+}
+
+TEST_CASE("outputs() gives every head, and forward the main one", "[models]") {
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::randn({2, 3, 64, 64});
+  const auto keys = [&](models::Network network) { return network.outputs(x).keys(); };
+  using Keys = std::vector<std::string>;
+  models::GoogLeNet net = models::googlenet({.num_classes = 10});
+  CHECK(keys(net) == Keys{"logits", "aux_logits2", "aux_logits1"});
+  net->eval();
+  CHECK(keys(net) == Keys{"logits"});
+  CHECK(torch::equal(net(x), net->outputs(x)["logits"]));
+  CHECK(keys(models::create("mobilenet_v3_small")) == Keys{"out"});
+  auto segmenter = models::deeplabv3_mobilenet_v3_large({.num_classes = 4, .aux_loss = true});
+  segmenter->eval();
+  CHECK(keys(segmenter) == Keys{"out", "aux"});
+  CHECK(segmenter(x).sizes() == torch::IntArrayRef({2, 4, 64, 64}));
+  CHECK(support::error([] { models::lraspp_mobilenet_v3_large({.aux_loss = true}); }) ==
+        "LRASPP: expected no aux_loss, for it has no second head");
 }
 
 TEST_CASE("create() suggests the names nearest to an unknown one", "[models][errors]") {
@@ -55,9 +74,15 @@ TEST_CASE("features() gives the last map of each size", "[models][shape]") {
   CHECK(shapes("mobilenet_v2") == Maps{{16, 2}, {24, 4}, {32, 8}, {96, 16}, {1280, 32}});
   CHECK(shapes("mobilenet_v3_small") == Maps{{16, 2}, {16, 4}, {24, 8}, {48, 16}, {576, 32}});
   CHECK(shapes("efficientnet_b0") == Maps{{16, 2}, {24, 4}, {40, 8}, {112, 16}, {1280, 32}});
+  CHECK(shapes("shufflenet_v2_x0_5") == Maps{{24, 2}, {24, 4}, {48, 8}, {96, 16}, {1024, 32}});
+  CHECK(shapes("mnasnet0_5") == Maps{{8, 2}, {16, 4}, {24, 8}, {48, 16}, {1280, 32}});
+  CHECK(shapes("regnet_x_400mf") == Maps{{32, 2}, {32, 4}, {64, 8}, {160, 16}, {400, 32}});
+  CHECK(shapes("googlenet") == Maps{{64, 2}, {192, 4}, {480, 8}, {832, 16}, {1024, 32}});
   CHECK(shapes("convnext_tiny") == Maps{{96, 4}, {192, 8}, {384, 16}, {768, 32}});
   CHECK(support::error([&] { models::create("unet_resnet18").features(x); }) ==
         "Network: expected one that has features, got Unet");
+  CHECK(support::error([&] { models::create("lraspp_mobilenet_v3_large").features(x); }) ==
+        "Network: expected one that has features, got LRASPP");
 }
 
 TEST_CASE("a ResNet without its head is an encoder", "[models][shape]") {
