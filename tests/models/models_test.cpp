@@ -185,6 +185,92 @@ TEST_CASE("blocks of networks obey the laws of every module", "[models][clone]")
   SECTION("CNBlock") {
     check(models::convnext::CNBlock(8, 0.5, 0));
   }
+  SECTION("Fire") {
+    check(models::squeezenet::Fire(8, 2, 3, 5));
+  }
+  SECTION("GoogLeNet's Inception") {
+    check(models::googlenet_blocks::Inception({8, 2, 2, 3, 2, 3, 4}));
+  }
+  SECTION("Inception v3's blocks") {
+    check(models::inception::InceptionBlock(models::inception::Mixed::kA, 8, 4));
+    check(models::inception::InceptionBlock(models::inception::Mixed::kB, 8));
+    check(models::inception::InceptionBlock(models::inception::Mixed::kD, 8));
+  }
+  SECTION("DenseBlock") {
+    check(models::densenet::DenseBlock(3, 8, 2, 4, 0));
+  }
+  SECTION("ShuffleNetV2's") {
+    check(models::shufflenetv2::InvertedResidual(8, 8, 1));
+    check(models::shufflenetv2::InvertedResidual(8, 12, 2));
+  }
+  SECTION("MNASNet's") {
+    check(models::mnasnet::InvertedResidual(8, 8, 5, 1, 2));
+  }
+  SECTION("ResBottleneckBlock") {
+    check(models::regnet::ResBottleneckBlock(
+        models::regnet::BlockOptions(8, 12, 2).group_width(4).se_ratio(0.25)));
+  }
+}
+
+TEST_CASE("the networks' own options and inputs are checked", "[models][errors]") {
+  const torch::Tensor x = torch::randn({1, 4, 64, 64});
+  const auto error = [](const auto& function) { return support::error(function); };
+  CHECK(error([] { models::alexnet({.dropout = 2}); }) ==
+        "AlexNet: expected 0 <= dropout <= 1, got 2");
+  CHECK(error([] { models::vgg::layout("vgg12"); }) ==
+        "vgg::layout: expected the name of a VGG, got \"vgg12\"");
+  CHECK(error([] { models::squeezenet::SqueezeNet("1_2"); }) ==
+        "SqueezeNet: expected version 1_0 or 1_1, got 1_2");
+  CHECK(error([&] { models::squeezenet1_1()(x); }) ==
+        "SqueezeNet: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::squeezenet::Fire(8, 0, 1, 1); }) ==
+        "Fire: expected squeeze_planes >= 1, got 0");
+  CHECK(error([&] { models::googlenet()->outputs(x); }) ==
+        "GoogLeNet: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::inception::InceptionBlock(models::inception::Mixed::kC, 8); }) ==
+        "InceptionBlock: expected channels >= 1, got 0");
+  CHECK(error([] { models::densenet121({.bn_size = 0}); }) ==
+        "DenseLayer: expected bn_size >= 1, got 0");
+  CHECK(error([] { models::densenet::DenseLayer(8, 4, 2, 0)->forward({}); }) ==
+        "DenseLayer: expected at least one map, got none");
+  CHECK(error([] { models::shufflenetv2::InvertedResidual(8, 6, 1); }) ==
+        "InvertedResidual: expected for stride 1 as many channels inp as 2 floor(oup / 2) = 6, got "
+        "8");
+  CHECK(error([] { models::mnasnet::InvertedResidual(8, 8, 4, 1, 2); }) ==
+        "InvertedResidual: expected kernel_size 3 or 5, got 4");
+  CHECK(error([] { models::mnasnet0_5({.version = 3}); }) ==
+        "MNASNet: expected version 1 or 2, got 3");
+  CHECK(error([] { models::regnet::BlockParams::from_init_params(4, 12, 8, 2, 8); }) ==
+        "BlockParams: expected w_0 that is a positive multiple of 8, got 12");
+  CHECK(error([] { models::regnet::RegNet(models::regnet::BlockParams{}); }) ==
+        "RegNet: expected at least one stage, got none");
+  CHECK(error([&] { models::regnet_x_400mf()(x); }) ==
+        "RegNet: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  using models::segmentation::BackboneKind;
+  CHECK(error([] { models::segmentation::FCN(BackboneKind::kMobileNetV3Large); }) ==
+        "FCN: expected a ResNet, got kMobileNetV3Large");
+  CHECK(error([&] { models::lraspp_mobilenet_v3_large()(x); }) ==
+        "LRASPP: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  CHECK(error([&] { models::video::mc3_18()(x); }) ==
+        "VideoResNet: expected input [N, 3, T, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::video::BasicBlock(4, 0, models::video::ConvKind::kConv2Plus1D); }) ==
+        "BasicBlock: expected planes >= 1, got 0");
+  CHECK(error([] { models::video::s3d({.num_classes = 0}); }) ==
+        "S3D: expected num_classes >= 1, got 0");
+}
+
+TEST_CASE("a DenseNet takes the keys of before torchvision 0.3", "[models]") {
+  models::densenet::DenseLayer layer(8, 4, 2, 0);
+  const StateDict expected = state_dict(*layer);
+  StateDict old;
+  for (const auto& entry : expected) {
+    std::string key = entry.key();
+    key.insert(4, ".");  // norm1.weight -> norm.1.weight
+    old.insert(key, entry.value().clone());
+  }
+  models::densenet::DenseLayer other(8, 4, 2, 0);
+  load_state_dict(*other, old);
+  CHECK(torch::equal(other->conv2->weight, layer->conv2->weight));
 }
 
 TEST_CASE("blocks of networks refuse impossible options and inputs", "[models][errors]") {
