@@ -144,8 +144,11 @@ class Body:
 
     def call(self, node):
         spec = self.page.spec_at(self.struct, node.target)
-        args = ", ".join(f"std::vector<torch::Tensor>{self.write(arg)}" if isinstance(arg, list) else self.write(arg)
-                         for arg in node.args)
+        if isinstance(spec, Leaf) and spec.parameters:
+            args = ", ".join(self.named(*pair) for pair in zip(spec.parameters, node.args))
+        else:
+            args = ", ".join(f"std::vector<torch::Tensor>{self.write(arg)}" if isinstance(arg, list)
+                             else self.write(arg) for arg in node.args)
         if isinstance(spec, Leaf) and not spec.inputs_kept and node.args[0].kind == "input":
             self.refuse(node, f"an in-place {spec.type} of an argument of forward: torch::nn's has no such form")
         text = self.page.called(self.struct, node, spec, args)
@@ -153,6 +156,12 @@ class Body:
             child = identifier(node.target)
             return Written(f"{child} ? {text} : {args}", 0)
         return Written(text)
+
+    def named(self, name, value):
+        """An argument of a module that takes several."""
+        if value is None:
+            return "torch::Tensor()"
+        return f"/*{name}=*/{self.write(value)}" if isinstance(value, bool) else self.write(value)
 
     # Statements.
 

@@ -149,6 +149,8 @@ class Page:
 
     def called(self, struct, node, spec, args):
         text, generic = self._access(struct, node.target)
+        if isinstance(spec, Leaf) and spec.parameters and generic:
+            return f"{text}->as<{spec.type}>()->forward({args})"
         if isinstance(spec, Ported) and generic:
             return f"{text}->as<{spec.struct.name}>()->forward({args})" if not spec.struct.is_block else \
                 f"convkit::forward_child(*{text}, {args})"
@@ -266,7 +268,7 @@ class Page:
         for m in self.root.modules():
             leaf = self.specs.known.get(id(m))
             if leaf is not None:
-                headers.add(leaf.header)
+                headers |= leaf.headers
         if "nn::ModuleList" in text:
             headers.add("torch/nn/modules/container/modulelist.h")
         for word, header in (("nn::functional::interpolate", "torch/nn/functional/upsampling.h"),
@@ -276,6 +278,7 @@ class Page:
         headers |= {"torch/types.h"}
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
+        system |= {"tuple"} if "std::get<" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()
         groups = [sorted(h for h in headers if h.startswith("convkit/")),
                   sorted(h for h in headers if h.startswith("torch/")), sorted(system)]
