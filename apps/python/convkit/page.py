@@ -10,8 +10,9 @@ from .body import Body
 from .layers import Leaf
 from .refused import Refused
 from .specs import Ported, Sequence, Specs
-from .structs import Indistinct, Struct, forward_of, identifier, same_calls
+from .structs import Indistinct, Struct, aliases_of, forward_of, identifier, same_calls
 from .weight_specs import weights_of
+from .whole import Whole
 
 
 # In a struct these are its own bases.
@@ -46,6 +47,7 @@ class Page:
             for kind, members in kinds.items():
                 for cluster in self._clusters(members):
                     self._add(kind, cluster, names)
+        self.whole = Whole(self)
         self.bodies = {struct.name: self._bodies(struct) for struct in self.structs}
 
     def _forward(self, m):
@@ -61,6 +63,7 @@ class Page:
         clusters = []
         for m in members:
             keys = {name: self.specs.of(part).key for name, part in m._modules.items() if part is not None}
+            keys |= {name: ("alias", first) for name, first in aliases_of(m).items()}
             keys |= {f"{w.name} itself": w.key for w in weights_of(m, self.specs)}
             own = {key for key in keys if key.endswith(" itself")}
             for cluster in clusters:
@@ -196,6 +199,7 @@ class Page:
             lines += self.registered(struct, key, next(iter(specs.values())))
             spec = next(iter(specs.values()))
             members.append(f"{spec.struct.name if isinstance(spec, Ported) else spec.type} {identifier(key)}{{nullptr}};")
+        lines += self.whole.reset(struct)
         override = " override" if struct.is_block else ""
         lines += ["}", "", f"{self.result(struct)} forward({self.arguments(struct, names)}){override} {{"]
         for condition, statements in bodies:
@@ -205,7 +209,7 @@ class Page:
                 lines.append(f"if ({condition}) {statements[0]}")
             else:
                 lines += [f"if ({condition}) {{", *statements, "}"]
-        lines += ["}", ""]
+        lines += ["}", "", *self.whole.members(struct)]
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
         lines += [f"torch::Tensor {identifier(w.name)};" for w in struct.weights[id(struct.modules[0])]]
@@ -217,7 +221,9 @@ class Page:
 
     def registered(self, struct, key, spec):
         name, values = identifier(key), struct.made[key]
-        if isinstance(spec, Sequence):
+        if key in struct.aliases:
+            lines = [f'{name} = register_module("{key}", {identifier(struct.aliases[key])});']
+        elif isinstance(spec, Sequence):
             lines = spec.statements(name, key, values)
         else:
             lines = [f'{name} = register_module("{key}", {spec.write(values)});']
@@ -278,6 +284,7 @@ class Page:
         headers |= {"torch/types.h"}
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
+        system |= {"memory", "optional"} if "std::shared_ptr" in text else set()
         system |= {"tuple"} if "std::get<" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()
         groups = [sorted(h for h in headers if h.startswith("convkit/")),

@@ -80,6 +80,15 @@ def forward_of(m, path, evaluated, trained):
     return Forward([(None, evaluated.rebuilt(iter(merged)))])
 
 
+def aliases_of(m):
+    """The names of children that are the same module as an earlier one, which has weights, and that one's name."""
+    first, aliases = {}, {}
+    for name, child in m._modules.items():
+        if child is not None and first.setdefault(id(child), name) != name and [*child.parameters(), *child.buffers()]:
+            aliases[name] = first[id(child)]
+    return aliases
+
+
 class Struct:
     def __init__(self, name, kind, modules, specs, forwards, constructed):
         self.name, self.kind, self.modules = name, kind, modules
@@ -92,6 +101,7 @@ class Struct:
                     self.children.setdefault(key, {})[id(m)] = specs.of(child)
         order = list(max(modules, key=lambda m: sum(c is not None for c in m._modules.values()))._modules)
         self.children = {key: self.children[key] for key in order if key in self.children}
+        self.aliases = aliases_of(modules[0])
         self.weights = {id(m): weights_of(m, specs) for m in modules}
         own = self.weights[id(modules[0])]
         self.taken = {identifier(key) for key in self.children} | {identifier(weight.name) for weight in own}

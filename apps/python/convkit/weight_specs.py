@@ -48,7 +48,8 @@ def weights_of(m, specs):
         if tensor is not None:
             found.append(Weight(name, tensor, False, name not in m._non_persistent_buffers_set))
     for weight in found:
-        if weight.dtype not in (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool):
+        if weight.dtype not in (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool,
+                                torch.float16, torch.bfloat16):
             specs.refuse(m, f"'{weight.name}' of {weight.dtype}")
         if weight.numbers is not None and len(weight.numbers) > 64:
             specs.refuse(m, f"the buffer '{weight.name}' of {len(weight.numbers)} numbers, which is in no state_dict: "
