@@ -1,7 +1,7 @@
 """torch.nn.functional in C++."""
 
 from .graph import Expression
-from .operators import OPERATORS, Operator, Written, function, listed, pair, same
+from .operators import OPERATORS, Operator, Written, function, inside, listed, pair, same
 
 
 def in_place(name, parameters="input", default=""):
@@ -78,7 +78,8 @@ def normalized(w, x, p, dim, eps):
 
 def _define():
     both = OPERATORS
-    both["relu"] = in_place("relu")
+    both["relu"] = Operator("input inplace=False", lambda w, x, inplace: Written(
+        f"{inside(w(x), 3)}.relu_()" if inplace else f"torch::relu({w(x)})"))
     both["selu"] = in_place("selu")
     both["celu"] = in_place("celu", "input alpha=1.0")
     both["elu"] = in_place("elu", "input alpha=1.0")

@@ -248,6 +248,7 @@ def _define():
         both[name] = Operator("input", lambda w, x, target=target: Written(f"{inside(w(x), 3)}.{target}")) if target \
             else method(name, "input")
     both["T"] = method("t", "input")
+    both["data"] = method("data", "input")
     both["mT"] = method("mT", "input")
     both["flatten"] = method("flatten", "input start_dim=0 end_dim=-1")
     for name in ("view", "reshape", "expand", "repeat", "permute", "tile"):
@@ -303,6 +304,8 @@ def _define():
     both["bernoulli_"] = method("bernoulli_", "input p=0.5", drop=False)
     for name in ("floor_", "zero_"):
         both[name] = method(name, "input")
+    both["meshgrid"] = Operator("tensors indexing='ij'", lambda w, tensors, indexing: Written(
+        f"torch::meshgrid({listed(tensors, w)}, {w(indexing)})"), varargs=0)
     both["einsum"] = Operator("equation operands", lambda w, equation, operands: Written(
         f"torch::einsum({w(equation)}, {listed(operands, w)})"), varargs=1)
     both["__getitem__"] = Operator("input key", get_item)

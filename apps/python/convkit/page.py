@@ -7,25 +7,16 @@ import re
 import torch
 
 from .body import Body
+from .clusters import clusters, levels
+from .folding import with_common_begin
 from .layers import Leaf
 from .refused import Refused
 from .specs import Ported, Sequence, Specs
 from .structs import Indistinct, Struct, forward_of, identifier, same_calls
-from .weight_specs import weights_of
 
 
 # In a struct these are its own bases.
 INHERITED = {"Block", "Cloneable", "Module", "ModuleHolder", "StateKeys", "TensorModule"}
-
-
-def height(m, specs, known):
-    """How many of the page's structs stand inside of each other."""
-    if id(m) not in known:
-        known[id(m)] = 0
-        inner = 0 if specs.leaf(m) is not None else max(
-            (height(part, specs, known) for part in m._modules.values() if part is not None), default=0)
-        known[id(m)] = inner + (specs.leaf(m) is None and not specs.is_list(m))
-    return known[id(m)]
 
 
 class Page:
@@ -34,17 +25,13 @@ class Page:
         self.paths = specs.paths
         self.evaluated, self.trained = evaluated, trained
         self.structs, self.forwards, names = [], {}, {}
-        heights = {}
-        height(root, specs, heights)
-        modules = [m for m in root.modules() if id(m) in heights and specs.leaf(m) is None and not specs.is_list(m)]
-        for level in range(1, max(heights.values()) + 1):
+        for modules in levels(root, specs):
             kinds = {}
             for m in modules:
-                if heights[id(m)] == level:
-                    self.forwards[id(m)] = self._forward(m)
-                    kinds.setdefault(type(m), []).append(m)
+                self.forwards[id(m)] = self._forward(m)
+                kinds.setdefault(type(m), []).append(m)
             for kind, members in kinds.items():
-                for cluster in self._clusters(members):
+                for cluster in clusters(members, specs, self.forwards):
                     self._add(kind, cluster, names)
         self.bodies = {struct.name: self._bodies(struct) for struct in self.structs}
 
@@ -55,26 +42,6 @@ class Page:
         if graphs == [None, None]:
             raise Refused(type(m), path, "it is never called, so that its forward is not known")
         return forward_of(m, path, *graphs)
-
-    def _clusters(self, members):
-        """Modules whose children are of the same kinds where both have them."""
-        clusters = []
-        for m in members:
-            keys = {name: self.specs.of(part).key for name, part in m._modules.items() if part is not None}
-            keys |= {f"{w.name} itself": w.key for w in weights_of(m, self.specs)}
-            own = {key for key in keys if key.endswith(" itself")}
-            for cluster in clusters:
-                first, (all_keys, first_own) = cluster[0], cluster[1]
-                missing = set(keys) ^ set(all_keys)
-                named = all(name in first._modules and name in m._modules or hasattr(first, name) and hasattr(m, name)
-                            for name in missing)
-                if own == first_own and named and all(all_keys.get(name, key) == key for name, key in keys.items()):
-                    all_keys.update(keys)
-                    cluster.append(m)
-                    break
-            else:
-                clusters.append([m, (dict(keys), own)])
-        return [[cluster[0], *cluster[2:]] for cluster in clusters]
 
     def _add(self, kind, members, names):
         def struct(modules):
@@ -121,14 +88,21 @@ class Page:
         for i, part in enumerate(parts):
             owner, m = m, m._modules[part]
             if i == 0:
-                text = identifier(part)
-            elif self.specs.is_list(owner):
-                text, generic = f"(*{text})[{list(owner._modules).index(part)}]", True
-            elif generic or isinstance(self.specs.of(owner), Leaf):
+                text, generic = identifier(part), self.member_type(struct, part).startswith("std::")
+                continue
+            spec = self.specs.of(owner)
+            if isinstance(spec, Leaf):
                 raise Refused(struct.kind, "", f"the use of '{path}', deep inside of another module")
-            else:
-                text = f"{text}->{identifier(part)}"
+            if generic:
+                text = f"{text}->as<{spec.struct.name if isinstance(spec, Ported) else spec.type}>()"
+            generic = self.specs.is_list(owner)
+            text = f"(*{text})[{list(owner._modules).index(part)}]" if generic else f"{text}->{identifier(part)}"
         return text, generic
+
+    @staticmethod
+    def member_type(struct, key):
+        kinds = {spec.type for spec in struct.children[key].values()}
+        return kinds.pop() if len(kinds) == 1 else "std::shared_ptr<nn::Module>"
 
     @staticmethod
     def _has(m, path):
@@ -144,7 +118,8 @@ class Page:
             return identifier(name)
         text, generic = self._access(struct, owner)
         if generic:
-            raise Refused(struct.kind, "", f"the use of '{path}', a weight inside of a list")
+            spec = self.spec_at(struct, owner)
+            text = f"{text}->as<{spec.struct.name if isinstance(spec, Ported) else spec.type}>()"
         return f"{text}->{identifier(name)}"
 
     def called(self, struct, node, spec, args):
@@ -160,7 +135,7 @@ class Page:
     def list_sizes(self, struct):
         """Of the lists of modules in a struct."""
         return {identifier(key): len(next(iter(specs.values())).parts) for key, specs in struct.children.items()
-                if isinstance(next(iter(specs.values())), Sequence)}
+                if isinstance(next(iter(specs.values())), Sequence) and len(struct.kinds[key]) == 1}
 
     def _bodies(self, struct):
         inputs = struct.bodies[0][1].inputs
@@ -191,12 +166,14 @@ class Page:
             lines.append(f"{identifier(weight.name)} = {weight.write(values)};")
         members = []
         for key, specs in struct.children.items():
-            lines += self.registered(struct, key, next(iter(specs.values())))
-            spec = next(iter(specs.values()))
-            members.append(f"{spec.struct.name if isinstance(spec, Ported) else spec.type} {identifier(key)}{{nullptr}};")
+            lines += self.registered(struct, key)
+            kind = self.member_type(struct, key)
+            members.append(f"{kind} {identifier(key)}{'' if kind.startswith('std::') else '{nullptr}'};")
         override = " override" if struct.is_block else ""
         lines += ["}", "", f"{self.result(struct)} forward({self.arguments(struct, names)}){override} {{"]
-        for condition, statements in bodies:
+        shared, rest = with_common_begin([statements for _, statements in bodies])
+        lines += shared if len(bodies) > 1 else []
+        for (condition, _), statements in zip(bodies, rest if len(bodies) > 1 else [bodies[0][1]]):
             if condition is None:
                 lines += statements
             elif len(statements) == 1:
@@ -213,16 +190,20 @@ class Page:
     def default(parameter):
         return str(parameter.default).lower() if isinstance(parameter.default, bool) else str(parameter.default)
 
-    def registered(self, struct, key, spec):
-        name, values = identifier(key), struct.made[key]
-        if isinstance(spec, Sequence):
-            lines = spec.statements(name, key, values)
-        else:
-            lines = [f'{name} = register_module("{key}", {spec.write(values)});']
-        if key not in struct.optional:
-            return lines
-        condition = f"if ({struct.optional[key]})"
-        return [f"{condition} {{", *lines, "}"] if len(lines) > 1 else [f"{condition} {lines[0]}"]
+    def registered(self, struct, key):
+        name = identifier(key)
+
+        def made(specs, values):
+            spec = next(iter(specs.values()))
+            if isinstance(spec, Sequence):
+                return spec.statements(name, key, values)
+            return [f'{name} = register_module("{key}", {spec.write(values)});']
+        kinds = [made(specs, values) for (_, specs), values in zip(struct.kinds[key], struct.made[key])]
+        condition = struct.optional.get(key) or struct.kinds[key][0][0]
+        if condition is None:
+            return kinds[0]
+        return [f"if ({condition}) {{", *kinds[0], "} else {" if kinds[1:] else "}", *[*kinds[1:], []][0],
+                *["}"] * len(kinds[1:])] if len(kinds) > 1 or len(kinds[0]) > 1 else [f"if ({condition}) {kinds[0][0]}"]
 
     @staticmethod
     def result(struct):
@@ -247,8 +228,8 @@ class Page:
             lines.append(f"Shape:   {list(given[0].shape)} -> {shapes}, for example")
         keys = [w.name for w in struct.weights[id(m)] if w.persistent]
         for key, specs in struct.children.items():
-            child = self._module_at(struct, key)
-            inner = list(child.state_dict())
+            inner = max((list(m._modules[key].state_dict()) for m in struct.modules if m._modules.get(key) is not None),
+                        key=len)
             if inner:
                 alone = len(inner) == 1 and "." not in inner[0]
                 keys.append(f"{key}.{inner[0]}" if alone else f"{key}.*")
@@ -276,6 +257,7 @@ class Page:
         headers |= {"torch/types.h"}
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
+        system |= {"memory"} if "std::shared_ptr" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()
         groups = [sorted(h for h in headers if h.startswith("convkit/")),
                   sorted(h for h in headers if h.startswith("torch/")), sorted(system)]

@@ -154,19 +154,23 @@ def formatted(text):
     return (done.stdout, None) if done.returncode == 0 else (text, f"clang-format: {done.stderr.strip()}")
 
 
+def counted(things, one, several):
+    return f"{len(things)} {one if len(things) == 1 else several}"
+
+
 def page_of(module, inputs, constructed, name, given):
     page = ported(module, inputs, constructed)
     other = starts_elsewhere(module, given.seed)
-    title = f"// {given.callable} in C++, by convkit.port with torch {torch.__version__}.\n"
+    title = f"// {os.path.basename(given.callable)} in C++, by convkit.port with torch {torch.__version__}.\n"
     if other:
-        title += (f"// Training from scratch starts elsewhere: {len(other)} tensors begin with other numbers than in "
-                  f"Python, {other[0]} first.\n")
+        title += (f"// Training from scratch starts elsewhere: {counted(other, 'tensor begins', 'tensors begin')} with "
+                  f"other numbers than in Python, {other[0]} first.\n")
     empty = [f"{page.paths[id(m)]}.{name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
              for name, buffer in m.named_buffers(recurse=False)
              if name not in m._non_persistent_buffers_set and not bool((buffer == buffer.flatten()[:1]).all())]
     if empty:
-        title += (f"// Load weights before use: {len(empty)} buffers have numbers that Python's constructor computes, "
-                  f"{empty[0]} first.\n")
+        title += (f"// Load weights before use: {counted(empty, 'buffer has', 'buffers have')} numbers that Python's "
+                  f"constructor computes, {empty[0]} first.\n")
     text, note = formatted(page.text(name, title))
     return page, text, [note] if note else [], other
 

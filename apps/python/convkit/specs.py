@@ -25,14 +25,19 @@ class Sequence:
         for part in self.parts:
             texts.append(part.write(values[:len(part.values)]))
             values = values[len(part.values):]
-        numbered = self.names == [str(i) for i in range(len(self.names))]
-        # Braces around one single Sequential would be a copy of it for some compilers.
-        if numbered and not (len(texts) == 1 and texts[0].startswith("convkit::Sequential")):
+        if self.names == [str(i) for i in range(len(self.names))]:
             return texts
         return [f'{{"{name}", {text}}}' for name, text in zip(self.names, texts)]
 
+    def copies(self, pieces):
+        """Whether braces around these would be a copy of the one in them: they are, for some compilers."""
+        return len(pieces) == 1 and pieces[0].startswith(self.type)
+
     def write(self, values):
-        return f"{self.type}{{{', '.join(self.pieces(values))}}}" if self.parts else f"{self.type}()"
+        pieces = self.pieces(values)
+        if self.copies(pieces):
+            pieces = [f'{{"0", {pieces[0]}}}']
+        return f"{self.type}{{{', '.join(pieces)}}}" if self.parts else f"{self.type}()"
 
     def statements(self, name, key, values):
         """What registers it; of many equal children in a row a loop makes all but the first."""
@@ -42,13 +47,15 @@ class Sequence:
                 runs[-1][1] += 1
             else:
                 runs.append([piece, 1])
-        loops = self.type != "convkit::Sequential" or any(count >= 3 and piece[0] != "{" for piece, count in runs)
-        if not loops:
+        alone = self.copies([piece for piece, _ in runs])
+        if not alone and not any(count >= 3 and piece[0] != "{" for piece, count in runs):
             return [f'{name} = register_module("{key}", {self.write(values)});']
         lines, first = [], []
-        while self.type == "convkit::Sequential" and runs and runs[0][1] < 3:
+        while runs and runs[0][1] < 3 and not alone:
             piece, count = runs.pop(0)
             first += [piece] * count
+        if self.copies(first):
+            runs, first = [[first[0], 1], *runs], []
         begun = f"{self.type}{{{', '.join(first)}}}" if first else f"{self.type}()"
         lines.append(f'{name} = register_module("{key}", {begun});')
         for piece, count in runs:
@@ -63,7 +70,7 @@ class Ported:
     def __init__(self, struct, module):
         self.struct = struct
         self.values = [parameter.values[id(module)] for parameter in struct.parameters]
-        self.key = ("struct", struct.name)
+        self.key, self.type = ("struct", struct.name), struct.name
 
     def names_of_values(self):
         return [parameter.name for parameter in self.struct.parameters]

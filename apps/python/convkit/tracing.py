@@ -159,7 +159,10 @@ class Context:
                 return tuple(self.size(n, args[0], i) for i, n in enumerate(function(*args)))
             if name in PLAIN:
                 return function(*args)
+        versions = [x._version if isinstance(x, torch.Tensor) else None for x in args]
         result = function(*plain(args), **plain(kwargs))
+        if any(x is result and x._version == version for x, version in zip(args, versions)):
+            result = another(result)
         if name == "_assert" and isinstance(args[0], bool):  # the decision is written down already
             return result
         if name == "size":
@@ -267,6 +270,8 @@ class Tracer(TorchFunctionMode):
         self.shapes.setdefault(id(module), (values[:1], result))
         if parent is None:
             return result
+        if any(result is value for value in values):
+            result = another(result)
         parent.graph.nodes.append(node)
         return parent.give(result, node)
 
@@ -292,6 +297,12 @@ class Tracer(TorchFunctionMode):
         finally:
             nn.Module.__call__ = original
             torch.autograd.Function.apply = classmethod(own_gradient)
+
+
+def another(tensor):
+    """The same tensor as another object: which of the two Python uses later on is then known."""
+    with torch._C.DisableTorchFunction():
+        return tensor.view_as(tensor)
 
 
 def arguments_of(module, args, kwargs):

@@ -1,8 +1,21 @@
 """The parameters and buffers that a module itself has."""
 
+import math
+
 import torch
 
 from .operators import literal
+
+
+def shortest(number, dtype):
+    """The number with as few digits as give the same one of this type."""
+    if dtype != torch.float32 or not math.isfinite(number):
+        return number
+    for digits in range(1, 10):
+        short = float(f"{number:.{digits}g}")
+        if torch.tensor(short, dtype=dtype).item() == number:
+            return short
+    return number
 
 
 class Weight:
@@ -12,10 +25,10 @@ class Weight:
         self.dtype = tensor.dtype
         first = tensor.flatten()[:1]
         self.is_plain = tensor.numel() > 0 and bool((tensor == first).all())
-        fill = first.item() if self.is_plain else 0
+        fill = shortest(first.item(), self.dtype) if self.is_plain else 0
         self.numbers = None
         if not self.is_plain and not persistent:
-            self.numbers = tensor.flatten().tolist()
+            self.numbers = [shortest(number, self.dtype) for number in tensor.flatten().tolist()]
         self.values = [*tensor.shape, fill]
         self.hints = [f"{name}_size"] * tensor.dim() + [f"{name}_value"]
         self.key = ("weight", name, tensor.dim(), is_parameter, persistent, str(tensor.dtype), self.requires_grad,
