@@ -4,7 +4,9 @@ from .folding import folded, singular
 from .graph import Node, nodes_in
 from .layers import Leaf
 from .operators import OPERATORS, Written, inside, literal
+from .specs import Ported
 from .refused import Refused
+from .results import Record
 from .structs import TAKEN, identifier
 
 NUMBERS = {"size", "numel", "+", "-", "*", "/", "%"}
@@ -15,11 +17,16 @@ INVENTED = {"list": "maps", "chunk": "parts", "split": "parts", "unbind": "parts
 TYPES = {"Tensor": "torch::Tensor", "Tensors": "std::vector<torch::Tensor>", "Tuple": "auto"}
 
 
+def is_inplace(node):
+    """Whether it is a function whose option says that it overwrites its input."""
+    return node.kind == "op" and node.args and node.args[-1] is True and node.target in OPERATORS and \
+        "inplace" in OPERATORS[node.target].signature.parameters
+
+
 def is_pure(node):
     return node.kind in ("item", "weight", "list") or node.kind == "op" and not (
         node.target in RANDOM or node.target == "__setitem__" or node.target.endswith("_") and node.target[:2] != "__"
-        or node.target in ASSIGNING or node.args and node.args[-1] is True and "inplace" in
-        OPERATORS[node.target].signature.parameters)
+        or node.target in ASSIGNING or is_inplace(node))
 
 
 def called(path):
@@ -33,9 +40,7 @@ def called(path):
 
 def overwrites(node):
     """Whether it writes into its first argument, and gives that."""
-    return node.kind == "op" and (node.target in ASSIGNING or node.target != "relu" and node.args
-                                  and node.args[-1] is True
-                                  and "inplace" in OPERATORS[node.target].signature.parameters)
+    return node.kind == "op" and (node.target in ASSIGNING or node.target != "relu" and is_inplace(node))
 
 
 class Body:
@@ -52,6 +57,10 @@ class Body:
         self.place[id(self.end)] = len(self.nodes)
         for used in nodes_in(graph.output):
             self.users[id(used)].append(self.end)
+        for node in self.nodes:
+            # What it overwrites and gives is one variable, as in Python's x = F.relu(f(x), inplace=True).
+            if is_inplace(node) and node.args[0].name is None and node.args[0].kind in ("call", "op"):
+                node.args[0].name = node.name
         self.inlined = set()
         self._inline()
         self.variables = {}   # of each node by its id
@@ -71,7 +80,9 @@ class Body:
 
     def _is_free(self, node):
         """Whether it may be written wherever it is used: weights, sizes, and what is computed of them."""
-        if node.kind == "weight" or node.kind == "item" and node.type == "Tensor" and not self._is_root_item(node):
+        if node.kind == "weight":
+            return True
+        if node.kind == "item" and node.type in ("Tensor", "int64_t") and not self._is_root_item(node):
             return True
         return node.kind == "op" and node.target in NUMBERS and node.type == "int64_t" and (
             len(self.users[id(node)]) < 2 or node.name is None)
@@ -82,7 +93,8 @@ class Body:
     def _must_be_root(self, node):
         users = self.users[id(node)]
         changed = any((overwrites(user) or user.target == "__setitem__") and user.args[0] is node for user in users)
-        return (node.name is not None or len(users) != 1 or node.type in ("Tensors", "Tuple", "void") or changed
+        several = isinstance(node.type, Record) or node.type in ("Tensors", "Tuple", "void")
+        return (node.name is not None or len(users) != 1 or several or changed
                 or node.kind in ("check", "input") or overwrites(node))
 
     def _inline(self):
@@ -134,15 +146,15 @@ class Body:
         return literal(value)
 
     def expression(self, node):
+        if is_inplace(node):
+            self.changed.add(self.variables.get(id(node.args[0])))
         if node.kind == "list":
             return self.write(list(node.args))
         if node.kind == "push":
             self.changed.add(self.variables[id(node.args[0])])
             return Written(f"{self.write(node.args[0])}.push_back({self.write(node.args[1])})")
         if node.kind == "item":
-            source = inside(self.write(node.args[0]), 3)
-            is_tuple = node.args[0].type == "Tuple"
-            return Written(f"std::get<{node.target}>({source})" if is_tuple else f"{source}[{node.target}]")
+            return self.member(inside(self.write(node.args[0]), 3), node.args[0].type, node.target)
         if node.kind == "call":
             return self.call(node)
         try:
@@ -158,15 +170,50 @@ class Body:
 
     def call(self, node):
         spec = self.page.spec_at(self.struct, node.target)
-        args = ", ".join(f"std::vector<torch::Tensor>{self.write(arg)}" if isinstance(arg, list) else self.write(arg)
-                         for arg in node.args)
+        takes = [inner.type for inner in spec.struct.inputs] if isinstance(spec, Ported) else [""] * len(node.args)
+        args = ", ".join(map(self.argument, node.args, takes))
         if isinstance(spec, Leaf) and not spec.inputs_kept and node.args[0].kind == "input":
             self.refuse(node, f"an in-place {spec.type} of an argument of forward: torch::nn's has no such form")
         text = self.page.called(self.struct, node, spec, args)
         if node.target in self.struct.optional:
             child = identifier(node.target)
             return Written(f"{child} ? {text} : {args}", 0)
+        given = spec.struct.result if isinstance(spec, Ported) else node.type
+        if given != node.type and node.type == "Tensor":  # which in the other mode is the first of several
+            first = next(iter(self.page.records.of(given)), None) if isinstance(given, Record) else 0
+            text = self.member(text, given, first)
         return Written(text)
+
+    @staticmethod
+    def member(source, kind, key):
+        if isinstance(kind, Record) and kind.source not in (tuple, list):
+            return Written(f"{source}.{identifier(str(key))}")
+        is_tuple = kind == "Tuple" or isinstance(kind, Record) and kind.source is tuple
+        return Written(f"std::get<{key}>({source})" if is_tuple else f"{source}[{key}]")
+
+    def argument(self, value, kind):
+        """What a child is given."""
+        if isinstance(value, (list, dict)):
+            kind = "Tensors" if kind == "" else kind
+            return f"{self.page.records.type(kind)}{self.result(value, kind)}"
+        return self.write(value)
+
+    def result(self, value, kind):
+        """A value as the type has it: all members of a struct, where those that this mode does not give are undefined."""
+        if value is None:
+            return "{}"
+        given = getattr(value, "type", None)
+        if isinstance(value, Node) and (given == kind or isinstance(given, Record) and isinstance(kind, Record)):
+            return self.write(value)
+        if not isinstance(kind, Record):
+            members = value if isinstance(value, list) else [value]
+            inside = f"{{{', '.join(self.result(inner, 'Tensor') for inner in members)}}}"
+            return inside if kind == "Tensors" else self.write(value)
+        if isinstance(value, Node):  # one tensor, which is the first of several
+            value = {next(iter(self.page.records.of(kind))): value}
+        if isinstance(value, list):
+            value = dict(enumerate(value))
+        return f"{{{', '.join(self.result(value.get(key), type) for key, type in self.page.records.of(kind).items())}}}"
 
     # Statements.
 
@@ -221,7 +268,7 @@ class Body:
             return
         self.types[name] = node.type
         self.declared[name] = len(self.lines)
-        kind = TYPES.get(node.type, node.type)
+        kind = "auto" if isinstance(node.type, Record) else TYPES.get(node.type, node.type)
         self.lines.append(f"{kind} {name}{text};" if node.kind == "list" else f"{kind} {name} = {text};")
 
     def check(self, node, rest):
@@ -262,9 +309,7 @@ class Body:
             if line not in checked:
                 self.lines.append(line)
                 checked.add(line)
-        output = self.graph.output
-        text = self.write(output)
-        self.lines.append(f"return {text};")
+        self.lines.append(f"return {self.result(self.graph.output, self.struct.result)};")
         for name, at in self.declared.items():
             if name not in self.changed:
                 self.lines[at] = f"const {self.lines[at]}"

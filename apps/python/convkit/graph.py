@@ -24,7 +24,8 @@ class Graph:
     def __init__(self, inputs):
         self.inputs = inputs
         self.nodes = list(inputs)
-        self.output = None
+        self.output, self.result = None, "Tensor"  # the value, and its type
+        self.constants = {}  # the other arguments
         self.decisions = []
         self.line = None
 
@@ -72,7 +73,8 @@ class Graph:
             if node.kind == "call" and node.target in without:
                 continue
             index[id(node)] = len(index)
-            rows.append((node.kind, node.target, node.type, shape_of(node.args)))
+            kind = node.type if isinstance(node.type, str) else "record"
+            rows.append((node.kind, node.target, kind, shape_of(node.args)))
         return tuple(rows), shape_of(self.output)
 
     def rebuilt(self, numbers):
@@ -97,7 +99,7 @@ class Graph:
             copies[id(node)] = copy
             graph.nodes.append(copy)
         graph.inputs = [copies[id(node)] for node in self.inputs]
-        graph.output = copied(self.output)
+        graph.output, graph.result, graph.constants = copied(self.output), self.result, self.constants
         graph.line = self.line
         return graph
 

@@ -7,10 +7,12 @@ import re
 import torch
 
 from .body import Body
+from .calls import leaves
 from .clusters import clusters, levels
 from .folding import with_common_begin
 from .layers import Leaf
 from .refused import Refused
+from .results import Records, joined
 from .specs import Ported, Sequence, Specs
 from .structs import Indistinct, Struct, forward_of, identifier, same_calls
 
@@ -33,6 +35,7 @@ class Page:
             for kind, members in kinds.items():
                 for cluster in clusters(members, specs, self.forwards):
                     self._add(kind, cluster, names)
+        self.records = Records(self)
         self.bodies = {struct.name: self._bodies(struct) for struct in self.structs}
 
     def _forward(self, m):
@@ -58,6 +61,7 @@ class Page:
             self.structs.append(made)
             for m in modules:
                 self.specs.structs[id(m)] = made
+            made.result = joined(kind, [graph.result for _, graph in made.bodies], self.specs)
         try:
             struct(members)
         except Indistinct:
@@ -138,11 +142,12 @@ class Page:
                 if isinstance(next(iter(specs.values())), Sequence) and len(struct.kinds[key]) == 1}
 
     def _bodies(self, struct):
-        inputs = struct.bodies[0][1].inputs
+        inputs = struct.inputs
         names = [identifier(node.target) for node in inputs]
         names = [f"{name}_" if name in struct.taken else name for name in names]
         for _, graph in struct.bodies:
-            if [(n.target, n.type) for n in graph.inputs] != [(n.target, n.type) for n in inputs]:
+            if [(n.target, self.records.type(n.type)) for n in graph.inputs] != [
+                    (n.target, self.records.type(n.type)) for n in inputs]:
                 raise Refused(struct.kind, "", "instances that take different arguments")
         return names, [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
 
@@ -152,7 +157,7 @@ class Page:
         names, bodies = self.bodies[struct.name]
         impl = f"{struct.name}Impl"
         base = "Block" if struct.is_block else "Cloneable"
-        lines = [*self.comment(struct), f"struct {impl} : convkit::{base}<{impl}> {{"]
+        lines = [*self.records.definitions(struct), *self.comment(struct), f"struct {impl} : convkit::{base}<{impl}> {{"]
         if struct.parameters:
             given = ", ".join(f"{p.type} {p.name}" + (f" = {self.default(p)}" if p.default is not None else "")
                               for p in struct.parameters)
@@ -170,7 +175,7 @@ class Page:
             kind = self.member_type(struct, key)
             members.append(f"{kind} {identifier(key)}{'' if kind.startswith('std::') else '{nullptr}'};")
         override = " override" if struct.is_block else ""
-        lines += ["}", "", f"{self.result(struct)} forward({self.arguments(struct, names)}){override} {{"]
+        lines += ["}", "", f"{self.records.type(struct.result)} forward({self.arguments(struct, names)}){override} {{"]
         shared, rest = with_common_begin([statements for _, statements in bodies])
         lines += shared if len(bodies) > 1 else []
         for (condition, _), statements in zip(bodies, rest if len(bodies) > 1 else [bodies[0][1]]):
@@ -191,6 +196,7 @@ class Page:
         return str(parameter.default).lower() if isinstance(parameter.default, bool) else str(parameter.default)
 
     def registered(self, struct, key):
+        """What registers a child, of each of its kinds."""
         name = identifier(key)
 
         def made(specs, values):
@@ -202,30 +208,25 @@ class Page:
         condition = struct.optional.get(key) or struct.kinds[key][0][0]
         if condition is None:
             return kinds[0]
-        return [f"if ({condition}) {{", *kinds[0], "} else {" if kinds[1:] else "}", *[*kinds[1:], []][0],
-                *["}"] * len(kinds[1:])] if len(kinds) > 1 or len(kinds[0]) > 1 else [f"if ({condition}) {kinds[0][0]}"]
+        if len(kinds) == 2:
+            return [f"if ({condition}) {{", *kinds[0], "} else {", *kinds[1], "}"]
+        return [f"if ({condition}) {{", *kinds[0], "}"] if len(kinds[0]) > 1 else [f"if ({condition}) {kinds[0][0]}"]
 
-    @staticmethod
-    def result(struct):
-        outputs = {type(graph.output) is list for _, graph in struct.bodies}
-        if len(outputs) > 1:
-            raise Refused(struct.kind, "", "it gives one tensor in one mode, and several in the other")
-        several = outputs.pop() or struct.bodies[0][1].output.type == "Tensors"
-        return "std::vector<torch::Tensor>" if several else "torch::Tensor"
-
-    @staticmethod
-    def arguments(struct, names):
-        kinds = {"Tensor": "const torch::Tensor&", "Tensors": "const std::vector<torch::Tensor>&", "int64_t": "int64_t"}
-        return ", ".join(f"{kinds[node.type]} {name}" for node, name in zip(struct.bodies[0][1].inputs, names))
+    def arguments(self, struct, names):
+        def argument(node, name):
+            kind = self.records.type(node.type)
+            return f"{kind} {name}" if kind in ("int64_t", "bool") else f"const {kind}& {name}"
+        return ", ".join(map(argument, struct.inputs, names))
 
     def comment(self, struct):
         m = struct.modules[0]
         given, result = self.shapes[id(m)]
         lines = [f"{struct.kind.__module__}.{struct.kind.__qualname__}.", ""]
-        results = [result] if isinstance(result, torch.Tensor) else list(result)
-        if given and isinstance(given[0], torch.Tensor):
-            shapes = ", ".join(str(list(r.shape)) for r in results)
-            lines.append(f"Shape:   {list(given[0].shape)} -> {shapes}, for example")
+        shapes = [", ".join(f"{name if several else ''} {list(tensor.shape)}".strip() for name, tensor in named)
+                  for named, several in ((given, len(given) > 1), (leaves(result), not isinstance(result, (list, tuple))
+                                                                   or hasattr(result, "_fields")))]
+        if all(shapes):
+            lines.append(f"Shape:   {' -> '.join(shapes)}, for example")
         keys = [w.name for w in struct.weights[id(m)] if w.persistent]
         for key, specs in struct.children.items():
             inner = max((list(m._modules[key].state_dict()) for m in struct.modules if m._modules.get(key) is not None),
@@ -258,6 +259,7 @@ class Page:
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
         system |= {"memory"} if "std::shared_ptr" in text else set()
+        system |= {"tuple"} if "std::tuple" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()
         groups = [sorted(h for h in headers if h.startswith("convkit/")),
                   sorted(h for h in headers if h.startswith("torch/")), sorted(system)]

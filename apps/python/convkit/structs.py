@@ -106,6 +106,10 @@ class Struct:
         self._order_parameters()
 
     @property
+    def inputs(self):
+        return self.bodies[0][1].inputs
+
+    @property
     def is_block(self):
         return all([node.type for node in graph.inputs] == ["Tensor"] and getattr(graph.output, "type", "") == "Tensor"
                    for _, graph in self.bodies)

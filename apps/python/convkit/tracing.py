@@ -13,9 +13,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from . import functional  # noqa: F401: it adds to the operators
+from .calls import leaves
 from .graph import Graph, Node
 from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, made
 from .refused import Refused
+from .results import Record, made as made_result, parts_of
 from .sizes import Size, plain
 
 TORCH = os.path.dirname(torch.__file__)
@@ -31,6 +33,7 @@ class Context:
         self.graph = Graph([])
         self.values = {}  # the node of each tensor and list, by its id
         self.lists = {}   # what stood in a list when it was used last
+        self.given = {}   # what stood in a list or dict when a call gave it, by its id
         self.kept = []    # so that no id comes twice
         self.closed = False
         self.grad = torch.is_grad_enabled()
@@ -71,6 +74,10 @@ class Context:
         self.values[id(value)] = node
         self.kept.append(value)
 
+    def known(self, value):
+        """The node of a list or dict, if it holds the same as when a call gave it."""
+        return self.values.get(id(value)) if self.given.get(id(value)) == members_of(value) else None
+
     def of(self, value):
         """What an argument is in the graph: a node, or a constant."""
         if isinstance(value, torch.Tensor):
@@ -83,7 +90,8 @@ class Context:
         if isinstance(value, (list, tuple)):
             if id(value) in self.lists:
                 return self.growing(value)
-            return self.values.get(id(value)) or [self.of(inner) for inner in value]
+            known = self.known(value)
+            return [self.of(inner) for inner in value] if known is None else known
         if isinstance(value, slice):
             return slice(self.of(value.start), self.of(value.stop), self.of(value.step))
         if value is None or value is Ellipsis or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
@@ -119,6 +127,14 @@ class Context:
         self.lists[id(value)] = ([id(x) for x in value],)
         return node
 
+    def argument(self, value, source):
+        """What a child is given, and its type; that of a constant is None."""
+        if isinstance(value, (list, tuple)) and value and all(isinstance(inner, torch.Tensor) for inner in value):
+            if type(value) is list and id(value) not in self.values or id(value) in self.lists:
+                return self.growing(value), "Tensors"
+            return self.of(value), "Tensors"
+        return made_result(self, value, source) if has_tensors(value) else (value, None)
+
     def learn_names(self):
         """Looks up which variables of Python hold the values so far."""
         for frame in self.frames():
@@ -127,21 +143,34 @@ class Context:
                 if isinstance(node, Node) and node.name is None and node.kind not in ("input", "weight"):
                     node.name = name
 
-    def give(self, value, node):
-        """Binds what a call or an operator gave to its node."""
+    def give_members(self, value, node, kinds=None):
+        """Binds what is in a list or dict to items of its node."""
+        members = parts_of(value) or dict(enumerate(value))
+        given = {key: inner if inner is None else
+                 self.give(inner, self.add(Node("item", key, [node])), kinds and kinds[key])
+                 for key, inner in members.items()}
+        if any(given[key] is not inner for key, inner in members.items()):  # sizes of this context
+            value = type(value)(given.values())
+        self.bind(value, node)
+        self.given[id(value)] = members_of(value)
+        return value
+
+    def give(self, value, node, kind=None):
+        """Binds what a call or an operator gave to its node; `kind` is the type of what it says itself."""
         if isinstance(value, torch.Tensor):
             node.type, node.dims = "Tensor", value.dim()
             self.bind(value, node)
             return value
-        if isinstance(value, (list, tuple)) and value and all(isinstance(inner, torch.Tensor) for inner in value):
-            if hasattr(value, "_fields") and type(value).__module__ != "torch.return_types":
-                self.refuse(f"a result of type {type(value).__name__}")
+        if kind == "Tensors" or kind is None and isinstance(value, (list, tuple)) and value and all(
+                isinstance(inner, torch.Tensor) for inner in value):
             node.type = "Tuple" if type(value).__module__ == "torch.return_types" else "Tensors"
-            self.bind(value, node)
-            for i, inner in enumerate(value):
-                item = self.add(Node("item", i, [node]))
-                self.give(inner, item)
-            return value
+            return self.give_members(value, node)
+        if isinstance(kind, Record):
+            node.type = kind
+            return self.give_members(value, node, kind.members)
+        if kind == "int64_t":
+            node.type = kind
+            return Size(plain(value), node, self)
         if value is None:
             node.type = "void"
             return value
@@ -197,22 +226,24 @@ class Context:
         self.graph.nodes.append(node)
         return self.give(result, node)
 
-    def enter(self, parameters, values):
-        """Makes inputs of the arguments that are tensors or sizes."""
-        for name, value in zip(parameters, values):
-            tensors = isinstance(value, (list, tuple)) and value and all(isinstance(x, torch.Tensor) for x in value)
-            if not tensors and not isinstance(value, (torch.Tensor, Size)):
-                if isinstance(value, dict) or isinstance(value, (list, tuple)) and value:
-                    self.refuse(f"the argument {name} of type {type(value).__name__}")
-                continue  # a constant
-            node = Node("input", name, type="int64_t" if isinstance(value, Size) else "Tensor")
-            node.name = name
-            self.graph.inputs.append(node)
-            self.graph.nodes.append(node)
+    def enter(self, parameters, values, kinds):
+        """Makes inputs of the arguments that have a type. Returns the sizes in them that are this context's, by the
+        ids of the caller's."""
+        sizes = {}
+
+        def learn(value, given):
             if isinstance(value, Size):
-                self.bind(value, node)
-            else:
-                self.give(value, node)
+                sizes[id(value)] = given
+            elif isinstance(value, (list, tuple)):
+                for inner, one in zip(value, given):
+                    learn(inner, one)
+        for name, value, kind in zip(parameters, values, kinds):
+            if kind is not None:
+                node = self.add(Node("input", name, type=kind))
+                node.name = name
+                self.graph.inputs.append(node)
+                learn(value, self.give(value, node, kind))
+        return sizes
 
 
 class Tracer(TorchFunctionMode):
@@ -245,10 +276,11 @@ class Tracer(TorchFunctionMode):
             parent.learn_names()
             if id(module) not in parent.paths:
                 parent.refuse(f"the call of a {type(module).__name__} that is no part of the module")
-            given = [v for v in values if isinstance(v, (torch.Tensor, Size)) or isinstance(v, (list, tuple)) and v]
-            taken = [parent.growing(v) if type(v) is list and id(v) not in parent.values or id(v) in parent.lists
-                     else parent.of(v) for v in given]
-            node = Node("call", parent.paths[id(module)], taken, line=parent.line())
+            given = [parent.argument(value, (id(module), name)) for name, value in zip(parameters, values)]
+            node = Node("call", parent.paths[id(module)], [taken for taken, kind in given if kind], line=parent.line())
+            kinds = [kind for _, kind in given]
+        else:
+            kinds = ["Tensor"] * len(values)
         if parent is not None and self.is_known(module):
             if any(p != "input" for p in parameters[1:]) and len(values) > 1:
                 parent.refuse(f"{type(module).__name__} with more than one argument")
@@ -256,24 +288,26 @@ class Tracer(TorchFunctionMode):
         else:
             context = Context(self, module, path)
             self.stack.append(context)
-            context.enter(parameters, values)
+            sizes = context.enter(parameters, values, kinds)
+            args, kwargs = with_sizes(args, sizes), with_sizes(kwargs, sizes)
+            context.graph.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         try:
             result = original(module, *args, **kwargs)
             if context is not None:
-                context.graph.output = output_of(context, result)
+                context.graph.output, context.graph.result = output_of(context, result)
                 context.closed = True
                 context.graph.prune()
                 context.graph.line = inspect.getsourcelines(type(module).forward)[1] if parent is None else None
                 self.graphs.setdefault(id(module), []).append(context.graph)
         finally:
             self.stack.pop()
-        self.shapes.setdefault(id(module), (values[:1], result))
+        self.shapes.setdefault(id(module), (leaves(dict(zip(parameters, values))), result))
         if parent is None:
             return result
         if any(result is value for value in values):
             result = another(result)
         parent.graph.nodes.append(node)
-        return parent.give(result, node)
+        return parent.give(result, node, context and context.graph.result)
 
     def run(self, inputs):
         original = nn.Module.__call__
@@ -326,9 +360,29 @@ def arguments_of(module, args, kwargs):
     return names, values
 
 
+def members_of(value):
+    """What tells whether a list or dict has changed."""
+    parts = parts_of(value)
+    return [id(inner) for inner in value] if parts is None else [(key, id(inner)) for key, inner in parts.items()]
+
+
+def has_tensors(value):
+    if isinstance(value, (torch.Tensor, Size)):
+        return True
+    parts = parts_of(value) if not isinstance(value, (list, tuple)) else dict(enumerate(value))
+    return any(map(has_tensors, (parts or {}).values()))
+
+
+def with_sizes(value, sizes):
+    """The arguments of a call, with the callee's sizes in the place of the caller's."""
+    if id(value) in sizes:
+        return sizes[id(value)]
+    if type(value) in (list, tuple) and any(isinstance(inner, Size) for inner in value):
+        return type(value)(with_sizes(inner, sizes) for inner in value)
+    return {key: with_sizes(inner, sizes) for key, inner in value.items()} if type(value) is dict else value
+
+
 def output_of(context, result):
-    if isinstance(result, (torch.Tensor, Size)):
-        return context.of(result)
-    if type(result) in (list, tuple) and result and all(isinstance(x, torch.Tensor) for x in result):
-        return context.of(result)
-    return context.refuse(f"a result of type {type(result).__name__}")
+    if result is None or isinstance(result, int) and not isinstance(result, Size):
+        context.refuse(f"a result of type {type(result).__name__}")
+    return made_result(context, result, (id(context.module), "Output"))
