@@ -26,7 +26,7 @@ from torch import nn
 
 from . import options, project
 from .calls import dtype_of, forward
-from .faithful import check_mode, check_weights
+from .faithful import check_constants, check_mode, check_weights
 from .formatting import formatted
 from .inputs import drawn, read_files
 from .making import make
@@ -66,9 +66,10 @@ def traced(module, inputs, specs, training):
     buffers = [(b, b.clone()) for b in module.buffers()]
     module.train(training)
     check_mode(module, training)
-    tracer = Tracer(module, lambda m: specs.leaf(m) is not None)
+    tracer = Tracer(module, lambda m: specs.leaf(m) is not None, specs.constants)
     torch.manual_seed(0)
     result = tracer.run([x.clone() for x in inputs])
+    check_constants(module, specs.constants)
     with torch.no_grad():
         for buffer, before in buffers:
             buffer.copy_(before)

@@ -1,6 +1,7 @@
 """How C++ makes each module: a tree of specs, each with its numbers apart from its structure."""
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from . import layers, ours
 from .refused import Refused
@@ -96,7 +97,7 @@ class Specs:
 
     def __init__(self, root):
         self.paths = {id(m): path for path, m in root.named_modules()}
-        self.structs, self.known = {}, {}
+        self.structs, self.known, self.constants = {}, {}, {}
 
     def refuse(self, m, what):
         raise Refused(type(m), self.paths.get(id(m), ""), what)
@@ -109,7 +110,7 @@ class Specs:
                             (m._backward_hooks, "backward hooks")):
             if hooks:
                 self.refuse(m, f"{name}, which C++ has not ({', '.join(type(h).__name__ for h in hooks.values())})")
-        if hasattr(m, "parametrizations"):
+        if parametrize.is_parametrized(m):
             self.refuse(m, f"a parametrization of {', '.join(m.parametrizations)}, which the page cannot make yet")
         spec = ours.leaf_of(m)
         if spec is None and type(m) in layers.TABLE:

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from . import functional  # noqa: F401: it adds to the operators
 from .calls import leaves
 from .graph import Graph, Node
-from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, made
+from .operators import CONVERSIONS, DATA, FACTORIES, OPERATORS, PLAIN, TUPLES, bound, made
 from .refused import Refused
 from .results import Record, made as made_result, parts_of
 from .sizes import Size, plain
@@ -104,7 +104,7 @@ class Context:
         if self.weights is None:
             self.weights = {id(value): name for named in (self.module.named_parameters, self.module.named_buffers)
                             for name, value in named(remove_duplicate=False)}
-        name = self.weights.get(id(tensor))
+        name = self.weights.get(id(tensor)) or self.constant(tensor)
         if name is None:
             self.refuse("a tensor that is neither an input nor a weight: it was kept outside of forward, or made by "
                         "other means than torch's functions")
@@ -113,6 +113,15 @@ class Context:
         self.graph.nodes.append(node)
         self.bind(tensor, node)
         return node
+
+    def constant(self, tensor):
+        """The path of a tensor that is an attribute of a module."""
+        for path, part in self.module.named_modules():
+            for name, value in vars(part).items():
+                if value is tensor and not tensor.requires_grad and not type(part).__module__.startswith("torch.nn."):
+                    self.tracer.constants.setdefault(id(part), {})[name] = (tensor, tensor._version)
+                    return f"{path}.{name}".lstrip(".")
+        return None
 
     def growing(self, value):
         """A list that children are given, which may get longer from one to the next."""
@@ -163,7 +172,8 @@ class Context:
             return value
         if kind == "Tensors" or kind is None and isinstance(value, (list, tuple)) and value and all(
                 isinstance(inner, torch.Tensor) for inner in value):
-            node.type = "Tuple" if type(value).__module__ == "torch.return_types" else "Tensors"
+            named = type(value).__module__ == "torch.return_types"
+            node.type = "Tuple" if named or node.target in TUPLES else "Tensors"
             return self.give_members(value, node)
         if isinstance(kind, Record):
             node.type = kind
@@ -207,10 +217,15 @@ class Context:
             self.refuse("no_grad or enable_grad inside of forward")
         if name in DATA:
             self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
-        if name not in OPERATORS:
+        if name not in OPERATORS and name not in CONVERSIONS:
             self.refuse(f"torch's {name}, which has no form in C++ here yet")
         if torch.is_autocast_enabled("cpu"):
             self.refuse("autocast inside of forward")
+        if name in CONVERSIONS and isinstance(result, torch.Tensor):
+            name, args, kwargs = "to", (args[0], result.dtype), {}
+            if result.dtype == args[0].dtype and result.data_ptr() == args[0].data_ptr():
+                self.bind(result, self.of(args[0]))
+                return result
         try:
             arguments = made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
         except (TypeError, ValueError) as error:
@@ -249,12 +264,13 @@ class Context:
 class Tracer(TorchFunctionMode):
     """Traces one run. `is_known` says of a module that C++ has it: what it does is not looked at."""
 
-    def __init__(self, module, is_known):
+    def __init__(self, module, is_known, constants):
         super().__init__()
         self.root, self.is_known = module, is_known
         self.paths = {id(part): name for name, part in module.named_modules()}
         self.stack = []
         self.graphs = {}  # of each module by its id, one for each call
+        self.constants = constants  # of each module by its id: the tensors that are attributes of it
         self.shapes = {}  # of each module by its id: what its first call took and gave
 
     def __torch_function__(self, function, types, args=(), kwargs=None):

@@ -60,10 +60,12 @@ def weights_of(m, specs):
     for name, tensor in m._buffers.items():
         if tensor is not None:
             found.append(Weight(name, tensor, False, name not in m._non_persistent_buffers_set))
+    for name, (tensor, _) in specs.constants.get(id(m), {}).items():
+        found.append(Weight(name, tensor, False, False))
     for weight in found:
         if weight.dtype not in (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool):
             specs.refuse(m, f"'{weight.name}' of {weight.dtype}")
         if weight.numbers is not None and len(weight.numbers) > 64:
-            specs.refuse(m, f"the buffer '{weight.name}' of {len(weight.numbers)} numbers, which is in no state_dict: "
+            specs.refuse(m, f"the tensor '{weight.name}' of {len(weight.numbers)} numbers, which is in no state_dict: "
                             "C++ cannot know them")
     return found
