@@ -10,7 +10,7 @@ from .body import Body
 from .layers import Leaf
 from .refused import Refused
 from .specs import Ported, Sequence, Specs
-from .structs import Indistinct, Struct, forward_of, identifier, same_calls
+from .structs import Forward, Indistinct, Struct, forward_of, identifier, same_calls
 from .weight_specs import weights_of
 
 
@@ -52,9 +52,8 @@ class Page:
         path = self.paths[id(m)]
         graphs = [same_calls(m, path, graphs[id(m)]) if id(m) in graphs else None
                   for graphs in (self.evaluated, self.trained)]
-        if graphs == [None, None]:
-            raise Refused(type(m), path, "it is never called, so that its forward is not known")
-        return forward_of(m, path, *graphs)
+        # What is never called holds weights and children that others use, and needs no forward.
+        return Forward([]) if graphs == [None, None] else forward_of(m, path, *graphs)
 
     def _clusters(self, members):
         """Modules whose children are of the same kinds where both have them."""
@@ -163,6 +162,8 @@ class Page:
                 if isinstance(next(iter(specs.values())), Sequence)}
 
     def _bodies(self, struct):
+        if not struct.bodies:
+            return [], []
         inputs = struct.bodies[0][1].inputs
         names = [identifier(node.target) for node in inputs]
         names = [f"{name}_" if name in struct.taken else name for name in names]
@@ -194,16 +195,23 @@ class Page:
             lines += self.registered(struct, key, next(iter(specs.values())))
             spec = next(iter(specs.values()))
             members.append(f"{spec.struct.name if isinstance(spec, Ported) else spec.type} {identifier(key)}{{nullptr}};")
-        override = " override" if struct.is_block else ""
-        lines += ["}", "", f"{self.result(struct)} forward({self.arguments(struct, names)}){override} {{"]
-        for condition, statements in bodies:
-            if condition is None:
-                lines += statements
-            elif len(statements) == 1:
-                lines.append(f"if ({condition}) {statements[0]}")
-            else:
-                lines += [f"if ({condition}) {{", *statements, "}"]
         lines += ["}", ""]
+        for weight, values in zip(struct.weights[id(struct.modules[0])], struct.weight_values):
+            if weight.program is not None:
+                graph = weight.program.rebuilt(iter(values))
+                lines += [f"torch::Tensor make_{weight.name}() const {{", *Body(graph, struct, self, []).statements(),
+                          "}", ""]
+        if bodies:
+            override = " override" if struct.is_block else ""
+            lines.append(f"{self.result(struct)} forward({self.arguments(struct, names)}){override} {{")
+            for condition, statements in bodies:
+                if condition is None:
+                    lines += statements
+                elif len(statements) == 1:
+                    lines.append(f"if ({condition}) {statements[0]}")
+                else:
+                    lines += [f"if ({condition}) {{", *statements, "}"]
+            lines += ["}", ""]
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
         lines += [f"torch::Tensor {identifier(w.name)};" for w in struct.weights[id(struct.modules[0])]]
@@ -239,8 +247,10 @@ class Page:
 
     def comment(self, struct):
         m = struct.modules[0]
-        given, result = self.shapes[id(m)]
+        given, result = self.shapes.get(id(m), ((), ()))
         lines = [f"{struct.kind.__module__}.{struct.kind.__qualname__}.", ""]
+        if not struct.bodies:
+            lines[1:1] = ["Nothing calls its forward: others use what it holds."]
         results = [result] if isinstance(result, torch.Tensor) else list(result)
         if given and isinstance(given[0], torch.Tensor):
             shapes = ", ".join(str(list(r.shape)) for r in results)

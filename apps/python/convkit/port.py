@@ -32,11 +32,13 @@ from .faithful import check_mode, check_weights
 from .inputs import drawn, read_files
 from .making import make
 from .options import program
+from .origins import Origins
 from .page import Page
 from .refused import Refused
 from .specs import Specs
 from .structs import identifier
 from .tracing import Tracer
+from .weight_specs import weights_of
 
 
 @contextlib.contextmanager
@@ -108,9 +110,9 @@ def check_sizes(module, first, other):
                           "numbers", f"{line[0]}, line {line[1]}" if line else None)
 
 
-def ported(module, inputs, constructed):
+def ported(module, inputs, constructed, origins):
     """The page of a module."""
-    specs = Specs(module)
+    specs = Specs(module, origins)
     if specs.leaf(module) is not None or specs.is_list(module):
         raise Refused(type(module), "", "C++ has this class, and its page would be empty")
     check_weights(module)
@@ -154,16 +156,16 @@ def formatted(text):
     return (done.stdout, None) if done.returncode == 0 else (text, f"clang-format: {done.stderr.strip()}")
 
 
-def page_of(module, inputs, constructed, name, given):
-    page = ported(module, inputs, constructed)
+def page_of(module, inputs, constructed, origins, name, given):
+    page = ported(module, inputs, constructed, origins)
     other = starts_elsewhere(module, given.seed)
     title = f"// {given.callable} in C++, by convkit.port with torch {torch.__version__}.\n"
     if other:
         title += (f"// Training from scratch starts elsewhere: {len(other)} tensors begin with other numbers than in "
                   f"Python, {other[0]} first.\n")
-    empty = [f"{page.paths[id(m)]}.{name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
-             for name, buffer in m.named_buffers(recurse=False)
-             if name not in m._non_persistent_buffers_set and not bool((buffer == buffer.flatten()[:1]).all())]
+    empty = [f"{page.paths[id(m)]}.{weight.name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
+             for weight in weights_of(m, page.specs)
+             if not (weight.is_parameter or weight.is_plain or weight.program or weight.numbers)]
     if empty:
         title += (f"// Load weights before use: {len(empty)} buffers have numbers that Python's constructor computes, "
                   f"{empty[0]} first.\n")
@@ -195,16 +197,16 @@ def main():
     sources = read_files(given.inputs)
     torch.set_num_threads(1)
     torch.manual_seed(given.seed)
-    with watched_constructors() as constructed:
+    with watched_constructors() as constructed, Origins() as origins:
         module = make(given.callable, given.kwargs)
     inputs = drawn(sources, dtype_of(module))
     module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), origins:  # a first forward may make buffers too
         forward(module, [x.clone() for x in inputs])
     stem = given.output or given.callable.rpartition(":")[2].rpartition(".")[2]
     name = identifier(os.path.basename(stem).removesuffix(".h"))
     try:
-        page, text, notes, other = page_of(module, inputs, constructed, name, given)
+        page, text, notes, other = page_of(module, inputs, constructed, origins, name, given)
         if given.project:
             project.check_fits(page)
     except Refused as refused:

@@ -171,8 +171,9 @@ class Context:
             return Size(result, self.add(Node("op", "numel", [self.of(args[0])], "int64_t")), self)
         if name in PLAIN:
             return result
-        if name == "_set_grad_enabled" or torch.is_grad_enabled() != self.grad:
-            self.refuse("no_grad or enable_grad inside of forward")
+        if name == "_set_grad_enabled" or name == "to" and result is args[0]:
+            return result
+        args = self.without_gradient(args, function)
         if name in DATA:
             self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
         if name not in OPERATORS:
@@ -180,7 +181,8 @@ class Context:
         if torch.is_autocast_enabled("cpu"):
             self.refuse("autocast inside of forward")
         try:
-            arguments = made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
+            arguments = self.converted(args[0], result) if name == "to" else \
+                made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
         except (TypeError, ValueError) as error:
             self.refuse(f"torch's {name} with arguments that have no form in C++ here yet: {error}")
         if name in FACTORIES:
@@ -193,6 +195,29 @@ class Context:
             node.args.append(like)
         self.graph.nodes.append(node)
         return self.give(result, node)
+
+    def converted(self, x, result):
+        """The arguments of to(), which converts to what the example shows."""
+        if x.dtype == result.dtype:
+            self.refuse("torch's to, where it copies or changes the layout")
+        return [x, result.dtype]
+
+    def without_gradient(self, args, function):
+        """The arguments of an operator, detached where it stands in a no_grad of this forward."""
+        if torch.is_grad_enabled() == self.grad:
+            return args
+        if torch.is_grad_enabled():
+            self.refuse("enable_grad inside of forward")
+
+        def detached(value):
+            if isinstance(value, (list, tuple)):
+                return type(value)(map(detached, value))
+            if not isinstance(value, torch.Tensor) or not value.requires_grad:
+                return value
+            if function.__name__.endswith("_"):
+                self.refuse(f"{function.__name__} of what has a gradient, inside of no_grad")
+            return self.give(value.detach(), self.add(Node("op", "detach", [self.of(value)], line=self.line())))
+        return tuple(map(detached, args))
 
     def enter(self, parameters, values):
         """Makes inputs of the arguments that are tensors or sizes."""
@@ -242,6 +267,8 @@ class Tracer(TorchFunctionMode):
             parent.learn_names()
             if id(module) not in parent.paths:
                 parent.refuse(f"the call of a {type(module).__name__} that is no part of the module")
+            if torch.is_grad_enabled() != parent.grad:
+                parent.refuse("the call of a child inside of no_grad")
             given = [v for v in values if isinstance(v, (torch.Tensor, Size)) or isinstance(v, (list, tuple)) and v]
             taken = [parent.growing(v) if type(v) is list and id(v) not in parent.values or id(v) in parent.lists
                      else parent.of(v) for v in given]
