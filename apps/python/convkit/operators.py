@@ -80,7 +80,8 @@ def factory(name):
             values = [start] if end is None else [start, end] if same(step, 1) else values
         values = [value for value in values if value is not None]
         given = ", ".join(listed(value, w) for value in values)
-        return Written(f"torch::{name}({given}, {inside(w(like), 3)}.options().dtype({w(dtype)}))")
+        options = w(dtype) if like is None else f"{inside(w(like), 3)}.options().dtype({w(dtype)})"
+        return Written(f"torch::{name}({given}, {options})")
     return Operator(f"{FACTORIES[name]} dtype=None like=None", write)
 
 
@@ -236,6 +237,11 @@ def get_item(w, x, key):
     return Written(f"{inside(w(x), 3)}.index({index(w, key)})")
 
 
+def dimensions(dim, w):
+    """A list of them, where a number alone could be something else in C++."""
+    return listed(dim if isinstance(dim, (list, tuple)) else [dim], w)
+
+
 def set_item(w, x, key, value):
     return Written(f"{inside(w(x), 3)}.index_put_({index(w, key)}, {w(value)})")
 
@@ -305,6 +311,12 @@ def _define():
     both["log_softmax"] = method("log_softmax", "input dim dtype=None")
     for name in ("mean", "sum"):
         both[name] = method(name, "input dim=None keepdim=False dtype=None")
+    both["var"] = Operator("input dim=None unbiased=True keepdim=False", lambda w, x, dim, unbiased, keepdim: Written(
+        f"{inside(w(x), 3)}.var({'std::nullopt' if dim is None else dimensions(dim, w)}, {w(unbiased)}, {w(keepdim)})"))
+    # Python's norm() is this, and LibTorch's another.
+    both["norm"] = Operator("input p='fro' dim=None keepdim=False", lambda w, x, p, dim, keepdim: Written(
+        f"torch::linalg_vector_norm({w(x)}, {w(2 if p == 'fro' else p)}, "
+        f"{'std::nullopt' if dim is None else dimensions(dim, w)}, {w(keepdim)})"))
     for name in ("amax", "amin"):
         both[name] = method(name, "input dim=() keepdim=False")
     both["argmax"] = method("argmax", "input dim=None keepdim=False")
@@ -316,6 +328,16 @@ def _define():
             f"{', true' if dim is not None and keepdim else ''})"))
     both["cat"] = both["concat"] = both["concatenate"] = function("cat", "tensors dim=0")
     both["stack"] = function("stack", "tensors dim=0")
+    both["meshgrid"] = Operator("tensors indexing='ij'", lambda w, tensors, indexing: Written(
+        f"torch::meshgrid({listed(tensors, w)}, {w(indexing)})"), varargs=0)
+    both["repeat_interleave"] = method("repeat_interleave", "input repeats dim=None")
+    both["to"] = method("to", "input dtype")
+    both["one_hot"] = function("one_hot", "input num_classes=-1")
+    both["__invert__"] = both["bitwise_not"] = Operator("input", lambda w, x: Written(f"~{inside(w(x), 3)}", 2))
+    both["__rpow__"] = Operator("input other", lambda w, x, other: Written(f"torch::pow({w(other)}, {w(x)})"))
+    for name, sign in (("__and__", "&"), ("__or__", "|")):
+        both[name] = Operator("input other", lambda w, x, other, sign=sign: Written(
+            f"{inside(w(x), 1)} {sign} {inside(w(other), 1)}", 0))
     both["where"] = function("where", "condition input other", keep=3)
     both["addmm"] = function("addmm", "input mat1 mat2")
     for name in FACTORIES:
@@ -331,6 +353,8 @@ def _define():
     both["aminmax"] = function("aminmax", "input dim=None keepdim=False")
     both["repeat_interleave"] = method("repeat_interleave", "input repeats dim=None")
     both["lerp"] = method("lerp", "input end weight")
+    both["numbers"] = Operator("numbers shape dtype", lambda w, numbers, shape, dtype: Written(
+        f"torch::tensor({w(numbers)}, {w(dtype)})" + ("" if shape is None else f".view({listed(shape, w)})")))
     for name in ("zeros_like", "ones_like", "rand_like", "randn_like"):
         both[name] = function(name, "input")
     for name in ("new_zeros", "new_ones", "new_empty"):

@@ -14,7 +14,7 @@ from .layers import Leaf
 from .refused import Refused
 from .results import Records, joined
 from .specs import Ported, Sequence, Specs
-from .structs import Indistinct, Struct, forward_of, identifier, same_calls
+from .structs import Forward, Indistinct, Struct, forward_of, identifier, same_calls
 
 
 # In a struct these are its own bases.
@@ -42,9 +42,8 @@ class Page:
         path = self.paths[id(m)]
         graphs = [same_calls(m, path, graphs[id(m)]) if id(m) in graphs else None
                   for graphs in (self.evaluated, self.trained)]
-        if graphs == [None, None]:
-            raise Refused(type(m), path, "it is never called, so that its forward is not known")
-        return forward_of(m, path, *graphs)
+        # What is never called holds weights and children that others use, and needs no forward.
+        return Forward([]) if graphs == [None, None] else forward_of(m, path, *graphs)
 
     def _add(self, kind, members, names):
         def struct(modules):
@@ -142,6 +141,8 @@ class Page:
                 if isinstance(next(iter(specs.values())), Sequence) and len(struct.kinds[key]) == 1}
 
     def _bodies(self, struct):
+        if not struct.bodies:
+            return [], []
         inputs = struct.inputs
         names = [identifier(node.target) for node in inputs]
         names = [f"{name}_" if name in struct.taken else name for name in names]
@@ -174,18 +175,27 @@ class Page:
             lines += self.registered(struct, key)
             kind = self.member_type(struct, key)
             members.append(f"{kind} {identifier(key)}{'' if kind.startswith('std::') else '{nullptr}'};")
-        override = " override" if struct.is_block else ""
-        lines += ["}", "", f"{self.records.type(struct.result)} forward({self.arguments(struct, names)}){override} {{"]
-        shared, rest = with_common_begin([statements for _, statements in bodies])
-        lines += shared if len(bodies) > 1 else []
-        for (condition, _), statements in zip(bodies, rest if len(bodies) > 1 else [bodies[0][1]]):
-            if condition is None:
-                lines += statements
-            elif len(statements) == 1:
-                lines.append(f"if ({condition}) {statements[0]}")
-            else:
-                lines += [f"if ({condition}) {{", *statements, "}"]
         lines += ["}", ""]
+        for weight, values in zip(struct.weights[id(struct.modules[0])], struct.weight_values):
+            if weight.program is not None:
+                graph = weight.program.rebuilt(iter(values))
+                lines += [f"torch::Tensor make_{weight.name}() const {{", *Body(graph, struct, self, []).statements(),
+                          "}", ""]
+        if bodies:
+            override = " override" if struct.is_block else ""
+            lines.append(f"{self.records.type(struct.result)} forward({self.arguments(struct, names)}){override} {{")
+            shared, rest = with_common_begin([statements for _, statements in bodies])
+            if len(bodies) == 1:
+                shared, rest = [], [bodies[0][1]]
+            lines += shared
+            for (condition, _), statements in zip(bodies, rest):
+                if condition is None:
+                    lines += statements
+                elif len(statements) == 1:
+                    lines.append(f"if ({condition}) {statements[0]}")
+                else:
+                    lines += [f"if ({condition}) {{", *statements, "}"]
+            lines += ["}", ""]
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
         lines += [f"torch::Tensor {identifier(w.name)};" for w in struct.weights[id(struct.modules[0])]]
@@ -220,13 +230,15 @@ class Page:
 
     def comment(self, struct):
         m = struct.modules[0]
-        given, result = self.shapes[id(m)]
+        given, result = self.shapes.get(id(m), ((), ()))
         lines = [f"{struct.kind.__module__}.{struct.kind.__qualname__}.", ""]
         shapes = [", ".join(f"{name if several else ''} {list(tensor.shape)}".strip() for name, tensor in named)
                   for named, several in ((given, len(given) > 1), (leaves(result), not isinstance(result, (list, tuple))
                                                                    or hasattr(result, "_fields")))]
         if all(shapes):
             lines.append(f"Shape:   {' -> '.join(shapes)}, for example")
+        if not struct.bodies:
+            lines[1:1] = ["Nothing calls its forward: others use what it holds."]
         keys = [w.name for w in struct.weights[id(m)] if w.persistent]
         for key, specs in struct.children.items():
             inner = max((list(m._modules[key].state_dict()) for m in struct.modules if m._modules.get(key) is not None),

@@ -31,11 +31,13 @@ from .formatting import formatted
 from .inputs import drawn, read_files
 from .making import make
 from .options import program
+from .origins import Origins
 from .page import Page
 from .refused import Refused
 from .specs import Specs
 from .structs import identifier
 from .tracing import Tracer
+from .weight_specs import weights_of
 
 
 @contextlib.contextmanager
@@ -115,9 +117,9 @@ def check_sizes(module, first, other):
     return True
 
 
-def ported(module, inputs, constructed):
+def ported(module, inputs, constructed, origins):
     """The page of a module."""
-    specs = Specs(module)
+    specs = Specs(module, origins)
     if specs.leaf(module) is not None or specs.is_list(module):
         raise Refused(type(module), "", "C++ has this class, and its page would be empty")
     check_weights(module)
@@ -152,16 +154,16 @@ def counted(things, one, several):
     return f"{len(things)} {one if len(things) == 1 else several}"
 
 
-def page_of(module, inputs, constructed, name, given):
-    page = ported(module, inputs, constructed)
+def page_of(module, inputs, constructed, origins, name, given):
+    page = ported(module, inputs, constructed, origins)
     other = starts_elsewhere(module, given.seed)
     title = f"// {os.path.basename(given.callable)} in C++, by convkit.port with torch {torch.__version__}.\n"
     if other:
         title += (f"// Training from scratch starts elsewhere: {counted(other, 'tensor begins', 'tensors begin')} with "
                   f"other numbers than in Python, {other[0]} first.\n")
-    empty = [f"{page.paths[id(m)]}.{name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
-             for name, buffer in m.named_buffers(recurse=False)
-             if name not in m._non_persistent_buffers_set and not bool((buffer == buffer.flatten()[:1]).all())]
+    empty = [f"{page.paths[id(m)]}.{weight.name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
+             for weight in weights_of(m, page.specs)
+             if not (weight.is_parameter or weight.is_plain or weight.program or weight.numbers)]
     if empty:
         title += (f"// Load weights before use: {counted(empty, 'buffer has', 'buffers have')} numbers that Python's "
                   f"constructor computes, {empty[0]} first.\n")
@@ -193,16 +195,16 @@ def main():
     sources = read_files(given.inputs)
     torch.set_num_threads(1)
     torch.manual_seed(given.seed)
-    with watched_constructors() as constructed:
+    with watched_constructors() as constructed, Origins() as origins:
         module = make(given.callable, given.kwargs)
     inputs = drawn(sources, dtype_of(module))
     module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), origins:  # a first forward may make buffers too
         forward(module, [x.clone() for x in inputs])
     stem = given.output or given.callable.rpartition(":")[2].rpartition(".")[2]
     name = identifier(os.path.basename(stem).removesuffix(".h"))
     try:
-        page, text, notes, other = page_of(module, inputs, constructed, name, given)
+        page, text, notes, other = page_of(module, inputs, constructed, origins, name, given)
     except Refused as refused:
         print(f"{program()}: {' '.join(str(refused).split())}", file=sys.stderr)
         sys.exit(2)

@@ -95,9 +95,10 @@ layers.Leaf.names_of_values = lambda self: self.names
 class Specs:
     """The specs of a tree of modules. Structs come to stand in `structs`, by the ids of their modules."""
 
-    def __init__(self, root):
+    def __init__(self, root, origins):
         self.paths = {id(m): path for path, m in root.named_modules()}
-        self.structs, self.known, self.constants = {}, {}, {}
+        self.structs, self.known, self.weights, self.constants = {}, {}, {}, {}
+        self.origins = origins
 
     def refuse(self, m, what):
         raise Refused(type(m), self.paths.get(id(m), ""), what)

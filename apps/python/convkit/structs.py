@@ -111,8 +111,9 @@ class Struct:
 
     @property
     def is_block(self):
-        return all([node.type for node in graph.inputs] == ["Tensor"] and getattr(graph.output, "type", "") == "Tensor"
-                   for _, graph in self.bodies)
+        return bool(self.bodies) and all(
+            [node.type for node in graph.inputs] == ["Tensor"] and getattr(graph.output, "type", "") == "Tensor"
+            for _, graph in self.bodies)
 
     def _candidates(self):
         """Numbers that all modules have under one name: what the constructor was given, then attributes."""

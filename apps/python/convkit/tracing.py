@@ -213,8 +213,9 @@ class Context:
             return Size(result, self.add(Node("op", "numel", [self.of(args[0])], "int64_t")), self)
         if name in PLAIN:
             return result
-        if name == "_set_grad_enabled" or torch.is_grad_enabled() != self.grad:
-            self.refuse("no_grad or enable_grad inside of forward")
+        if name == "_set_grad_enabled":
+            return result
+        args = self.without_gradient(args, function)
         if name in DATA:
             self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
         if name not in OPERATORS and name not in CONVERSIONS:
@@ -240,6 +241,23 @@ class Context:
             node.args.append(like)
         self.graph.nodes.append(node)
         return self.give(result, node)
+
+    def without_gradient(self, args, function):
+        """The arguments of an operator, detached where it stands in a no_grad of this forward."""
+        if torch.is_grad_enabled() == self.grad:
+            return args
+        if torch.is_grad_enabled():
+            self.refuse("enable_grad inside of forward")
+
+        def detached(value):
+            if isinstance(value, (list, tuple)):
+                return type(value)(map(detached, value))
+            if not isinstance(value, torch.Tensor) or not value.requires_grad:
+                return value
+            if function.__name__.endswith("_"):
+                self.refuse(f"{function.__name__} of what has a gradient, inside of no_grad")
+            return self.give(value.detach(), self.add(Node("op", "detach", [self.of(value)], line=self.line())))
+        return tuple(map(detached, args))
 
     def enter(self, parameters, values, kinds):
         """Makes inputs of the arguments that have a type. Returns the sizes in them that are this context's, by the
@@ -292,6 +310,8 @@ class Tracer(TorchFunctionMode):
             parent.learn_names()
             if id(module) not in parent.paths:
                 parent.refuse(f"the call of a {type(module).__name__} that is no part of the module")
+            if torch.is_grad_enabled() != parent.grad:
+                parent.refuse("the call of a child inside of no_grad")
             given = [parent.argument(value, (id(module), name)) for name, value in zip(parameters, values)]
             node = Node("call", parent.paths[id(module)], [taken for taken, kind in given if kind], line=parent.line())
             kinds = [kind for _, kind in given]
