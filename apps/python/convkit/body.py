@@ -171,7 +171,8 @@ class Body:
     def call(self, node):
         spec = self.page.spec_at(self.struct, node.target)
         takes = [inner.type for inner in spec.struct.inputs] if isinstance(spec, Ported) else [""] * len(node.args)
-        args = ", ".join(map(self.argument, node.args, takes))
+        write = self.named if isinstance(spec, Leaf) and spec.parameters else self.argument
+        args = ", ".join(map(write, node.args, spec.parameters if write == self.named else takes))
         if isinstance(spec, Leaf) and not spec.inputs_kept and node.args[0].kind == "input":
             self.refuse(node, f"an in-place {spec.type} of an argument of forward: torch::nn's has no such form")
         text = self.page.called(self.struct, node, spec, args)
@@ -214,6 +215,12 @@ class Body:
         if isinstance(value, list):
             value = dict(enumerate(value))
         return f"{{{', '.join(self.result(value.get(key), type) for key, type in self.page.records.of(kind).items())}}}"
+
+    def named(self, value, name):
+        """An argument of a module that takes several."""
+        if value is None:
+            return "torch::Tensor()"
+        return f"/*{name}=*/{self.write(value)}" if isinstance(value, bool) else self.write(value)
 
     # Statements.
 

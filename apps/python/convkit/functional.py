@@ -1,7 +1,7 @@
 """torch.nn.functional in C++."""
 
 from .graph import Expression
-from .operators import OPERATORS, Operator, Written, function, inside, listed, pair, same
+from .operators import OPERATORS, Operator, Written, function, inside, listed, method, pair, same
 
 
 def in_place(name, parameters="input", default=""):
@@ -125,6 +125,8 @@ def _define():
                                    "recompute_scale_factor=None antialias=False", interpolated)
     both["scaled_dot_product_attention"] = function(
         "scaled_dot_product_attention", "query key value attn_mask=None dropout_p=0.0 is_causal=False", keep=3)
+    for name in ("triu", "tril"):
+        both[name] = method(name, "input diagonal=0")
     both["pixel_shuffle"] = function("pixel_shuffle", "input upscale_factor")
     both["pixel_unshuffle"] = function("pixel_unshuffle", "input downscale_factor")
 

@@ -127,6 +127,8 @@ class Page:
 
     def called(self, struct, node, spec, args):
         text, generic = self._access(struct, node.target)
+        if isinstance(spec, Leaf) and spec.parameters and generic:
+            return f"{text}->as<{spec.type}>()->forward({args})"
         if isinstance(spec, Ported) and generic:
             return f"{text}->as<{spec.struct.name}>()->forward({args})" if not spec.struct.is_block else \
                 f"convkit::forward_child(*{text}, {args})"
@@ -260,7 +262,7 @@ class Page:
         for m in self.root.modules():
             leaf = self.specs.known.get(id(m))
             if leaf is not None:
-                headers.add(leaf.header)
+                headers |= leaf.headers
         if "nn::ModuleList" in text:
             headers.add("torch/nn/modules/container/modulelist.h")
         for word, header in (("nn::functional::interpolate", "torch/nn/functional/upsampling.h"),
@@ -271,7 +273,7 @@ class Page:
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
         system |= {"memory"} if "std::shared_ptr" in text else set()
-        system |= {"tuple"} if "std::tuple" in text else set()
+        system |= {"tuple"} if "std::tuple" in text or "std::get<" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()
         groups = [sorted(h for h in headers if h.startswith("convkit/")),
                   sorted(h for h in headers if h.startswith("torch/")), sorted(system)]

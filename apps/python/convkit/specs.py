@@ -1,9 +1,8 @@
 """How C++ makes each module: a tree of specs, each with its numbers apart from its structure."""
 
 from torch import nn
-from torch.nn.utils import parametrize
 
-from . import layers, ours
+from . import layers, ours, parametrized
 from .refused import Refused
 from .tracing import SEQUENTIAL
 
@@ -107,13 +106,15 @@ class Specs:
         """The spec of a module of a class that C++ has; None for others."""
         if id(m) in self.known:
             return self.known[id(m)]
+        try:
+            spec = parametrized.leaf_of(m)
+        except layers.Unequal as why:
+            self.refuse(m, f"{why}, which C++ has not")
         for hooks, name in ((m._forward_hooks, "forward hooks"), (m._forward_pre_hooks, "forward pre-hooks"),
                             (m._backward_hooks, "backward hooks")):
-            if hooks:
+            if hooks and not (spec and hooks is m._forward_pre_hooks):
                 self.refuse(m, f"{name}, which C++ has not ({', '.join(type(h).__name__ for h in hooks.values())})")
-        if parametrize.is_parametrized(m):
-            self.refuse(m, f"a parametrization of {', '.join(m.parametrizations)}, which the page cannot make yet")
-        spec = ours.leaf_of(m)
+        spec = spec or ours.leaf_of(m)
         if spec is None and type(m) in layers.TABLE:
             try:
                 spec = layers.TABLE[type(m)](m)
@@ -150,6 +151,8 @@ class Specs:
             return Sequence(names, parts, "nn::ModuleList")
         for i, (name, part) in enumerate(zip(names, parts)):
             if isinstance(part, Ported) and not part.struct.is_block:
+                self.refuse(m, f"the child {name}, which does not map one tensor to one, in an nn.Sequential")
+            if isinstance(part, layers.Leaf) and part.parameters:
                 self.refuse(m, f"the child {name}, which does not map one tensor to one, in an nn.Sequential")
             if isinstance(part, layers.Leaf) and not part.inputs_kept and i == 0:
                 self.refuse(m, f"an in-place {part.type} at the beginning of an nn.Sequential: torch::nn's has no such "

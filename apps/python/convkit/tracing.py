@@ -186,6 +186,26 @@ class Context:
             return value
         return self.refuse(f"a result of type {type(value).__name__}")
 
+    def give_tuple(self, value, node):
+        """Binds what a module of C++ gave as a std::tuple; what is None there is undefined."""
+        node.type = "Tuple"
+        self.bind(value, node)
+        for i, inner in enumerate(value):
+            if inner is not None:
+                give = self.give_tuple if isinstance(inner, tuple) else self.give
+                give(inner, self.add(Node("item", i, [node])))
+        return value
+
+    def arguments(self, module, args, kwargs):
+        """All arguments of a module of C++ that takes those of Python, but what is left at its default at the end."""
+        signature = inspect.signature(module.forward)
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        values, defaults = list(given.arguments.values()), [p.default for p in signature.parameters.values()]
+        while values and values[-1] is defaults[len(values) - 1]:
+            values.pop()
+        return [self.of(value) for value in values]
+
     def size(self, value, tensor, dim):
         node = self.add(Node("op", "size", [self.of(tensor), dim], "int64_t"))
         return Size(value, node, self)
@@ -280,11 +300,11 @@ class Context:
 
 
 class Tracer(TorchFunctionMode):
-    """Traces one run. `is_known` says of a module that C++ has it: what it does is not looked at."""
+    """Traces one run. `leaf_of` gives what C++ has of a module, or None: what a leaf does is not looked at."""
 
-    def __init__(self, module, is_known, constants):
+    def __init__(self, module, leaf_of, constants):
         super().__init__()
-        self.root, self.is_known = module, is_known
+        self.root, self.leaf_of = module, leaf_of
         self.paths = {id(part): name for name, part in module.named_modules()}
         self.stack = []
         self.graphs = {}  # of each module by its id, one for each call
@@ -317,8 +337,11 @@ class Tracer(TorchFunctionMode):
             kinds = [kind for _, kind in given]
         else:
             kinds = ["Tensor"] * len(values)
-        if parent is not None and self.is_known(module):
-            if any(p != "input" for p in parameters[1:]) and len(values) > 1:
+        leaf = self.leaf_of(module) if parent is not None else None
+        if leaf is not None:
+            if leaf.parameters:
+                node.args = parent.arguments(module, args, kwargs)
+            elif any(p != "input" for p in parameters[1:]) and len(values) > 1:
                 parent.refuse(f"{type(module).__name__} with more than one argument")
             self.stack.append(None)
         else:
@@ -343,6 +366,8 @@ class Tracer(TorchFunctionMode):
         if any(result is value for value in values):
             result = another(result)
         parent.graph.nodes.append(node)
+        if leaf is not None and isinstance(result, tuple):
+            return parent.give_tuple(result, node)
         return parent.give(result, node, context and context.graph.result)
 
     def run(self, inputs):
