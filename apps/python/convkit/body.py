@@ -170,9 +170,15 @@ class Body:
 
     def call(self, node):
         spec = self.page.spec_at(self.struct, node.target)
-        takes = [inner.type for inner in spec.struct.inputs] if isinstance(spec, Ported) else [""] * len(node.args)
-        write = self.named if isinstance(spec, Leaf) and spec.parameters else self.argument
-        args = ", ".join(map(write, node.args, spec.parameters if write == self.named else takes))
+        takes = spec.struct.inputs if isinstance(spec, Ported) else []
+        if isinstance(spec, Leaf) and spec.parameters:
+            given = list(map(self.named, node.args, spec.parameters))
+        else:
+            given = [self.argument(value, takes[i].type if takes else "") for i, value in enumerate(node.args)]
+        while takes and len(given) > 1 and takes[len(given) - 1].default is not None and (
+                node.args[len(given) - 1] is None or given[-1] == takes[len(given) - 1].default):
+            given.pop()
+        args = ", ".join(given)
         if isinstance(spec, Leaf) and not spec.inputs_kept and node.args[0].kind == "input":
             self.refuse(node, f"an in-place {spec.type} of an argument of forward: torch::nn's has no such form")
         text = self.page.called(self.struct, node, spec, args)
@@ -197,6 +203,8 @@ class Body:
         if isinstance(value, (list, dict)):
             kind = "Tensors" if kind == "" else kind
             return f"{self.page.records.type(kind)}{self.result(value, kind)}"
+        if value is None and kind:
+            return f"{self.page.records.type(kind)}()"
         return self.write(value)
 
     def result(self, value, kind):

@@ -11,6 +11,8 @@ class Node:
         self.kind, self.target, self.args, self.type, self.line = kind, target, args, type, line
         self.name = None  # of the variable that holds it in Python
         self.dims = None  # of a tensor
+        self.default = None  # of an input: C++ of what it is when it is left out
+        self.names, self.constants = [], {}  # of a call: what its arguments are called, and the other arguments
 
     def __repr__(self):
         return f"{self.kind} {self.target}"
@@ -95,7 +97,7 @@ class Graph:
         graph = Graph([])
         for node in self.nodes:
             copy = Node(node.kind, node.target, copied(node.args), node.type, node.line)
-            copy.name, copy.dims = node.name, node.dims
+            copy.name, copy.dims, copy.default = node.name, node.dims, node.default
             copies[id(node)] = copy
             graph.nodes.append(copy)
         graph.inputs = [copies[id(node)] for node in self.inputs]

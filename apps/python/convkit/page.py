@@ -1,10 +1,12 @@
 """A page of C++: the structs of a module, from the innermost to the whole."""
 
 import inspect
+import itertools
 import os
 import re
 
 import torch
+from torch import nn
 
 from .body import Body
 from .calls import leaves
@@ -14,7 +16,8 @@ from .layers import Leaf
 from .refused import Refused
 from .results import Records, joined
 from .specs import Ported, Sequence, Specs
-from .structs import Forward, Indistinct, Struct, forward_of, identifier, same_calls
+from .structs import Forward, Indistinct, Struct, identifier
+from .ways import forward_in_ways, give_decided
 
 
 # In a struct these are its own bases.
@@ -40,10 +43,11 @@ class Page:
 
     def _forward(self, m):
         path = self.paths[id(m)]
-        graphs = [same_calls(m, path, graphs[id(m)]) if id(m) in graphs else None
-                  for graphs in (self.evaluated, self.trained)]
+        modes = [graphs.get(id(m), []) for graphs in (self.evaluated, self.trained)]
+        for graph in (graph for graphs in modes for graph in graphs):
+            give_decided(graph, m, self.forwards)
         # What is never called holds weights and children that others use, and needs no forward.
-        return Forward([]) if graphs == [None, None] else forward_of(m, path, *graphs)
+        return Forward([]) if modes == [[], []] else forward_in_ways(m, path, *modes)
 
     def _add(self, kind, members, names):
         def struct(modules):
@@ -99,7 +103,8 @@ class Page:
             if generic:
                 text = f"{text}->as<{spec.struct.name if isinstance(spec, Ported) else spec.type}>()"
             generic = self.specs.is_list(owner)
-            text = f"(*{text})[{list(owner._modules).index(part)}]" if generic else f"{text}->{identifier(part)}"
+            at = f'"{part}"' if type(owner) is nn.ModuleDict else list(owner._modules).index(part)
+            text = f"(*{text})[{at}]" if generic else f"{text}->{identifier(part)}"
         return text, generic
 
     @staticmethod
@@ -152,6 +157,13 @@ class Page:
             if [(n.target, self.records.type(n.type)) for n in graph.inputs] != [
                     (n.target, self.records.type(n.type)) for n in inputs]:
                 raise Refused(struct.kind, "", "instances that take different arguments")
+        # A name that is a member's too is another one in the conditions as well.
+        renamed = [(rf"\b{identifier(node.target)}\b", name) for node, name in zip(inputs, names)
+                   if identifier(node.target) != name]
+        for i, (condition, graph) in enumerate(struct.bodies):
+            for old, new in renamed:
+                condition = condition and re.sub(old, new, condition)
+            struct.bodies[i] = condition, graph
         return names, [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
 
     # Text.
@@ -197,6 +209,8 @@ class Page:
                     lines.append(f"if ({condition}) {statements[0]}")
                 else:
                     lines += [f"if ({condition}) {{", *statements, "}"]
+            if bodies[-1][0] is not None:
+                lines.append(f'TORCH_CHECK(false, "{struct.name}: expected arguments as in one of Python\'s calls");')
             lines += ["}", ""]
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
@@ -227,7 +241,9 @@ class Page:
     def arguments(self, struct, names):
         def argument(node, name):
             kind = self.records.type(node.type)
-            return f"{kind} {name}" if kind in ("int64_t", "bool") else f"const {kind}& {name}"
+            default = f" = {node.default}" if node in left_out else ""
+            return (f"{kind} {name}" if kind in ("int64_t", "bool") else f"const {kind}& {name}") + default
+        left_out = list(itertools.takewhile(lambda node: node.default is not None, reversed(struct.inputs)))
         return ", ".join(map(argument, struct.inputs, names))
 
     def comment(self, struct):
@@ -263,8 +279,9 @@ class Page:
             leaf = self.specs.known.get(id(m))
             if leaf is not None:
                 headers |= leaf.headers
-        if "nn::ModuleList" in text:
-            headers.add("torch/nn/modules/container/modulelist.h")
+        for name in ("ModuleList", "ModuleDict"):
+            if f"nn::{name}" in text:
+                headers.add(f"torch/nn/modules/container/{name.lower()}.h")
         for word, header in (("nn::functional::interpolate", "torch/nn/functional/upsampling.h"),
                              ("nn::functional::normalize", "torch/nn/functional/normalization.h")):
             if word in text:
@@ -273,6 +290,7 @@ class Page:
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
         system |= {"memory"} if "std::shared_ptr" in text else set()
+        system |= {"memory", "string", "utility"} if "std::pair" in text else set()
         system |= {"tuple"} if "std::tuple" in text or "std::get<" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()
         groups = [sorted(h for h in headers if h.startswith("convkit/")),

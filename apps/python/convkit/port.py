@@ -165,7 +165,7 @@ def report(page, module, other):
         elif leaf is not None:
             says = f"{'convkit' if leaf.type.startswith('convkit') else 'torch::nn'}'s {leaf.type}"
         else:
-            says = "written as convkit::Sequential" if Specs.is_sequential(m) else "written as nn::ModuleList"
+            says = f"written as {'convkit::Sequential' if Specs.is_sequential(m) else f'nn::{type(m).__name__}'}"
         rows.setdefault((kind, says), []).append(m)
     lines = [f"{kind}: {says}, {len(ms)} of them" for (kind, says), ms in rows.items()]
     lines.append("initial weights: those of the seed" if not other else

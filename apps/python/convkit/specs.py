@@ -25,6 +25,8 @@ class Sequence:
         for part in self.parts:
             texts.append(part.write(values[:len(part.values)]))
             values = values[len(part.values):]
+        if self.type == "nn::ModuleDict":
+            return [f'{{"{name}", {text}.ptr()}}' for name, text in zip(self.names, texts)]
         if self.names == [str(i) for i in range(len(self.names))]:
             return texts
         return [f'{{"{name}", {text}}}' for name, text in zip(self.names, texts)]
@@ -34,6 +36,9 @@ class Sequence:
         return len(pieces) == 1 and pieces[0].startswith(self.type)
 
     def write(self, values):
+        if self.type == "nn::ModuleDict" and self.parts:
+            pairs = "std::vector<std::pair<std::string, std::shared_ptr<nn::Module>>>"
+            return f"{self.type}({pairs}{{{', '.join(self.pieces(values))}}})"
         pieces = self.pieces(values)
         if self.copies(pieces):
             pieces = [f'{{"0", {pieces[0]}}}']
@@ -41,6 +46,9 @@ class Sequence:
 
     def statements(self, name, key, values):
         """What registers it; of many equal children in a row a loop makes all but the first."""
+        if self.type == "nn::ModuleDict":
+            return [f'{name} = register_module("{key}", nn::ModuleDict());',
+                    *([f"{name}->update({{{', '.join(self.pieces(values))}}});"] if self.parts else [])]
         runs = []
         for piece in self.pieces(values):
             if runs and runs[-1][0] == piece:
@@ -144,11 +152,9 @@ class Specs:
         names = list(m._modules)
         if any(part is None for part in m._modules.values()):
             self.refuse(m, "a child that is None")
-        if type(m) is nn.ModuleDict:
-            self.refuse(m, "an nn.ModuleDict, which the page cannot make yet")
         parts = [self.of(part) for part in m._modules.values()]
-        if type(m) is nn.ModuleList:
-            return Sequence(names, parts, "nn::ModuleList")
+        if type(m) in (nn.ModuleList, nn.ModuleDict):
+            return Sequence(names, parts, f"nn::{type(m).__name__}")
         for i, (name, part) in enumerate(zip(names, parts)):
             if isinstance(part, Ported) and not part.struct.is_block:
                 self.refuse(m, f"the child {name}, which does not map one tensor to one, in an nn.Sequential")

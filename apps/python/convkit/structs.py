@@ -52,15 +52,6 @@ class Forward:
         return [number for _, graph in self.graphs for number in graph.numbers()]
 
 
-def same_calls(m, path, graphs):
-    """The one graph of all calls of a module."""
-    first = graphs[0]
-    for graph in graphs[1:]:
-        if graph.structure() != first.structure() or graph.numbers() != first.numbers():
-            raise Refused(type(m), path, "it is called in two ways, which differ in what its forward does")
-    return first
-
-
 def forward_of(m, path, evaluated, trained):
     """One forward of what a module does in both modes."""
     if evaluated is None or trained is None or evaluated.structure() != trained.structure():

@@ -280,22 +280,17 @@ class Context:
         return tuple(map(detached, args))
 
     def enter(self, parameters, values, kinds):
-        """Makes inputs of the arguments that have a type. Returns the sizes in them that are this context's, by the
-        ids of the caller's."""
+        """Makes inputs of the arguments that have a type. Returns the sizes, and tuples of sizes, that are this context's,
+        by the ids of the caller's."""
         sizes = {}
-
-        def learn(value, given):
-            if isinstance(value, Size):
-                sizes[id(value)] = given
-            elif isinstance(value, (list, tuple)):
-                for inner, one in zip(value, given):
-                    learn(inner, one)
         for name, value, kind in zip(parameters, values, kinds):
             if kind is not None:
                 node = self.add(Node("input", name, type=kind))
                 node.name = name
                 self.graph.inputs.append(node)
-                learn(value, self.give(value, node, kind))
+                given = self.give(value, node, kind)
+                if given is not value:
+                    sizes[id(value)] = given
         return sizes
 
 
@@ -335,6 +330,8 @@ class Tracer(TorchFunctionMode):
             given = [parent.argument(value, (id(module), name)) for name, value in zip(parameters, values)]
             node = Node("call", parent.paths[id(module)], [taken for taken, kind in given if kind], line=parent.line())
             kinds = [kind for _, kind in given]
+            node.names = [name for name, kind in zip(parameters, kinds) if kind]
+            node.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         else:
             kinds = ["Tensor"] * len(values)
         leaf = self.leaf_of(module) if parent is not None else None
@@ -348,7 +345,8 @@ class Tracer(TorchFunctionMode):
             context = Context(self, module, path)
             self.stack.append(context)
             sizes = context.enter(parameters, values, kinds)
-            args, kwargs = with_sizes(args, sizes), with_sizes(kwargs, sizes)
+            args = [sizes.get(id(value), value) for value in args]
+            kwargs = {name: sizes.get(id(value), value) for name, value in kwargs.items()}
             context.graph.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         try:
             result = original(module, *args, **kwargs)
@@ -432,15 +430,6 @@ def has_tensors(value):
         return True
     parts = parts_of(value) if not isinstance(value, (list, tuple)) else dict(enumerate(value))
     return any(map(has_tensors, (parts or {}).values()))
-
-
-def with_sizes(value, sizes):
-    """The arguments of a call, with the callee's sizes in the place of the caller's."""
-    if id(value) in sizes:
-        return sizes[id(value)]
-    if type(value) in (list, tuple) and any(isinstance(inner, Size) for inner in value):
-        return type(value)(with_sizes(inner, sizes) for inner in value)
-    return {key: with_sizes(inner, sizes) for key, inner in value.items()} if type(value) is dict else value
 
 
 def output_of(context, result):
