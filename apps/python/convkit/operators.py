@@ -317,6 +317,8 @@ def _define():
     both["norm"] = Operator("input p='fro' dim=None keepdim=False", lambda w, x, p, dim, keepdim: Written(
         f"torch::linalg_vector_norm({w(x)}, {w(2 if p == 'fro' else p)}, "
         f"{'std::nullopt' if dim is None else dimensions(dim, w)}, {w(keepdim)})"))
+    for name in ("all", "any"):
+        both[name] = method(name, "input dim=None keepdim=False")
     for name in ("amax", "amin"):
         both[name] = method(name, "input dim=() keepdim=False")
     both["argmax"] = method("argmax", "input dim=None keepdim=False")

@@ -64,7 +64,8 @@ class Page:
             self.structs.append(made)
             for m in modules:
                 self.specs.structs[id(m)] = made
-            made.result = joined(kind, [graph.result for _, graph in made.bodies], self.specs)
+            if made.bodies:
+                made.result = joined(kind, [graph.result for _, graph in made.bodies], self.specs)
         try:
             struct(members)
         except Indistinct:

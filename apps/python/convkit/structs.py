@@ -230,6 +230,8 @@ class Struct:
         """The graphs with this struct's parameters, and the conditions under which they hold."""
         kinds = {}
         for m in self.modules:
+            if not self.forwards[id(m)].graphs:
+                continue  # It is never called, and may have the forward of others.
             missing = tuple(key for key in self.children if m._modules.get(key) is None)
             kinds.setdefault(self.forwards[id(m)].structure(), []).append((m, missing))
         groups = []  # modules whose graphs are equal where what is optional is left out
@@ -241,7 +243,7 @@ class Struct:
             else:
                 groups.append(members)
         groups = [sorted(group, key=lambda member: len(member[1])) for group in groups]
-        conditions = self._conditions(groups)
+        conditions = self._conditions(groups) if groups else []
         for group, condition in zip(groups, conditions):
             forwards = [(id(m), self.forwards[id(m)]) for m, _ in group]
             numbers = self._resolve_all({key: forward.numbers() for key, forward in forwards},

@@ -220,7 +220,7 @@ class Context:
                 return function(*args)
         versions = [x._version if isinstance(x, torch.Tensor) else None for x in args]
         result = function(*plain(args), **plain(kwargs))
-        if any(x is result and x._version == version for x, version in zip(args, versions)):
+        if any(x is result and version is not None and x._version == version for x, version in zip(args, versions)):
             result = another(result)
         if name == "_assert" and isinstance(args[0], bool):  # the decision is written down already
             return result
