@@ -33,6 +33,12 @@ def adaptive(name, dims):
     return Operator("input output_size", lambda w, x, size: Written(f"torch::{name}({w(x)}, {pair(size, w, dims)})"))
 
 
+def columns(name, parameters):
+    """What unfold and fold call, all of whose numbers are pairs."""
+    return Operator(parameters, lambda w, x, *sizes: Written(
+        f"torch::{name}({', '.join([w(x), *(pair(size, w) for size in sizes)])})"))
+
+
 def convolved(name, parameters):
     """Braces could be the words that padding may be."""
     operator = function(name, parameters)
@@ -113,6 +119,9 @@ def _define():
         f"torch::pad({w(x)}, {listed(pad, w)}" + (f", {w(mode)}" if mode != "constant" or value else "")
         + (f", {w(value)}" if value else "") + ")"))
     both["layer_norm"] = function("layer_norm", "input normalized_shape weight=None bias=None eps=1e-5", keep=2)
+    both["rms_norm"] = function("rms_norm", "input normalized_shape weight=None eps=None", keep=2)
+    both["unfold"] = columns("im2col", "input kernel_size dilation=1 padding=0 stride=1")
+    both["fold"] = columns("col2im", "input output_size kernel_size dilation=1 padding=0 stride=1")
     both["group_norm"] = function("group_norm", "input num_groups weight=None bias=None eps=1e-5", keep=2)
     both["batch_norm"] = Operator(
         "input running_mean running_var weight=None bias=None training=False momentum=0.1 eps=1e-5",

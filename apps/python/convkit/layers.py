@@ -182,6 +182,12 @@ def flatten(m):
                 [("start_dim", m.start_dim, 1), ("end_dim", m.end_dim, -1)])
 
 
+def unfold(m):
+    return Leaf("nn::Unfold", "torch/nn/modules/fold.h", [("kernel_size", plain(m.kernel_size))],
+                [(name, plain(getattr(m, name)), default) for name, default in
+                 (("dilation", 1), ("padding", 0), ("stride", 1))])
+
+
 def padding(m):
     value = [("value", float(m.value))] if type(m).__name__.startswith("Constant") else []
     return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/padding.h", [("padding", plain(m.padding)), *value])
@@ -228,7 +234,7 @@ def _define():
         TABLE[kind] = activation()
     TABLE.update({
         nn.GroupNorm: group_norm, nn.LayerNorm: layer_norm, nn.Linear: linear, nn.Embedding: embedding, nn.GELU: gelu,
-        nn.Hardswish: ours_inplace, nn.Hardsigmoid: ours_inplace, nn.Flatten: flatten, nn.Softmax: softmax,
+        nn.Hardswish: ours_inplace, nn.Hardsigmoid: ours_inplace, nn.Flatten: flatten, nn.Unfold: unfold, nn.Softmax: softmax,
         nn.LogSoftmax: softmax, nn.PixelShuffle: pixel_shuffle, nn.Identity: nothing("linear"),
         nn.LeakyReLU: activation((), [("negative_slope", 0.01)], True), nn.ELU: activation((), [("alpha", 1.0)], True),
         nn.CELU: activation((), [("alpha", 1.0)], True),

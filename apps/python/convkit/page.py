@@ -170,7 +170,10 @@ class Page:
         for _, graph in struct.bodies:
             if [(n.target, n.type) for n in graph.inputs] != [(n.target, n.type) for n in inputs]:
                 raise Refused(struct.kind, "", "instances that take different arguments")
-        return names, [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
+        bodies = [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
+        text = "\n".join(line for _, statements in bodies for line in statements)
+        # C++ warns of an argument that has a name and no use.
+        return [name if re.search(rf"\b{name}\b", text) else f"/*{name}*/" for name in names], bodies
 
     # Text.
 

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from . import functional  # noqa: F401: it adds to the operators
 from .graph import Graph, Node
-from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, made
+from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, is_in_place, made
 from .refused import Refused
 from .sizes import Size, plain
 
@@ -172,6 +172,8 @@ class Context:
         if name in PLAIN:
             return result
         if name == "_set_grad_enabled" or name == "to" and result is args[0]:
+            return result
+        if name == "__setitem__" and is_in_place(*plain(args)):
             return result
         args = self.without_gradient(args, function)
         if name in DATA:
