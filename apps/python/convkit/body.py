@@ -5,7 +5,9 @@ import re
 from .graph import Node, nodes_in
 from .layers import Leaf
 from .operators import OPERATORS, Written, inside, literal
+from .specs import Ported
 from .refused import Refused
+from .results import Record
 from .structs import TAKEN, identifier
 
 NUMBERS = {"size", "numel", "+", "-", "*", "/", "%"}
@@ -16,11 +18,16 @@ INVENTED = {"list": "maps", "chunk": "parts", "split": "parts", "unbind": "parts
 TYPES = {"Tensor": "torch::Tensor", "Tensors": "std::vector<torch::Tensor>", "Tuple": "auto"}
 
 
+def is_inplace(node):
+    """Whether it is a function whose option says that it overwrites its input."""
+    return node.kind == "op" and node.args and node.args[-1] is True and node.target in OPERATORS and \
+        "inplace" in OPERATORS[node.target].signature.parameters
+
+
 def is_pure(node):
     return node.kind in ("item", "weight", "list") or node.kind == "op" and not (
         node.target in RANDOM or node.target == "__setitem__" or node.target.endswith("_") and node.target[:2] != "__"
-        or node.target in ASSIGNING or node.args and node.args[-1] is True and "inplace" in
-        OPERATORS[node.target].signature.parameters)
+        or node.target in ASSIGNING or is_inplace(node))
 
 
 class Body:
@@ -37,6 +44,10 @@ class Body:
         self.place[id(self.end)] = len(self.nodes)
         for used in nodes_in(graph.output):
             self.users[id(used)].append(self.end)
+        for node in self.nodes:
+            # What it overwrites and gives is one variable, as in Python's x = F.relu(f(x), inplace=True).
+            if is_inplace(node) and node.args[0].name is None and node.args[0].kind in ("call", "op"):
+                node.args[0].name = node.name
         self.inlined = set()
         self._inline()
         self.variables = {}   # of each node by its id
@@ -56,7 +67,9 @@ class Body:
 
     def _is_free(self, node):
         """Whether it may be written wherever it is used: weights, sizes, and what is computed of them."""
-        if node.kind == "weight" or node.kind == "item" and node.type == "Tensor" and not self._is_root_item(node):
+        if node.kind == "weight":
+            return True
+        if node.kind == "item" and node.type in ("Tensor", "int64_t") and not self._is_root_item(node):
             return True
         return node.kind == "op" and node.target in NUMBERS and node.type == "int64_t" and (
             len(self.users[id(node)]) < 2 or node.name is None)
@@ -68,7 +81,10 @@ class Body:
         users = self.users[id(node)]
         changed = any(user.kind == "op" and user.target in ASSIGNING | {"__setitem__"} and user.args[0] is node
                       for user in users)
-        return (node.name is not None or len(users) != 1 or node.type in ("Tensors", "Tuple", "void") or changed
+        # Such functions take a variable.
+        changed = changed or any(is_inplace(user) and user.args[0] is node for user in users)
+        several = isinstance(node.type, Record) or node.type in ("Tensors", "Tuple", "void")
+        return (node.name is not None or len(users) != 1 or several or changed
                 or node.kind in ("check", "input") or node.kind == "op" and node.target in ASSIGNING)
 
     def _inline(self):
@@ -120,15 +136,15 @@ class Body:
         return literal(value)
 
     def expression(self, node):
+        if is_inplace(node):
+            self.changed.add(self.variables.get(id(node.args[0])))
         if node.kind == "list":
             return self.write(list(node.args))
         if node.kind == "push":
             self.changed.add(self.variables[id(node.args[0])])
             return Written(f"{self.write(node.args[0])}.push_back({self.write(node.args[1])})")
         if node.kind == "item":
-            source = inside(self.write(node.args[0]), 3)
-            is_tuple = node.args[0].type == "Tuple"
-            return Written(f"std::get<{node.target}>({source})" if is_tuple else f"{source}[{node.target}]")
+            return self.member(inside(self.write(node.args[0]), 3), node.args[0].type, node.target)
         if node.kind == "call":
             return self.call(node)
         try:
@@ -144,15 +160,56 @@ class Body:
 
     def call(self, node):
         spec = self.page.spec_at(self.struct, node.target)
-        args = ", ".join(f"std::vector<torch::Tensor>{self.write(arg)}" if isinstance(arg, list) else self.write(arg)
-                         for arg in node.args)
+        takes = spec.struct.inputs if isinstance(spec, Ported) else []
+        given = [self.argument(value, takes[i].type if takes else "") for i, value in enumerate(node.args)]
+        while takes and len(given) > 1 and takes[len(given) - 1].default is not None and (
+                node.args[len(given) - 1] is None or given[-1] == takes[len(given) - 1].default):
+            given.pop()
+        args = ", ".join(given)
         if isinstance(spec, Leaf) and not spec.inputs_kept and node.args[0].kind == "input":
             self.refuse(node, f"an in-place {spec.type} of an argument of forward: torch::nn's has no such form")
         text = self.page.called(self.struct, node, spec, args)
         if node.target in self.struct.optional:
             child = identifier(node.target)
             return Written(f"{child} ? {text} : {args}", 0)
+        given = spec.struct.result if isinstance(spec, Ported) else node.type
+        if given != node.type and node.type == "Tensor":  # which in the other mode is the first of several
+            first = next(iter(self.page.records.of(given)), None) if isinstance(given, Record) else 0
+            text = self.member(text, given, first)
         return Written(text)
+
+    @staticmethod
+    def member(source, kind, key):
+        if isinstance(kind, Record) and kind.source not in (tuple, list):
+            return Written(f"{source}.{identifier(str(key))}")
+        is_tuple = kind == "Tuple" or isinstance(kind, Record) and kind.source is tuple
+        return Written(f"std::get<{key}>({source})" if is_tuple else f"{source}[{key}]")
+
+    def argument(self, value, kind):
+        """What a child is given."""
+        if isinstance(value, (list, dict)):
+            kind = "Tensors" if kind == "" else kind
+            return f"{self.page.records.type(kind)}{self.result(value, kind)}"
+        if value is None and kind:
+            return f"{self.page.records.type(kind)}()"
+        return self.write(value)
+
+    def result(self, value, kind):
+        """A value as the type has it: all members of a struct, where those that this mode does not give are undefined."""
+        if value is None:
+            return "{}"
+        given = getattr(value, "type", None)
+        if isinstance(value, Node) and (given == kind or isinstance(given, Record) and isinstance(kind, Record)):
+            return self.write(value)
+        if not isinstance(kind, Record):
+            members = value if isinstance(value, list) else [value]
+            inside = f"{{{', '.join(self.result(inner, 'Tensor') for inner in members)}}}"
+            return inside if kind == "Tensors" else self.write(value)
+        if isinstance(value, Node):  # one tensor, which is the first of several
+            value = {next(iter(self.page.records.of(kind))): value}
+        if isinstance(value, list):
+            value = dict(enumerate(value))
+        return f"{{{', '.join(self.result(value.get(key), type) for key, type in self.page.records.of(kind).items())}}}"
 
     # Statements.
 
@@ -201,7 +258,7 @@ class Body:
             return
         self.types[name] = node.type
         self.declared[name] = len(self.lines)
-        kind = TYPES.get(node.type, node.type)
+        kind = "auto" if isinstance(node.type, Record) else TYPES.get(node.type, node.type)
         self.lines.append(f"{kind} {name}{text};" if node.kind == "list" else f"{kind} {name} = {text};")
 
     @staticmethod
@@ -226,9 +283,7 @@ class Body:
                     checked.add(line)
                 continue
             self.assign(node)
-        output = self.graph.output
-        text = self.write(output)
-        self.lines.append(f"return {text};")
+        self.lines.append(f"return {self.result(self.graph.output, self.struct.result)};")
         for name, at in self.declared.items():
             if name not in self.changed:
                 self.lines[at] = f"const {self.lines[at]}"

@@ -57,10 +57,14 @@ def interpolated(w, x, size, scale_factor, mode, align_corners, recompute_scale_
     def vector(value, kind):
         count = len(value) if isinstance(value, (list, tuple)) else 2
         return f"std::vector<{kind}>({pair(value, w, count)})"
-    if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic", "linear", "trilinear", "area") or antialias:
-        raise ValueError(f"interpolate with the mode {mode}, antialias {antialias}")
+    if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic", "linear", "trilinear", "area"):
+        raise ValueError(f"interpolate with the mode {mode}")
     if getattr(x, "dims", 4) != 4 and not isinstance(size if scale_factor is None else scale_factor, (list, tuple)):
         raise ValueError("one size of an image that is not [N, C, H, W]")
+    if antialias:
+        if mode not in ("bilinear", "bicubic") or size is None:
+            raise ValueError(f"interpolate with antialias, the mode {mode} and a scale_factor of {scale_factor}")
+        return Written(f"torch::_upsample_{mode}2d_aa({w(x)}, {pair(size, w)}, {w(bool(align_corners))})")
     options = "nn::functional::InterpolateFuncOptions()"
     if size is not None:
         options += f".size({vector(size, 'int64_t')})"
@@ -132,7 +136,8 @@ def _define():
     both["interpolate"] = Operator("input size=None scale_factor=None mode='nearest' align_corners=None "
                                    "recompute_scale_factor=None antialias=False", interpolated)
     both["scaled_dot_product_attention"] = function(
-        "scaled_dot_product_attention", "query key value attn_mask=None dropout_p=0.0 is_causal=False", keep=3)
+        "scaled_dot_product_attention", "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None "
+        "enable_gqa=False", keep=3)
     both["pixel_shuffle"] = function("pixel_shuffle", "input upscale_factor")
     both["pixel_unshuffle"] = function("pixel_unshuffle", "input downscale_factor")
 

@@ -7,7 +7,7 @@ from torch.overrides import TorchFunctionMode
 
 from .graph import Expression, Graph, Node, nodes_in
 from .operators import FACTORIES, OPERATORS, PLAIN, bound, is_in_place, literal, made
-from .tracing import HERE, TORCH
+from .refused import HERE, TORCH
 
 LARGEST = 2**22   # of the tensors that are looked at: a table of numbers is smaller than weights
 LONGEST = 4096    # of the lists of numbers that stand in a page

@@ -1,16 +1,21 @@
 """A page of C++: the structs of a module, from the innermost to the whole."""
 
 import inspect
+import itertools
 import os
 import re
 
 import torch
+from torch import nn
 
 from .body import Body
+from .calls import leaves
 from .layers import Leaf
 from .refused import Refused
+from .results import Records, joined
 from .specs import Ported, Sequence, Specs
-from .structs import Forward, Indistinct, Struct, forward_of, identifier, same_calls
+from .structs import Forward, Indistinct, Struct, identifier
+from .ways import forward_in_ways, give_decided
 from .weight_specs import weights_of
 
 
@@ -46,14 +51,17 @@ class Page:
             for kind, members in kinds.items():
                 for cluster in self._clusters(members):
                     self._add(kind, cluster, names)
+        self.records = Records(self)
         self.bodies = {struct.name: self._bodies(struct) for struct in self.structs}
 
     def _forward(self, m):
         path = self.paths[id(m)]
-        graphs = [same_calls(m, path, graphs[id(m)]) if id(m) in graphs else None
-                  for graphs in (self.evaluated, self.trained)]
-        # What is never called holds weights and children that others use, and needs no forward.
-        return Forward([]) if graphs == [None, None] else forward_of(m, path, *graphs)
+        modes = [graphs.get(id(m), []) for graphs in (self.evaluated, self.trained)]
+        if modes == [[], []]:
+            return Forward([])  # It holds weights and children that others use.
+        for graph in (graph for graphs in modes for graph in graphs):
+            give_decided(graph, m, self.forwards)
+        return forward_in_ways(m, path, *modes)
 
     def _clusters(self, members):
         """Modules whose children are of the same kinds where both have them."""
@@ -90,6 +98,8 @@ class Page:
             self.structs.append(made)
             for m in modules:
                 self.specs.structs[id(m)] = made
+            results = [graph.result for _, graph in made.bodies]
+            made.result = joined(kind, results, self.specs) if results else None
         try:
             struct(members)
         except Indistinct:
@@ -122,7 +132,8 @@ class Page:
             if i == 0:
                 text = identifier(part)
             elif self.specs.is_list(owner):
-                text, generic = f"(*{text})[{list(owner._modules).index(part)}]", True
+                at = f'"{part}"' if type(owner) is nn.ModuleDict else list(owner._modules).index(part)
+                text, generic = f"(*{text})[{at}]", True
             elif generic or isinstance(self.specs.of(owner), Leaf):
                 raise Refused(struct.kind, "", f"the use of '{path}', deep inside of another module")
             else:
@@ -164,14 +175,22 @@ class Page:
     def _bodies(self, struct):
         if not struct.bodies:
             return [], []
-        inputs = struct.bodies[0][1].inputs
+        inputs = struct.inputs
         names = [identifier(node.target) for node in inputs]
         names = [f"{name}_" if name in struct.taken else name for name in names]
         for _, graph in struct.bodies:
-            if [(n.target, n.type) for n in graph.inputs] != [(n.target, n.type) for n in inputs]:
+            if [(n.target, self.records.type(n.type)) for n in graph.inputs] != [
+                    (n.target, self.records.type(n.type)) for n in inputs]:
                 raise Refused(struct.kind, "", "instances that take different arguments")
+        # A name that is a member's too is another one in the conditions as well.
+        renamed = [(rf"\b{identifier(node.target)}\b", name) for node, name in zip(inputs, names)
+                   if identifier(node.target) != name]
+        for i, (condition, graph) in enumerate(struct.bodies):
+            for old, new in renamed:
+                condition = condition and re.sub(old, new, condition)
+            struct.bodies[i] = condition, graph
         bodies = [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
-        text = "\n".join(line for _, statements in bodies for line in statements)
+        text = "\n".join(line for condition, statements in bodies for line in [condition or "", *statements])
         # C++ warns of an argument that has a name and no use.
         return [name if re.search(rf"\b{name}\b", text) else f"/*{name}*/" for name in names], bodies
 
@@ -181,7 +200,7 @@ class Page:
         names, bodies = self.bodies[struct.name]
         impl = f"{struct.name}Impl"
         base = "Block" if struct.is_block else "Cloneable"
-        lines = [*self.comment(struct), f"struct {impl} : convkit::{base}<{impl}> {{"]
+        lines = [*self.records.definitions(struct), *self.comment(struct), f"struct {impl} : convkit::{base}<{impl}> {{"]
         if struct.parameters:
             given = ", ".join(f"{p.type} {p.name}" + (f" = {self.default(p)}" if p.default is not None else "")
                               for p in struct.parameters)
@@ -206,7 +225,7 @@ class Page:
                           "}", ""]
         if bodies:
             override = " override" if struct.is_block else ""
-            lines.append(f"{self.result(struct)} forward({self.arguments(struct, names)}){override} {{")
+            lines.append(f"{self.records.type(struct.result)} forward({self.arguments(struct, names)}){override} {{")
             for condition, statements in bodies:
                 if condition is None:
                     lines += statements
@@ -214,6 +233,8 @@ class Page:
                     lines.append(f"if ({condition}) {statements[0]}")
                 else:
                     lines += [f"if ({condition}) {{", *statements, "}"]
+            if bodies[-1][0] is not None:
+                lines.append(f'TORCH_CHECK(false, "{struct.name}: expected arguments as in one of Python\'s calls");')
             lines += ["}", ""]
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
@@ -235,18 +256,13 @@ class Page:
         condition = f"if ({struct.optional[key]})"
         return [f"{condition} {{", *lines, "}"] if len(lines) > 1 else [f"{condition} {lines[0]}"]
 
-    @staticmethod
-    def result(struct):
-        outputs = {type(graph.output) is list for _, graph in struct.bodies}
-        if len(outputs) > 1:
-            raise Refused(struct.kind, "", "it gives one tensor in one mode, and several in the other")
-        several = outputs.pop() or struct.bodies[0][1].output.type == "Tensors"
-        return "std::vector<torch::Tensor>" if several else "torch::Tensor"
-
-    @staticmethod
-    def arguments(struct, names):
-        kinds = {"Tensor": "const torch::Tensor&", "Tensors": "const std::vector<torch::Tensor>&", "int64_t": "int64_t"}
-        return ", ".join(f"{kinds[node.type]} {name}" for node, name in zip(struct.bodies[0][1].inputs, names))
+    def arguments(self, struct, names):
+        def argument(node, name):
+            kind = self.records.type(node.type)
+            default = f" = {node.default}" if node in left_out else ""
+            return (f"{kind} {name}" if kind in ("int64_t", "bool") else f"const {kind}& {name}") + default
+        left_out = list(itertools.takewhile(lambda node: node.default is not None, reversed(struct.inputs)))
+        return ", ".join(map(argument, struct.inputs, names))
 
     def comment(self, struct):
         m = struct.modules[0]
@@ -254,10 +270,11 @@ class Page:
         lines = [f"{struct.kind.__module__}.{struct.kind.__qualname__}.", ""]
         if not struct.bodies:
             lines[1:1] = ["Nothing calls its forward: others use what it holds."]
-        results = [result] if isinstance(result, torch.Tensor) else list(result)
-        if given and isinstance(given[0], torch.Tensor):
-            shapes = ", ".join(str(list(r.shape)) for r in results)
-            lines.append(f"Shape:   {list(given[0].shape)} -> {shapes}, for example")
+        shapes = [", ".join(f"{name if several else ''} {list(tensor.shape)}".strip() for name, tensor in named)
+                  for named, several in ((given, len(given) > 1), (leaves(result), not isinstance(result, (list, tuple))
+                                                                   or hasattr(result, "_fields")))]
+        if all(shapes):
+            lines.append(f"Shape:   {' -> '.join(shapes)}, for example")
         keys = [w.name for w in struct.weights[id(m)] if w.persistent]
         for key, specs in struct.children.items():
             child = self._module_at(struct, key)
@@ -280,8 +297,9 @@ class Page:
             leaf = self.specs.known.get(id(m))
             if leaf is not None:
                 headers.add(leaf.header)
-        if "nn::ModuleList" in text:
-            headers.add("torch/nn/modules/container/modulelist.h")
+        for name in ("ModuleList", "ModuleDict"):
+            if f"nn::{name}" in text:
+                headers.add(f"torch/nn/modules/container/{name.lower()}.h")
         for word, header in (("nn::functional::interpolate", "torch/nn/functional/upsampling.h"),
                              ("nn::functional::normalize", "torch/nn/functional/normalization.h")):
             if word in text:
@@ -289,6 +307,8 @@ class Page:
         headers |= {"torch/types.h"}
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
+        system |= {"memory", "string", "utility"} if "std::pair" in text else set()
+        system |= {"tuple"} if "std::tuple" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()
         groups = [sorted(h for h in headers if h.startswith("convkit/")),
                   sorted(h for h in headers if h.startswith("torch/")), sorted(system)]

@@ -19,8 +19,6 @@ import contextlib
 import copy
 import inspect
 import os
-import shutil
-import subprocess
 import sys
 
 import torch
@@ -29,6 +27,7 @@ from torch import nn
 from . import options, project
 from .calls import dtype_of, forward
 from .faithful import check_mode, check_weights
+from .formatting import formatted
 from .inputs import drawn, read_files
 from .making import make
 from .options import program
@@ -78,29 +77,35 @@ def traced(module, inputs, specs, training):
     return tracer, result
 
 
-def other_sizes(module, inputs, specs):
-    """A trace of a batch that is one larger, and of larger images if the module takes them."""
-    def grown(x, by):
+def grown(inputs, by):
+    """Inputs of a batch that is one larger, and of images that are larger by so much."""
+    def one(x):
         sizes = [n + 1 if d == 0 else n + by if d >= 2 and x.dim() >= 4 else n for d, n in enumerate(x.shape)]
         if x.is_floating_point():
             return torch.randn(sizes, dtype=x.dtype)
         return x.repeat(2, *[1] * (x.dim() - 1))[:sizes[0]]
+    return [one(x) for x in inputs]
+
+
+def other_sizes(module, inputs, specs):
+    """A trace with other sizes that the module takes, and by how much its images are larger."""
     for by in (32, 0):
         try:
-            return traced(module, [grown(x, by) for x in inputs], specs, False)[0]
+            return traced(module, grown(inputs, by), specs, False)[0], by
         except Refused:
             raise
         except Exception:  # The module does not take it.
             continue
-    return None
+    return None, None
 
 
 def check_sizes(module, first, other):
-    """Refuses a forward into which sizes went by ways that the trace did not see."""
+    """Refuses a forward into which sizes went by ways that the trace did not see. Returns whether the page takes the
+    other sizes."""
     for m in module.modules():
         for one, two in zip(first.graphs.get(id(m), []), other.graphs.get(id(m), [])):
             if one.decisions != two.decisions:
-                return  # The page checks that.
+                return False  # The page checks that.
             if one.structure() == two.structure() and one.numbers() == two.numbers():
                 continue
             other = next((a for a, b in zip(one.nodes, two.nodes) if (repr(a.args), a.target) != (repr(b.args), b.target)),
@@ -108,6 +113,7 @@ def check_sizes(module, first, other):
             line = other.line if other else None
             raise Refused(type(m), first.paths[id(m)], "a number or a loop follows from sizes by other ways than whole "
                           "numbers", f"{line[0]}, line {line[1]}" if line else None)
+    return True
 
 
 def ported(module, inputs, constructed, origins):
@@ -118,11 +124,12 @@ def ported(module, inputs, constructed, origins):
     check_weights(module)
     evaluated, _ = traced(module, inputs, specs, False)
     trained, _ = traced(module, inputs, specs, True)
-    other = other_sizes(module, inputs, specs)
-    if other is not None:
-        check_sizes(module, evaluated, other)
+    other, by = other_sizes(module, inputs, specs)
+    takes = other is not None and check_sizes(module, evaluated, other)
     module.eval()
-    return Page(module, trained.shapes | evaluated.shapes, evaluated.graphs, trained.graphs, constructed, specs)
+    page = Page(module, trained.shapes | evaluated.shapes, evaluated.graphs, trained.graphs, constructed, specs)
+    page.larger = by if takes else None
+    return page
 
 
 def starts_elsewhere(module, seed):
@@ -140,20 +147,6 @@ def starts_elsewhere(module, seed):
                             value.zero_()
     ours, theirs = made.state_dict(), module.state_dict()
     return [key for key in theirs if isinstance(theirs[key], torch.Tensor) and not torch.equal(ours[key], theirs[key])]
-
-
-def formatted(text):
-    """The text as the project's clang-format has it, where both are at hand."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    source = os.path.normpath(os.path.join(here, "..", "..", ".."))
-    deps = os.path.join(source, ".deps", "clang-format", "clang_format", "data", "bin", "clang-format")
-    tool = deps if os.path.exists(deps) else shutil.which("clang-format")
-    style = os.path.join(source, ".clang-format")
-    if tool is None:
-        return text, "without clang-format the page has long lines"
-    given = f"file:{style}" if os.path.exists(style) else "{BasedOnStyle: Google, ColumnLimit: 100}"
-    done = subprocess.run([tool, f"--style={given}"], input=text, capture_output=True, text=True, check=False)
-    return (done.stdout, None) if done.returncode == 0 else (text, f"clang-format: {done.stderr.strip()}")
 
 
 def page_of(module, inputs, constructed, origins, name, given):
@@ -184,7 +177,7 @@ def report(page, module, other):
         elif leaf is not None:
             says = f"{'convkit' if leaf.type.startswith('convkit') else 'torch::nn'}'s {leaf.type}"
         else:
-            says = "written as convkit::Sequential" if Specs.is_sequential(m) else "written as nn::ModuleList"
+            says = f"written as {'convkit::Sequential' if Specs.is_sequential(m) else f'nn::{type(m).__name__}'}"
         rows.setdefault((kind, says), []).append(m)
     lines = [f"{kind}: {says}, {len(ms)} of them" for (kind, says), ms in rows.items()]
     lines.append("initial weights: those of the seed" if not other else
@@ -207,13 +200,12 @@ def main():
     name = identifier(os.path.basename(stem).removesuffix(".h"))
     try:
         page, text, notes, other = page_of(module, inputs, constructed, origins, name, given)
-        if given.project:
-            project.check_fits(page)
     except Refused as refused:
         print(f"{program()}: {' '.join(str(refused).split())}", file=sys.stderr)
         sys.exit(2)
     if given.project:
-        project.write(given, page, name, text)
+        larger = None if page.larger is None else lambda inputs: grown(inputs, page.larger)
+        notes += project.write(given, page, name, text, larger)
     else:
         with open(given.output, "w", encoding="utf-8") as file:
             file.write(text)
@@ -222,6 +214,7 @@ def main():
     if given.report:
         print("\n".join(report(page, module, other)))
     print(f"{given.project or given.output}: {len(page.structs)} structs, {text.count(chr(10))} lines")
+    return page
 
 
 if __name__ == "__main__":

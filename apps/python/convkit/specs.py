@@ -25,6 +25,8 @@ class Sequence:
         for part in self.parts:
             texts.append(part.write(values[:len(part.values)]))
             values = values[len(part.values):]
+        if self.type == "nn::ModuleDict":
+            return [f'{{"{name}", {text}.ptr()}}' for name, text in zip(self.names, texts)]
         numbered = self.names == [str(i) for i in range(len(self.names))]
         # Braces around one single Sequential would be a copy of it for some compilers.
         if numbered and not (len(texts) == 1 and texts[0].startswith("convkit::Sequential")):
@@ -32,10 +34,16 @@ class Sequence:
         return [f'{{"{name}", {text}}}' for name, text in zip(self.names, texts)]
 
     def write(self, values):
+        if self.type == "nn::ModuleDict" and self.parts:
+            pairs = "std::vector<std::pair<std::string, std::shared_ptr<nn::Module>>>"
+            return f"{self.type}({pairs}{{{', '.join(self.pieces(values))}}})"
         return f"{self.type}{{{', '.join(self.pieces(values))}}}" if self.parts else f"{self.type}()"
 
     def statements(self, name, key, values):
         """What registers it; of many equal children in a row a loop makes all but the first."""
+        if self.type == "nn::ModuleDict":
+            return [f'{name} = register_module("{key}", nn::ModuleDict());',
+                    *([f"{name}->update({{{', '.join(self.pieces(values))}}});"] if self.parts else [])]
         runs = []
         for piece in self.pieces(values):
             if runs and runs[-1][0] == piece:
@@ -135,11 +143,9 @@ class Specs:
         names = list(m._modules)
         if any(part is None for part in m._modules.values()):
             self.refuse(m, "a child that is None")
-        if type(m) is nn.ModuleDict:
-            self.refuse(m, "an nn.ModuleDict, which the page cannot make yet")
         parts = [self.of(part) for part in m._modules.values()]
-        if type(m) is nn.ModuleList:
-            return Sequence(names, parts, "nn::ModuleList")
+        if type(m) in (nn.ModuleList, nn.ModuleDict):
+            return Sequence(names, parts, f"nn::{type(m).__name__}")
         for i, (name, part) in enumerate(zip(names, parts)):
             if isinstance(part, Ported) and not part.struct.is_block:
                 self.refuse(m, f"the child {name}, which does not map one tensor to one, in an nn.Sequential")

@@ -52,15 +52,6 @@ class Forward:
         return [number for _, graph in self.graphs for number in graph.numbers()]
 
 
-def same_calls(m, path, graphs):
-    """The one graph of all calls of a module."""
-    first = graphs[0]
-    for graph in graphs[1:]:
-        if graph.structure() != first.structure() or graph.numbers() != first.numbers():
-            raise Refused(type(m), path, "it is called in two ways, which differ in what its forward does")
-    return first
-
-
 def forward_of(m, path, evaluated, trained):
     """One forward of what a module does in both modes."""
     if evaluated is None or trained is None or evaluated.structure() != trained.structure():
@@ -115,6 +106,10 @@ class Struct:
             for i, weight in enumerate(own)]
         self._make_bodies()
         self._order_parameters()
+
+    @property
+    def inputs(self):
+        return self.bodies[0][1].inputs if self.bodies else []
 
     @property
     def is_block(self):

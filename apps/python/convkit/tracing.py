@@ -13,13 +13,13 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from . import functional  # noqa: F401: it adds to the operators
+from .calls import leaves
 from .graph import Graph, Node
 from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, is_in_place, made
-from .refused import Refused
+from .refused import HERE, TORCH, Refused
+from .results import Record, made as made_result, parts_of
 from .sizes import Size, plain
 
-TORCH = os.path.dirname(torch.__file__)
-HERE = os.path.dirname(os.path.abspath(__file__))
 SEQUENTIAL = nn.Sequential.forward
 
 
@@ -31,6 +31,7 @@ class Context:
         self.graph = Graph([])
         self.values = {}  # the node of each tensor and list, by its id
         self.lists = {}   # what stood in a list when it was used last
+        self.given = {}   # what stood in a list or dict when a call gave it, by its id
         self.kept = []    # so that no id comes twice
         self.closed = False
         self.grad = torch.is_grad_enabled()
@@ -71,6 +72,10 @@ class Context:
         self.values[id(value)] = node
         self.kept.append(value)
 
+    def known(self, value):
+        """The node of a list or dict, if it holds the same as when a call gave it."""
+        return self.values.get(id(value)) if self.given.get(id(value)) == members_of(value) else None
+
     def of(self, value):
         """What an argument is in the graph: a node, or a constant."""
         if isinstance(value, torch.Tensor):
@@ -83,7 +88,8 @@ class Context:
         if isinstance(value, (list, tuple)):
             if id(value) in self.lists:
                 return self.growing(value)
-            return self.values.get(id(value)) or [self.of(inner) for inner in value]
+            known = self.known(value)
+            return [self.of(inner) for inner in value] if known is None else known
         if isinstance(value, slice):
             return slice(self.of(value.start), self.of(value.stop), self.of(value.step))
         if value is None or value is Ellipsis or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
@@ -119,6 +125,14 @@ class Context:
         self.lists[id(value)] = ([id(x) for x in value],)
         return node
 
+    def argument(self, value, source):
+        """What a child is given, and its type; that of a constant is None."""
+        if isinstance(value, (list, tuple)) and value and all(isinstance(inner, torch.Tensor) for inner in value):
+            if type(value) is list and id(value) not in self.values or id(value) in self.lists:
+                return self.growing(value), "Tensors"
+            return self.of(value), "Tensors"
+        return made_result(self, value, source) if has_tensors(value) else (value, None)
+
     def learn_names(self):
         """Looks up which variables of Python hold the values so far."""
         for frame in self.frames():
@@ -127,21 +141,34 @@ class Context:
                 if isinstance(node, Node) and node.name is None and node.kind not in ("input", "weight"):
                     node.name = name
 
-    def give(self, value, node):
-        """Binds what a call or an operator gave to its node."""
+    def give_members(self, value, node, kinds=None):
+        """Binds what is in a list or dict to items of its node."""
+        members = parts_of(value) or dict(enumerate(value))
+        given = {key: inner if inner is None else
+                 self.give(inner, self.add(Node("item", key, [node])), kinds and kinds[key])
+                 for key, inner in members.items()}
+        if any(given[key] is not inner for key, inner in members.items()):  # sizes of this context
+            value = type(value)(given.values())
+        self.bind(value, node)
+        self.given[id(value)] = members_of(value)
+        return value
+
+    def give(self, value, node, kind=None):
+        """Binds what a call or an operator gave to its node; `kind` is the type of what it says itself."""
         if isinstance(value, torch.Tensor):
             node.type, node.dims = "Tensor", value.dim()
             self.bind(value, node)
             return value
-        if isinstance(value, (list, tuple)) and value and all(isinstance(inner, torch.Tensor) for inner in value):
-            if hasattr(value, "_fields") and type(value).__module__ != "torch.return_types":
-                self.refuse(f"a result of type {type(value).__name__}")
+        if kind == "Tensors" or kind is None and isinstance(value, (list, tuple)) and value and all(
+                isinstance(inner, torch.Tensor) for inner in value):
             node.type = "Tuple" if type(value).__module__ == "torch.return_types" else "Tensors"
-            self.bind(value, node)
-            for i, inner in enumerate(value):
-                item = self.add(Node("item", i, [node]))
-                self.give(inner, item)
-            return value
+            return self.give_members(value, node)
+        if isinstance(kind, Record):
+            node.type = kind
+            return self.give_members(value, node, kind.members)
+        if kind == "int64_t":
+            node.type = kind
+            return Size(plain(value), node, self)
         if value is None:
             node.type = "void"
             return value
@@ -188,15 +215,20 @@ class Context:
         except (TypeError, ValueError) as error:
             self.refuse(f"torch's {name} with arguments that have no form in C++ here yet: {error}")
         if name in FACTORIES:
-            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None)
+            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None) or self.nearest_weight()
             if like is None or result.requires_grad:
-                self.refuse(f"torch's {name} where no input says on what device")
+                self.refuse(f"torch's {name} where neither an input nor a weight says on what device")
             arguments += [result.dtype]
         node = Node("op", name, [self.of(value) for value in arguments], line=self.line())
         if name in FACTORIES:
             node.args.append(like)
         self.graph.nodes.append(node)
         return self.give(result, node)
+
+    def nearest_weight(self):
+        """A weight of the module, which is where it is."""
+        named = sorted(self.module.named_parameters(), key=lambda one: one[0].count("."))
+        return self.weight(named[0][1]) if named else None
 
     def converted(self, x, result):
         """The arguments of to(), which converts to what the example shows."""
@@ -221,22 +253,19 @@ class Context:
             return self.give(value.detach(), self.add(Node("op", "detach", [self.of(value)], line=self.line())))
         return tuple(map(detached, args))
 
-    def enter(self, parameters, values):
-        """Makes inputs of the arguments that are tensors or sizes."""
-        for name, value in zip(parameters, values):
-            tensors = isinstance(value, (list, tuple)) and value and all(isinstance(x, torch.Tensor) for x in value)
-            if not tensors and not isinstance(value, (torch.Tensor, Size)):
-                if isinstance(value, dict) or isinstance(value, (list, tuple)) and value:
-                    self.refuse(f"the argument {name} of type {type(value).__name__}")
-                continue  # a constant
-            node = Node("input", name, type="int64_t" if isinstance(value, Size) else "Tensor")
-            node.name = name
-            self.graph.inputs.append(node)
-            self.graph.nodes.append(node)
-            if isinstance(value, Size):
-                self.bind(value, node)
-            else:
-                self.give(value, node)
+    def enter(self, parameters, values, kinds):
+        """Makes inputs of the arguments that have a type. Returns the sizes, and tuples of sizes, that are this context's,
+        by the ids of the caller's."""
+        sizes = {}
+        for name, value, kind in zip(parameters, values, kinds):
+            if kind is not None:
+                node = self.add(Node("input", name, type=kind))
+                node.name = name
+                self.graph.inputs.append(node)
+                given = self.give(value, node, kind)
+                if given is not value:
+                    sizes[id(value)] = given
+        return sizes
 
 
 class Tracer(TorchFunctionMode):
@@ -271,10 +300,13 @@ class Tracer(TorchFunctionMode):
                 parent.refuse(f"the call of a {type(module).__name__} that is no part of the module")
             if torch.is_grad_enabled() != parent.grad:
                 parent.refuse("the call of a child inside of no_grad")
-            given = [v for v in values if isinstance(v, (torch.Tensor, Size)) or isinstance(v, (list, tuple)) and v]
-            taken = [parent.growing(v) if type(v) is list and id(v) not in parent.values or id(v) in parent.lists
-                     else parent.of(v) for v in given]
-            node = Node("call", parent.paths[id(module)], taken, line=parent.line())
+            given = [parent.argument(value, (id(module), name)) for name, value in zip(parameters, values)]
+            node = Node("call", parent.paths[id(module)], [taken for taken, kind in given if kind], line=parent.line())
+            kinds = [kind for _, kind in given]
+            node.names = [name for name, kind in zip(parameters, kinds) if kind]
+            node.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
+        else:
+            kinds = ["Tensor"] * len(values)
         if parent is not None and self.is_known(module):
             if any(p != "input" for p in parameters[1:]) and len(values) > 1:
                 parent.refuse(f"{type(module).__name__} with more than one argument")
@@ -282,22 +314,25 @@ class Tracer(TorchFunctionMode):
         else:
             context = Context(self, module, path)
             self.stack.append(context)
-            context.enter(parameters, values)
+            sizes = context.enter(parameters, values, kinds)
+            args = [sizes.get(id(value), value) for value in args]
+            kwargs = {name: sizes.get(id(value), value) for name, value in kwargs.items()}
+            context.graph.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         try:
             result = original(module, *args, **kwargs)
             if context is not None:
-                context.graph.output = output_of(context, result)
+                context.graph.output, context.graph.result = output_of(context, result)
                 context.closed = True
                 context.graph.prune()
                 context.graph.line = inspect.getsourcelines(type(module).forward)[1] if parent is None else None
                 self.graphs.setdefault(id(module), []).append(context.graph)
         finally:
             self.stack.pop()
-        self.shapes.setdefault(id(module), (values[:1], result))
+        self.shapes.setdefault(id(module), (leaves(dict(zip(parameters, values))), result))
         if parent is None:
             return result
         parent.graph.nodes.append(node)
-        return parent.give(result, node)
+        return parent.give(result, node, context and context.graph.result)
 
     def run(self, inputs):
         original = nn.Module.__call__
@@ -344,9 +379,20 @@ def arguments_of(module, args, kwargs):
     return names, values
 
 
+def members_of(value):
+    """What tells whether a list or dict has changed."""
+    parts = parts_of(value)
+    return [id(inner) for inner in value] if parts is None else [(key, id(inner)) for key, inner in parts.items()]
+
+
+def has_tensors(value):
+    if isinstance(value, (torch.Tensor, Size)):
+        return True
+    parts = parts_of(value) if not isinstance(value, (list, tuple)) else dict(enumerate(value))
+    return any(map(has_tensors, (parts or {}).values()))
+
+
 def output_of(context, result):
-    if isinstance(result, (torch.Tensor, Size)):
-        return context.of(result)
-    if type(result) in (list, tuple) and result and all(isinstance(x, torch.Tensor) for x in result):
-        return context.of(result)
-    return context.refuse(f"a result of type {type(result).__name__}")
+    if result is None or isinstance(result, int) and not isinstance(result, Size):
+        context.refuse(f"a result of type {type(result).__name__}")
+    return made_result(context, result, (id(context.module), "Output"))
