@@ -282,7 +282,7 @@ def _define():
     both["gather"] = method("gather", "input dim index")
     both["roll"] = method("roll", "input shifts dims=()")
     both["flip"] = method("flip", "input dims", varargs=1)
-    both["cumsum"] = method("cumsum", "input dim")
+    both["cumsum"] = method("cumsum", "input dim dtype=None")
     both["masked_fill"] = method("masked_fill", "input mask value")
     both["masked_fill_"] = method("masked_fill_", "input mask value")
     both["fill_"] = method("fill_", "input value")
