@@ -1,7 +1,7 @@
 """torch.nn.functional in C++."""
 
 from .graph import Expression
-from .operators import OPERATORS, Operator, Written, function, listed, pair, same
+from .operators import OPERATORS, Operator, Written, function, inside, listed, method, pair, same
 
 
 def in_place(name, parameters="input", default=""):
@@ -88,7 +88,8 @@ def normalized(w, x, p, dim, eps):
 
 def _define():
     both = OPERATORS
-    both["relu"] = in_place("relu")
+    both["relu"] = Operator("input inplace=False", lambda w, x, inplace: Written(
+        f"{inside(w(x), 3)}.relu_()" if inplace else f"torch::relu({w(x)})"))
     both["selu"] = in_place("selu")
     both["celu"] = in_place("celu", "input alpha=1.0")
     both["elu"] = in_place("elu", "input alpha=1.0")
@@ -138,6 +139,8 @@ def _define():
     both["scaled_dot_product_attention"] = function(
         "scaled_dot_product_attention", "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None "
         "enable_gqa=False", keep=3)
+    for name in ("triu", "tril"):
+        both[name] = method(name, "input diagonal=0")
     both["pixel_shuffle"] = function("pixel_shuffle", "input upscale_factor")
     both["pixel_unshuffle"] = function("pixel_unshuffle", "input downscale_factor")
 

@@ -1,5 +1,7 @@
 """The classes that torch::nn or convkit has, by exact type: how C++ makes each, and what of it would not be equal."""
 
+import inspect
+
 from torch import nn
 
 from .graph import Expression
@@ -15,9 +17,11 @@ class Leaf:
         self.options = list(options)  # (name, value, default), chained
         self.values = [value for _, value in self.first] + [value for _, value, _ in self.options]
         self.names = [name for name, _ in self.first] + [name for name, _, _ in self.options]
+        self.headers = {header}
         self.key = ("leaf", type, fixed, len(self.first), len(self.options))
         # Python overwrites the input, and C++ has no such form: then nobody may look at the input again.
         self.inputs_kept = inputs_kept
+        self.parameters = None  # the names of its arguments, where it takes others than one tensor
 
     def write(self, values):
         """C++ that makes it, with these values in the place of its own."""
@@ -58,7 +62,7 @@ PADDING_MODES = {"zeros": "", "reflect": "torch::kReflect", "replicate": "torch:
 
 
 def convolution(m):
-    name = type(m).__name__
+    name = type(m).__name__.removeprefix("Parametrized")
     fixed = "" if m.padding_mode == "zeros" else f".padding_mode({PADDING_MODES[m.padding_mode]})"
     options = [("stride", plain(m.stride), 1)]
     if isinstance(m.padding, str):
@@ -101,6 +105,18 @@ def layer_norm(m):
         leaf.values[0] = shape[0]
         write = leaf.write
         leaf.write = lambda values: write([Expression(f"{{{written(values[0])}}}"), *values[1:]])
+    return leaf
+
+
+def multihead_attention(m):
+    separate = m.in_proj_weight is None
+    options = [("dropout", float(m.dropout), 0.0), ("bias", m.in_proj_bias is not None, True),
+               ("add_bias_kv", m.bias_k is not None, False), ("add_zero_attn", m.add_zero_attn, False)]
+    options += [("kdim", m.kdim, None), ("vdim", m.vdim, None)] if separate else []
+    leaf = Leaf("convkit::MultiheadAttention", "convkit/multihead_attention.h",
+                [("embed_dim", m.embed_dim), ("num_heads", m.num_heads)],
+                [*options, ("batch_first", m.batch_first, False)])
+    leaf.parameters = list(inspect.signature(m.forward).parameters)
     return leaf
 
 
@@ -207,10 +223,11 @@ def nothing(header):
 
 
 TABLE = {}
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def _define():
-    for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d):
+    for kind in CONVOLUTIONS:
         TABLE[kind] = convolution
     for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
         TABLE[kind] = batch_norm
@@ -236,7 +253,7 @@ def _define():
         nn.GroupNorm: group_norm, nn.LayerNorm: layer_norm, nn.Linear: linear, nn.Embedding: embedding, nn.GELU: gelu,
         nn.Hardswish: ours_inplace, nn.Hardsigmoid: ours_inplace, nn.Flatten: flatten, nn.Unfold: unfold, nn.Softmax: softmax,
         nn.LogSoftmax: softmax, nn.PixelShuffle: pixel_shuffle, nn.Identity: nothing("linear"),
-        nn.LeakyReLU: activation((), [("negative_slope", 0.01)], True), nn.ELU: activation((), [("alpha", 1.0)], True),
+        nn.MultiheadAttention: multihead_attention, nn.LeakyReLU: activation((), [("negative_slope", 0.01)], True), nn.ELU: activation((), [("alpha", 1.0)], True),
         nn.CELU: activation((), [("alpha", 1.0)], True),
         nn.Hardtanh: activation((), [("min_val", -1.0), ("max_val", 1.0)], True),
         nn.PReLU: lambda m: Leaf("nn::PReLU", "torch/nn/modules/activation.h", (),

@@ -8,9 +8,9 @@ from torch.overrides import TorchFunctionMode
 from .graph import Expression, Graph, Node, nodes_in
 from .operators import FACTORIES, OPERATORS, PLAIN, bound, is_in_place, literal, made
 from .refused import HERE, TORCH
+from .weight_specs import LONGEST
 
 LARGEST = 2**22   # of the tensors that are looked at: a table of numbers is smaller than weights
-LONGEST = 4096    # of the lists of numbers that stand in a page
 
 
 class Unknown(Exception):
@@ -85,7 +85,7 @@ class Origins(TorchFunctionMode):
             if result.numel() > LONGEST:
                 raise Unknown
             arguments = [*table(result), result.dtype]
-            name = "tensor"
+            name = "numbers"
         elif name in FACTORIES:
             arguments = [*made(name, args, kwargs), result.dtype, None]
         elif name == "to":

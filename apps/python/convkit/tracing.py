@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from . import functional  # noqa: F401: it adds to the operators
 from .calls import leaves
 from .graph import Graph, Node
-from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, is_in_place, made
+from .operators import CONVERSIONS, DATA, FACTORIES, OPERATORS, PLAIN, TUPLES, bound, is_in_place, made
 from .refused import HERE, TORCH, Refused
 from .results import Record, made as made_result, parts_of
 from .sizes import Size, plain
@@ -102,7 +102,7 @@ class Context:
         if self.weights is None:
             self.weights = {id(value): name for named in (self.module.named_parameters, self.module.named_buffers)
                             for name, value in named(remove_duplicate=False)}
-        name = self.weights.get(id(tensor))
+        name = self.weights.get(id(tensor)) or self.constant(tensor)
         if name is None:
             self.refuse("a tensor that is neither an input nor a weight: it was kept outside of forward, or made by "
                         "other means than torch's functions")
@@ -111,6 +111,15 @@ class Context:
         self.graph.nodes.append(node)
         self.bind(tensor, node)
         return node
+
+    def constant(self, tensor):
+        """The path of a tensor that is an attribute of a module."""
+        for path, part in self.module.named_modules():
+            for name, value in vars(part).items():
+                if value is tensor and not tensor.requires_grad and not type(part).__module__.startswith("torch.nn."):
+                    self.tracer.constants.setdefault(id(part), {})[name] = (tensor, tensor._version)
+                    return f"{path}.{name}".lstrip(".")
+        return None
 
     def growing(self, value):
         """A list that children are given, which may get longer from one to the next."""
@@ -161,7 +170,8 @@ class Context:
             return value
         if kind == "Tensors" or kind is None and isinstance(value, (list, tuple)) and value and all(
                 isinstance(inner, torch.Tensor) for inner in value):
-            node.type = "Tuple" if type(value).__module__ == "torch.return_types" else "Tensors"
+            named = type(value).__module__ == "torch.return_types"
+            node.type = "Tuple" if named or node.target in TUPLES else "Tensors"
             return self.give_members(value, node)
         if isinstance(kind, Record):
             node.type = kind
@@ -173,6 +183,26 @@ class Context:
             node.type = "void"
             return value
         return self.refuse(f"a result of type {type(value).__name__}")
+
+    def give_tuple(self, value, node):
+        """Binds what a module of C++ gave as a std::tuple; what is None there is undefined."""
+        node.type = "Tuple"
+        self.bind(value, node)
+        for i, inner in enumerate(value):
+            if inner is not None:
+                give = self.give_tuple if isinstance(inner, tuple) else self.give
+                give(inner, self.add(Node("item", i, [node])))
+        return value
+
+    def arguments(self, module, args, kwargs):
+        """All arguments of a module of C++ that takes those of Python, but what is left at its default at the end."""
+        signature = inspect.signature(module.forward)
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        values, defaults = list(given.arguments.values()), [p.default for p in signature.parameters.values()]
+        while values and values[-1] is defaults[len(values) - 1]:
+            values.pop()
+        return [self.of(value) for value in values]
 
     def size(self, value, tensor, dim):
         node = self.add(Node("op", "size", [self.of(tensor), dim], "int64_t"))
@@ -186,7 +216,10 @@ class Context:
                 return tuple(self.size(n, args[0], i) for i, n in enumerate(function(*args)))
             if name in PLAIN:
                 return function(*args)
+        versions = [x._version if isinstance(x, torch.Tensor) else None for x in args]
         result = function(*plain(args), **plain(kwargs))
+        if any(x is result and x._version == version for x, version in zip(args, versions)):
+            result = another(result)
         if name == "_assert" and isinstance(args[0], bool):  # the decision is written down already
             return result
         if name == "size":
@@ -198,20 +231,24 @@ class Context:
             return Size(result, self.add(Node("op", "numel", [self.of(args[0])], "int64_t")), self)
         if name in PLAIN:
             return result
-        if name == "_set_grad_enabled" or name == "to" and result is args[0]:
+        if name == "_set_grad_enabled":
             return result
         if name == "__setitem__" and is_in_place(*plain(args)):
             return result
         args = self.without_gradient(args, function)
         if name in DATA:
             self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
-        if name not in OPERATORS:
+        if name not in OPERATORS and name not in CONVERSIONS:
             self.refuse(f"torch's {name}, which has no form in C++ here yet")
         if torch.is_autocast_enabled("cpu"):
             self.refuse("autocast inside of forward")
+        if name in CONVERSIONS and isinstance(result, torch.Tensor):
+            name, args, kwargs = "to", (args[0], result.dtype), {}
+            if result.dtype == args[0].dtype and result.data_ptr() == args[0].data_ptr():
+                self.bind(result, self.of(args[0]))
+                return result
         try:
-            arguments = self.converted(args[0], result) if name == "to" else \
-                made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
+            arguments = made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
         except (TypeError, ValueError) as error:
             self.refuse(f"torch's {name} with arguments that have no form in C++ here yet: {error}")
         if name in FACTORIES:
@@ -229,12 +266,6 @@ class Context:
         """A weight of the module, which is where it is."""
         named = sorted(self.module.named_parameters(), key=lambda one: one[0].count("."))
         return self.weight(named[0][1]) if named else None
-
-    def converted(self, x, result):
-        """The arguments of to(), which converts to what the example shows."""
-        if x.dtype == result.dtype:
-            self.refuse("torch's to, where it copies or changes the layout")
-        return [x, result.dtype]
 
     def without_gradient(self, args, function):
         """The arguments of an operator, detached where it stands in a no_grad of this forward."""
@@ -269,14 +300,15 @@ class Context:
 
 
 class Tracer(TorchFunctionMode):
-    """Traces one run. `is_known` says of a module that C++ has it: what it does is not looked at."""
+    """Traces one run. `leaf_of` gives what C++ has of a module, or None: what a leaf does is not looked at."""
 
-    def __init__(self, module, is_known):
+    def __init__(self, module, leaf_of, constants):
         super().__init__()
-        self.root, self.is_known = module, is_known
+        self.root, self.leaf_of = module, leaf_of
         self.paths = {id(part): name for name, part in module.named_modules()}
         self.stack = []
         self.graphs = {}  # of each module by its id, one for each call
+        self.constants = constants  # of each module by its id: the tensors that are attributes of it
         self.shapes = {}  # of each module by its id: what its first call took and gave
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -307,8 +339,11 @@ class Tracer(TorchFunctionMode):
             node.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         else:
             kinds = ["Tensor"] * len(values)
-        if parent is not None and self.is_known(module):
-            if any(p != "input" for p in parameters[1:]) and len(values) > 1:
+        leaf = self.leaf_of(module) if parent is not None else None
+        if leaf is not None:
+            if leaf.parameters:
+                node.args = parent.arguments(module, args, kwargs)
+            elif any(p != "input" for p in parameters[1:]) and len(values) > 1:
                 parent.refuse(f"{type(module).__name__} with more than one argument")
             self.stack.append(None)
         else:
@@ -331,7 +366,11 @@ class Tracer(TorchFunctionMode):
         self.shapes.setdefault(id(module), (leaves(dict(zip(parameters, values))), result))
         if parent is None:
             return result
+        if any(result is value for value in values):
+            result = another(result)
         parent.graph.nodes.append(node)
+        if leaf is not None and isinstance(result, tuple):
+            return parent.give_tuple(result, node)
         return parent.give(result, node, context and context.graph.result)
 
     def run(self, inputs):
@@ -356,6 +395,12 @@ class Tracer(TorchFunctionMode):
         finally:
             nn.Module.__call__ = original
             torch.autograd.Function.apply = classmethod(own_gradient)
+
+
+def another(tensor):
+    """The same tensor as another object: which of the two Python uses later on is then known."""
+    with torch._C.DisableTorchFunction():
+        return tensor.view_as(tensor)
 
 
 def arguments_of(module, args, kwargs):

@@ -1,9 +1,23 @@
 """The parameters and buffers that a module itself has."""
 
+import math
+
 import torch
 
 from .operators import literal
-from .origins import LONGEST
+
+LONGEST = 4096  # of the lists of numbers that stand in a page
+
+
+def shortest(number, dtype):
+    """The number with as few digits as give the same one of this type."""
+    if dtype != torch.float32 or not math.isfinite(number):
+        return number
+    for digits in range(1, 10):
+        short = float(f"{number:.{digits}g}")
+        if torch.tensor(short, dtype=dtype).item() == number:
+            return short
+    return number
 
 
 class Weight:
@@ -13,10 +27,10 @@ class Weight:
         self.dtype = tensor.dtype
         first = tensor.flatten()[:1]
         self.is_plain = tensor.numel() > 0 and bool((tensor == first).all())
-        fill = first.item() if self.is_plain else 0
+        fill = shortest(first.item(), self.dtype) if self.is_plain else 0
         self.numbers = None
         if not self.is_plain and not persistent:
-            self.numbers = tensor.flatten().tolist()
+            self.numbers = [shortest(number, self.dtype) for number in tensor.flatten().tolist()]
         self.values = [*tensor.shape, fill]
         self.hints = [f"{name}_size"] * tensor.dim() + [f"{name}_value"]
         self.key = ("weight", name, tensor.dim(), is_parameter, persistent, str(tensor.dtype), self.requires_grad,
@@ -62,10 +76,12 @@ def weights_of(m, specs):
         if tensor is not None:
             found.append(Weight(name, tensor, False, name not in m._non_persistent_buffers_set,
                                 specs.origins.program(tensor)))
+    for name, (tensor, _) in specs.constants.get(id(m), {}).items():
+        found.append(Weight(name, tensor, False, False, specs.origins.program(tensor)))
     for weight in found:
         if weight.dtype not in (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool):
             specs.refuse(m, f"'{weight.name}' of {weight.dtype}")
         if weight.numbers is not None and len(weight.numbers) > LONGEST:
-            specs.refuse(m, f"the buffer '{weight.name}' of {len(weight.numbers)} numbers, which is in no state_dict: "
+            specs.refuse(m, f"the tensor '{weight.name}' of {len(weight.numbers)} numbers, which is in no state_dict: "
                             "C++ cannot know them")
     return found
