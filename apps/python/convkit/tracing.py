@@ -49,14 +49,15 @@ class Context:
 
     def frames(self):
         frame = sys._getframe(1)
-        call = self.tracer.call_code
+        call, own = self.tracer.call_code, type(self.module).forward.__code__.co_filename
         # A child's call of its own stands above, if it is that which asks.
         while frame.f_code.co_filename.startswith(HERE):
             if frame.f_code is call and frame.f_locals["context"] is self:
                 break
             frame = frame.f_back
         while frame is not None and frame.f_code is not call:
-            if not frame.f_code.co_filename.startswith((TORCH, HERE)) and frame.f_code.co_filename[:1] != "<":
+            file = frame.f_code.co_filename
+            if file == own or not file.startswith((TORCH, HERE)) and file[:1] != "<":
                 yield frame
             frame = frame.f_back
 
