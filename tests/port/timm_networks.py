@@ -95,7 +95,7 @@ NETWORKS = {
     "vision_transformer": ("vit_tiny_patch16_224", "@2,3,224,224"),
     "vision_transformer_hybrid": ("vit_tiny_r_s16_p8_224", "@2,3,224,224"),
     "vision_transformer_relpos": ("vit_relpos_base_patch32_plus_rpn_256", "@2,3,256,256"),
-    "vision_transformer_sam": ("samvit_base_patch16", "@2,3,1024,1024"),
+    "vision_transformer_sam": ("samvit_base_patch16", "@2,3,256,256", {"img_size": 256}),
     "vitamin": ("vitamin_small_224", "@2,3,224,224"),
     "volo": ("volo_d1_224", "@2,3,224,224"),
     "vovnet": ("vovnet39a", "2,3,64,64"),
@@ -104,5 +104,5 @@ NETWORKS = {
     "xcit": ("xcit_nano_12_p16_224", "@2,3,224,224"),
 }
 
-CASES = [(name, [image]) for name, image in NETWORKS.values()]
+CASES = [(name, [image], *kwargs) for name, image, *kwargs in NETWORKS.values()]
 REFUSED = []

@@ -228,6 +228,8 @@ class Body:
         """An argument of a module that takes several."""
         if value is None:
             return "torch::Tensor()"
+        if isinstance(value, list):
+            return f"std::make_tuple({', '.join(map(self.write, value))})"
         return f"/*{name}=*/{self.write(value)}" if isinstance(value, bool) else self.write(value)
 
     # Statements.

@@ -143,6 +143,14 @@ def literal(value):
     raise ValueError(f"{value!r} in C++")
 
 
+def is_in_place(x, key, value):
+    """Whether x[key] = value writes what stands there already, as x[key] += 1 ends in Python."""
+    if not isinstance(value, torch.Tensor) or value.untyped_storage().data_ptr() != x.untyped_storage().data_ptr():
+        return False
+    there = x[key]
+    return (there.data_ptr(), there.shape, there.stride()) == (value.data_ptr(), value.shape, value.stride())
+
+
 def listed(value, write):
     """A list of numbers or tensors, also where Python gives one number."""
     return f"{{{', '.join(write(inner) for inner in value)}}}" if isinstance(value, (list, tuple)) else write(value)
@@ -299,7 +307,7 @@ def _define():
     both["gather"] = method("gather", "input dim index")
     both["roll"] = method("roll", "input shifts dims=()")
     both["flip"] = method("flip", "input dims", varargs=1)
-    both["cumsum"] = method("cumsum", "input dim")
+    both["cumsum"] = method("cumsum", "input dim dtype=None")
     both["masked_fill"] = method("masked_fill", "input mask value")
     both["masked_fill_"] = method("masked_fill_", "input mask value")
     both["fill_"] = method("fill_", "input value")
@@ -341,6 +349,7 @@ def _define():
         both[name] = Operator("input other", lambda w, x, other, sign=sign: Written(
             f"{inside(w(x), 1)} {sign} {inside(w(other), 1)}", 0))
     both["where"] = function("where", "condition input other", keep=3)
+    both["addcmul"] = method("addcmul", "input tensor1 tensor2 value=1")
     both["addmm"] = function("addmm", "input mat1 mat2")
     for name in FACTORIES:
         both[name] = factory(name)

@@ -6,8 +6,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from .graph import Expression, Graph, Node, nodes_in
-from .operators import FACTORIES, OPERATORS, PLAIN, bound, literal, made
-from .tracing import HERE, TORCH
+from .operators import FACTORIES, OPERATORS, PLAIN, bound, is_in_place, literal, made
+from .refused import HERE, TORCH
 from .weight_specs import LONGEST
 
 LARGEST = 2**22   # of the tensors that are looked at: a table of numbers is smaller than weights
@@ -101,6 +101,8 @@ class Origins(TorchFunctionMode):
                 return
             name, arguments, function, args, kwargs = "to", [args[1], result.dtype], torch.Tensor.to, \
                 (args[1], result.dtype), {}
+        elif name == "__setitem__" and is_in_place(*args):
+            return
         elif name in OPERATORS:
             arguments = bound(name, args, kwargs)
         else:

@@ -64,8 +64,8 @@ class Page:
             self.structs.append(made)
             for m in modules:
                 self.specs.structs[id(m)] = made
-            if made.bodies:
-                made.result = joined(kind, [graph.result for _, graph in made.bodies], self.specs)
+            results = [graph.result for _, graph in made.bodies]
+            made.result = joined(kind, results, self.specs) if results else None
         try:
             struct(members)
         except Indistinct:
@@ -165,7 +165,10 @@ class Page:
             for old, new in renamed:
                 condition = condition and re.sub(old, new, condition)
             struct.bodies[i] = condition, graph
-        return names, [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
+        bodies = [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
+        text = "\n".join(line for condition, statements in bodies for line in [condition or "", *statements])
+        # C++ warns of an argument that has a name and no use.
+        return [name if re.search(rf"\b{name}\b", text) else f"/*{name}*/" for name in names], bodies
 
     # Text.
 

@@ -71,6 +71,18 @@ def forward_of(m, path, evaluated, trained):
     return Forward([(None, evaluated.rebuilt(iter(merged)))])
 
 
+def order_of(modules):
+    """The names of all children, each after those that stand before it in its own module."""
+    order = []
+    for m in sorted(modules, key=lambda m: -sum(child is not None for child in m._modules.values())):
+        place = 0
+        for key in m._modules:
+            if key not in order:
+                order.insert(place, key)
+            place = order.index(key) + 1
+    return order
+
+
 class Struct:
     def __init__(self, name, kind, modules, specs, forwards, constructed):
         self.name, self.kind, self.modules = name, kind, modules
@@ -81,8 +93,7 @@ class Struct:
             for key, child in m._modules.items():
                 if child is not None:
                     self.children.setdefault(key, {})[id(m)] = specs.of(child)
-        order = list(max(modules, key=lambda m: sum(c is not None for c in m._modules.values()))._modules)
-        self.children = {key: self.children[key] for key in order if key in self.children}
+        self.children = {key: self.children[key] for key in order_of(modules) if key in self.children}
         self.weights = {id(m): weights_of(m, specs) for m in modules}
         own = self.weights[id(modules[0])]
         self.taken = {identifier(key) for key in self.children} | {identifier(weight.name) for weight in own}
@@ -98,7 +109,7 @@ class Struct:
 
     @property
     def inputs(self):
-        return self.bodies[0][1].inputs
+        return self.bodies[0][1].inputs if self.bodies else []
 
     @property
     def is_block(self):

@@ -15,13 +15,11 @@ from torch.overrides import TorchFunctionMode
 from . import functional  # noqa: F401: it adds to the operators
 from .calls import leaves
 from .graph import Graph, Node
-from .operators import CONVERSIONS, DATA, FACTORIES, OPERATORS, PLAIN, TUPLES, bound, made
-from .refused import Refused
+from .operators import CONVERSIONS, DATA, FACTORIES, OPERATORS, PLAIN, TUPLES, bound, is_in_place, made
+from .refused import HERE, TORCH, Refused
 from .results import Record, made as made_result, parts_of
 from .sizes import Size, plain
 
-TORCH = os.path.dirname(torch.__file__)
-HERE = os.path.dirname(os.path.abspath(__file__))
 SEQUENTIAL = nn.Sequential.forward
 
 
@@ -51,14 +49,15 @@ class Context:
 
     def frames(self):
         frame = sys._getframe(1)
-        call = self.tracer.call_code
+        call, own = self.tracer.call_code, type(self.module).forward.__code__.co_filename
         # A child's call of its own stands above, if it is that which asks.
         while frame.f_code.co_filename.startswith(HERE):
             if frame.f_code is call and frame.f_locals["context"] is self:
                 break
             frame = frame.f_back
         while frame is not None and frame.f_code is not call:
-            if not frame.f_code.co_filename.startswith((TORCH, HERE)) and frame.f_code.co_filename[:1] != "<":
+            file = frame.f_code.co_filename
+            if file == own or not file.startswith((TORCH, HERE)) and file[:1] != "<":
                 yield frame
             frame = frame.f_back
 
@@ -235,6 +234,8 @@ class Context:
             return result
         if name == "_set_grad_enabled":
             return result
+        if name == "__setitem__" and is_in_place(*plain(args)):
+            return result
         args = self.without_gradient(args, function)
         if name in DATA:
             self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
@@ -252,15 +253,20 @@ class Context:
         except (TypeError, ValueError) as error:
             self.refuse(f"torch's {name} with arguments that have no form in C++ here yet: {error}")
         if name in FACTORIES:
-            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None)
+            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None) or self.nearest_weight()
             if like is None or result.requires_grad:
-                self.refuse(f"torch's {name} where no input says on what device")
+                self.refuse(f"torch's {name} where neither an input nor a weight says on what device")
             arguments += [result.dtype]
         node = Node("op", name, [self.of(value) for value in arguments], line=self.line())
         if name in FACTORIES:
             node.args.append(like)
         self.graph.nodes.append(node)
         return self.give(result, node)
+
+    def nearest_weight(self):
+        """A weight of the module, which is where it is."""
+        named = sorted(self.module.named_parameters(), key=lambda one: one[0].count("."))
+        return self.weight(named[0][1]) if named else None
 
     def without_gradient(self, args, function):
         """The arguments of an operator, detached where it stands in a no_grad of this forward."""
