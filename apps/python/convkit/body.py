@@ -73,7 +73,7 @@ class Body:
         """Whether it may be written wherever it is used: weights, sizes, and what is computed of them."""
         if node.kind == "weight":
             return True
-        if self._leaves_training(node):
+        if self._leaves_training(node) or node.kind == "item" and self._is_taken_apart(node.args[0]):
             return False
         if node.kind == "item" and node.type in ("Tensor", "int64_t") and not self._is_root_item(node):
             return True
@@ -83,6 +83,13 @@ class Body:
     def _leaves_training(self, node):
         """Whether only training computes it, and it is used where both modes come."""
         return node.training and any(not user.training for user in self.users[id(node)])
+
+    def _is_taken_apart(self, node):
+        """Whether it is a tuple whose members all go into variables at once, as in t, size = f(x)."""
+        items = self.users[id(node)]
+        return (node.kind == "call" and isinstance(node.type, Record) and node.type.source is tuple and node.name is None
+                and all(item.kind == "item" and item.training == node.training for item in items)
+                and len(items) == len(node.type.members) == len({item.name for item in items} - {None}))
 
     def _is_root_item(self, node):
         return node.name is not None and len(self.users[id(node)]) > 1
@@ -265,6 +272,9 @@ class Body:
             self.lines.append(f"{text};")
             self.variables[id(node)] = text
             return
+        if self._is_taken_apart(node):
+            self.take_apart(node, text)
+            return
         name = self.variable(node)
         self.variables[id(node)], self.holds[name] = name, node
         if name in self.types:
@@ -275,6 +285,18 @@ class Body:
         self.declared[name] = len(self.lines)
         kind = "auto" if isinstance(node.type, Record) else TYPES.get(node.type, node.type)
         self.lines.append(f"{kind} {name}{text};" if node.kind == "list" else f"{kind} {name} = {text};")
+
+    def take_apart(self, node, text):
+        names = []
+        for item in sorted(self.users[id(node)], key=lambda item: item.target):
+            held = item.type
+            item.type = "one of several"  # it takes no variable that is there already
+            name = self.variable(item)
+            item.type = held
+            self.variables[id(item)], self.holds[name], self.types[name] = name, item, held
+            names.append(name)
+        self.declared[tuple(names)] = len(self.lines)
+        self.lines.append(f"auto [{', '.join(names)}] = {text};")
 
     @staticmethod
     def method_of(node):
@@ -314,7 +336,7 @@ class Body:
 
     def make_const(self, declared):
         for name, at in declared.items():
-            if name not in self.changed:
+            if not self.changed & {*([name] if isinstance(name, str) else name)}:
                 self.lines[at] = f"const {self.lines[at]}"
 
     def statements(self):
@@ -322,7 +344,8 @@ class Body:
             self.variables[id(node)] = name
             self.holds[name] = node
         checked = set()
-        nodes = [node for node in self.nodes if node.kind != "input" and id(node) not in self.inlined]
+        nodes = [node for node in self.nodes if node.kind != "input" and id(node) not in self.inlined
+                 and not (node.kind == "item" and self._is_taken_apart(node.args[0]))]
         for in_training, some in itertools.groupby(nodes, lambda node: node.training):
             if in_training:
                 self.training_block(list(some), checked)
