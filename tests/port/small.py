@@ -349,25 +349,6 @@ class Unrolled(nn.Module):
         return y
 
 
-class Dictionary(nn.Module):
-    def forward(self, x):
-        return {"out": x * 2}
-
-
-class TwoWays(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.flag = Flagged()
-
-    def forward(self, x):
-        return self.flag(x, True) + self.flag(x, False)
-
-
-class Flagged(nn.Module):
-    def forward(self, x, double):
-        return x * 2 if double else x + 1
-
-
 class Tied(nn.Module):
     def __init__(self):
         super().__init__()
@@ -436,6 +417,4 @@ REFUSED = [
     ("Hooked", ["2,3,8,8"], "forward hooks"),
     ("Recurrent", ["2,3,8"], "torch.nn.modules.rnn.LSTM 'lstm'"),
     ("Unrolled", ["2,3,8,8"], "a number or a loop follows from sizes"),
-    ("Dictionary", ["2,3,8,8"], "a result of type dict"),
-    ("TwoWays", ["2,3,8,8"], "it is called in two ways"),
 ]

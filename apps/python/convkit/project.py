@@ -10,11 +10,13 @@ from .results import Record
 
 USING = "using Tensors = std::vector<torch::Tensor>;\n"
 HELPERS = """
-void add(Tensors& all, const torch::Tensor& one) {
-  if (one.defined()) all.push_back(one);
-}
-void add(Tensors& all, const Tensors& several) {
-  for (const torch::Tensor& one : several) add(all, one);
+template <typename Member>
+void add(Tensors& all, const Member& member) {
+  if constexpr (std::is_same_v<Member, torch::Tensor>) {
+    if (member.defined()) all.push_back(member);
+  } else {
+    for (const auto& one : member) add(all, one);
+  }
 }
 
 /// The tensors in what a module gives, without those that it does not give in this mode.
@@ -33,7 +35,7 @@ CHECK = """// Compares {name}.h with what Python computed: exits with 0 if all i
 #include <ATen/Parallel.h>
 
 #include <exception>
-#include <iostream>
+#include <iostream>{more}
 #include <vector>
 
 namespace {{
@@ -127,7 +129,7 @@ def write(given, page, name, text, larger):
     root = page.specs.structs[id(page.root)]
     words = {"name": name, "root": root.name}
     block = root.is_block
-    check = CHECK.format(helpers=USING + HELPERS * (root.result != "Tensor") + "\n", forward=forward_of(page, name), compiled=COMPILED.format(**words) if block else "",
+    check = CHECK.format(more="" if root.result == "Tensor" else "\n#include <type_traits>", helpers=USING + HELPERS * (root.result != "Tensor") + "\n", forward=forward_of(page, name), compiled=COMPILED.format(**words) if block else "",
                          include="\n#include <convkit/compile.h>" if block else "",
                          and_compiled=" && is_compiled(net, recording)" if block else "", **words)
     try:

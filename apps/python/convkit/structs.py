@@ -5,6 +5,7 @@ import re
 
 from .graph import Expression
 from .layers import plain
+from .modes import merged
 from .refused import Refused
 from .weight_specs import weights_of
 
@@ -54,21 +55,10 @@ class Forward:
 
 def forward_of(m, path, evaluated, trained):
     """One forward of what a module does in both modes."""
-    if evaluated is None or trained is None or evaluated.structure() != trained.structure():
-        if evaluated is None or trained is None:
-            return Forward([(None, evaluated or trained)])
-        return Forward([("is_training()", trained), (None, evaluated)])
-    merged = []
-    for one, other in zip(evaluated.numbers(), trained.numbers()):
-        if one is False and other is True:
-            merged.append(Expression("is_training()"))
-        elif one is True and other is False:
-            merged.append(Expression("!is_training()"))
-        elif one == other:
-            merged.append(one)
-        else:
-            raise Refused(type(m), path, f"the number {one} in eval mode is {other} in training")
-    return Forward([(None, evaluated.rebuilt(iter(merged)))])
+    if evaluated is None or trained is None:
+        return Forward([(None, evaluated or trained)])
+    both = merged(m, path, evaluated, trained)
+    return Forward([("is_training()", trained), (None, evaluated)] if both is None else [(None, both)])
 
 
 def order_of(modules):
