@@ -23,7 +23,7 @@ function(convkit_port name label)
   endif()
 endfunction()
 
-convkit_port(port "" ${CMAKE_CURRENT_SOURCE_DIR}/port/small.py)
+convkit_port(port "" ${CMAKE_CURRENT_SOURCE_DIR}/port/small.py ${CMAKE_CURRENT_SOURCE_DIR}/port/results.py)
 
 # torchvision's, one of each family but those with torch.nn's attention; those that give more in training than in eval mode without that.
 set(without_aux "{\"aux_logits\":false}")

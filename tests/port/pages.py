@@ -23,19 +23,19 @@ sys.path.insert(0, str(HERE.parents[1] / "parity"))
 
 
 def run(main, arguments):
-    """What a command of the package does: its exit status, and what it says on stderr."""
+    """What a command of the package does: its exit status, what it says on stderr, and what it returns."""
     sys.argv = arguments
-    said = io.StringIO()
+    said, result = io.StringIO(), None
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:
-            main()
+            result = main()
             status = 0
         except SystemExit as exit:
             status = exit.code if isinstance(exit.code, int) else 1
         except BaseException:
             traceback.print_exc()
             status = 1
-    return status, said.getvalue()
+    return status, said.getvalue(), result
 
 
 def forked(function, log):
@@ -57,14 +57,15 @@ def forked(function, log):
 
 
 def make(folder, name, callable, ported, recorded, kwargs):
-    from convkit import port, record
+    from convkit import port, project, record
 
     inputs = [word for given in ported for word in ("--input", given)]
     made = [callable, "--kwargs", json.dumps(kwargs)]
-    status, said = run(port.main, ["port.py", *made, *inputs, "-o", str(folder / f"{name}.h")])
+    status, said, page = run(port.main, ["port.py", *made, *inputs, "-o", str(folder / f"{name}.h")])
     if status == 0:
+        (folder / f"{name}.run").write_text(project.forward_of(page, name))
         inputs = [word for given in recorded for word in ("--input", given)]
-        status, more = run(record.main, ["record.py", *made, *inputs, "--train", "--fresh",
+        status, more, _ = run(record.main, ["record.py", *made, *inputs, "--train", "--fresh",
                                          "-o", str(folder / f"{name}.safetensors")])
         said += more
     print(said, end="")
@@ -124,6 +125,8 @@ def main():
                 failed.append(f"{name}: {said.splitlines()[-1] if said else status}, see {log}")
     lines = [f'#include "{name}.h"' for name, _ in pages]
     uses = [f"use({name}, {root})" for name, root in pages]
+    from convkit import project
+    lines += ["", project.USING, project.HELPERS, *((folder / f"{name}.run").read_text() for name, _ in pages)]
     lines += ["", " \\\n  ".join(["#define CONVKIT_PAGES(use)", *uses]), ""]
     (folder / "pages.h").write_text("\n".join(lines))
     sys.exit("\n".join(failed) if failed else 0)

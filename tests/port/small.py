@@ -287,7 +287,8 @@ class Remembers(nn.Module):
         self.last = torch.zeros(1)
 
     def forward(self, x):
-        return x + self.last
+        self.last = x + self.last
+        return self.last
 
 
 class Twice(torch.autograd.Function):
@@ -346,25 +347,6 @@ class Unrolled(nn.Module):
         for i in range(x.shape[0]):
             y = y + i
         return y
-
-
-class Dictionary(nn.Module):
-    def forward(self, x):
-        return {"out": x * 2}
-
-
-class TwoWays(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.flag = Flagged()
-
-    def forward(self, x):
-        return self.flag(x, True) + self.flag(x, False)
-
-
-class Flagged(nn.Module):
-    def forward(self, x, double):
-        return x * 2 if double else x + 1
 
 
 class Tied(nn.Module):
@@ -428,13 +410,11 @@ REFUSED = [
     ("OnData", ["2,3,8,8"], f"small.OnData (small.py, line {OnData.forward.__code__.co_firstlineno + 1}): bool() of a tensor: "
                             "what follows depends on data"),
     ("Item", ["2,3,8,8"], "item() of a tensor"),
-    ("Remembers", ["2,3,8,8"], "a tensor that is neither an input nor a weight"),
+    ("Remembers", ["2,3,8,8"], "its tensor 'last', which forward changes"),
     ("OwnGradient", ["2,3,8,8"], "the autograd function Twice"),
     ("WithoutGradient", ["2,3,8,8"], "no_grad or enable_grad inside of forward"),
     ("Normed", ["2,3,8,8"], "'conv'"),
     ("Hooked", ["2,3,8,8"], "forward hooks"),
     ("Recurrent", ["2,3,8"], "torch.nn.modules.rnn.LSTM 'lstm'"),
     ("Unrolled", ["2,3,8,8"], "a number or a loop follows from sizes"),
-    ("Dictionary", ["2,3,8,8"], "a result of type dict"),
-    ("TwoWays", ["2,3,8,8"], "it is called in two ways"),
 ]

@@ -1,6 +1,7 @@
 """Layers whose weight is computed of others: weight norm and spectral norm, as convkit has them."""
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.parametrizations import _SpectralNorm, _WeightNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
@@ -12,7 +13,7 @@ CLASSES = {_WeightNorm: "WeightNorm", WeightNorm: "WeightNorm", _SpectralNorm: "
 
 def norm_of(m):
     """The parametrization, or the hook, that computes a module's weight; None where it is a weight like others."""
-    if hasattr(m, "parametrizations"):
+    if is_parametrized(m):
         found = [(name, part) for name, parts in m.parametrizations.items() for part in parts]
         if len(found) != 1 or found[0][0] != "weight" or type(found[0][1]) not in CLASSES:
             said = ", ".join(f"{name} by {type(part).__name__}" for name, part in found)
@@ -31,7 +32,7 @@ def is_legacy(norm):
 
 def layer_of(m):
     """The class that it was before."""
-    return type(m).__bases__[0] if hasattr(m, "parametrizations") else type(m)
+    return type(m).__bases__[0] if is_parametrized(m) else type(m)
 
 
 def leaf_of(m):

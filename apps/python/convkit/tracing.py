@@ -13,13 +13,13 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from . import functional  # noqa: F401: it adds to the operators
+from .calls import leaves
 from .graph import Graph, Node
-from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, made
-from .refused import Refused
+from .operators import CONVERSIONS, DATA, FACTORIES, OPERATORS, PLAIN, TUPLES, bound, is_in_place, made
+from .refused import HERE, TORCH, Refused
+from .results import Record, made as made_result, parts_of
 from .sizes import Size, plain
 
-TORCH = os.path.dirname(torch.__file__)
-HERE = os.path.dirname(os.path.abspath(__file__))
 SEQUENTIAL = nn.Sequential.forward
 
 
@@ -31,6 +31,7 @@ class Context:
         self.graph = Graph([])
         self.values = {}  # the node of each tensor and list, by its id
         self.lists = {}   # what stood in a list when it was used last
+        self.given = {}   # what stood in a list or dict when a call gave it, by its id
         self.kept = []    # so that no id comes twice
         self.closed = False
         self.grad = torch.is_grad_enabled()
@@ -72,6 +73,10 @@ class Context:
         self.values[id(value)] = node
         self.kept.append(value)
 
+    def known(self, value):
+        """The node of a list or dict, if it holds the same as when a call gave it."""
+        return self.values.get(id(value)) if self.given.get(id(value)) == members_of(value) else None
+
     def of(self, value):
         """What an argument is in the graph: a node, or a constant."""
         if isinstance(value, torch.Tensor):
@@ -84,7 +89,8 @@ class Context:
         if isinstance(value, (list, tuple)):
             if id(value) in self.lists:
                 return self.growing(value)
-            return self.values.get(id(value)) or [self.of(inner) for inner in value]
+            known = self.known(value)
+            return [self.of(inner) for inner in value] if known is None else known
         if isinstance(value, slice):
             return slice(self.of(value.start), self.of(value.stop), self.of(value.step))
         if value is None or value is Ellipsis or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
@@ -97,7 +103,7 @@ class Context:
         if self.weights is None:
             self.weights = {id(value): name for named in (self.module.named_parameters, self.module.named_buffers)
                             for name, value in named(remove_duplicate=False)}
-        name = self.weights.get(id(tensor))
+        name = self.weights.get(id(tensor)) or self.constant(tensor)
         if name is None:
             self.refuse("a tensor that is neither an input nor a weight: it was kept outside of forward, or made by "
                         "other means than torch's functions")
@@ -106,6 +112,15 @@ class Context:
         self.graph.nodes.append(node)
         self.bind(tensor, node)
         return node
+
+    def constant(self, tensor):
+        """The path of a tensor that is an attribute of a module."""
+        for path, part in self.module.named_modules():
+            for name, value in vars(part).items():
+                if value is tensor and not tensor.requires_grad and not type(part).__module__.startswith("torch.nn."):
+                    self.tracer.constants.setdefault(id(part), {})[name] = (tensor, tensor._version)
+                    return f"{path}.{name}".lstrip(".")
+        return None
 
     def growing(self, value):
         """A list that children are given, which may get longer from one to the next."""
@@ -120,6 +135,14 @@ class Context:
         self.lists[id(value)] = ([id(x) for x in value],)
         return node
 
+    def argument(self, value, source):
+        """What a child is given, and its type; that of a constant is None."""
+        if isinstance(value, (list, tuple)) and value and all(isinstance(inner, torch.Tensor) for inner in value):
+            if type(value) is list and id(value) not in self.values or id(value) in self.lists:
+                return self.growing(value), "Tensors"
+            return self.of(value), "Tensors"
+        return made_result(self, value, source) if has_tensors(value) else (value, None)
+
     def learn_names(self):
         """Looks up which variables of Python hold the values so far."""
         for frame in self.frames():
@@ -128,21 +151,35 @@ class Context:
                 if isinstance(node, Node) and node.name is None and node.kind not in ("input", "weight"):
                     node.name = name
 
-    def give(self, value, node):
-        """Binds what a call or an operator gave to its node."""
+    def give_members(self, value, node, kinds=None):
+        """Binds what is in a list or dict to items of its node."""
+        members = parts_of(value) or dict(enumerate(value))
+        given = {key: inner if inner is None else
+                 self.give(inner, self.add(Node("item", key, [node])), kinds and kinds[key])
+                 for key, inner in members.items()}
+        if any(given[key] is not inner for key, inner in members.items()):  # sizes of this context
+            value = type(value)(given.values())
+        self.bind(value, node)
+        self.given[id(value)] = members_of(value)
+        return value
+
+    def give(self, value, node, kind=None):
+        """Binds what a call or an operator gave to its node; `kind` is the type of what it says itself."""
         if isinstance(value, torch.Tensor):
             node.type, node.dims = "Tensor", value.dim()
             self.bind(value, node)
             return value
-        if isinstance(value, (list, tuple)) and value and all(isinstance(inner, torch.Tensor) for inner in value):
-            if hasattr(value, "_fields") and type(value).__module__ != "torch.return_types":
-                self.refuse(f"a result of type {type(value).__name__}")
-            node.type = "Tuple" if type(value).__module__ == "torch.return_types" else "Tensors"
-            self.bind(value, node)
-            for i, inner in enumerate(value):
-                item = self.add(Node("item", i, [node]))
-                self.give(inner, item)
-            return value
+        if kind == "Tensors" or kind is None and isinstance(value, (list, tuple)) and value and all(
+                isinstance(inner, torch.Tensor) for inner in value):
+            named = type(value).__module__ == "torch.return_types"
+            node.type = "Tuple" if named or node.target in TUPLES else "Tensors"
+            return self.give_members(value, node)
+        if isinstance(kind, Record):
+            node.type = kind
+            return self.give_members(value, node, kind.members)
+        if kind == "int64_t":
+            node.type = kind
+            return Size(plain(value), node, self)
         if value is None:
             node.type = "void"
             return value
@@ -180,7 +217,10 @@ class Context:
                 return tuple(self.size(n, args[0], i) for i, n in enumerate(function(*args)))
             if name in PLAIN:
                 return function(*args)
+        versions = [x._version if isinstance(x, torch.Tensor) else None for x in args]
         result = function(*plain(args), **plain(kwargs))
+        if any(x is result and version is not None and x._version == version for x, version in zip(args, versions)):
+            result = another(result)
         if name == "_assert" and isinstance(args[0], bool):  # the decision is written down already
             return result
         if name == "size":
@@ -192,22 +232,30 @@ class Context:
             return Size(result, self.add(Node("op", "numel", [self.of(args[0])], "int64_t")), self)
         if name in PLAIN:
             return result
-        if name == "_set_grad_enabled" or torch.is_grad_enabled() != self.grad:
-            self.refuse("no_grad or enable_grad inside of forward")
+        if name == "_set_grad_enabled":
+            return result
+        if name == "__setitem__" and is_in_place(*plain(args)):
+            return result
+        args = self.without_gradient(args, function)
         if name in DATA:
             self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
-        if name not in OPERATORS:
+        if name not in OPERATORS and name not in CONVERSIONS:
             self.refuse(f"torch's {name}, which has no form in C++ here yet")
         if torch.is_autocast_enabled("cpu"):
             self.refuse("autocast inside of forward")
+        if name in CONVERSIONS and isinstance(result, torch.Tensor):
+            name, args, kwargs = "to", (args[0], result.dtype), {}
+            if result.dtype == args[0].dtype and result.data_ptr() == args[0].data_ptr():
+                self.bind(result, self.of(args[0]))
+                return result
         try:
             arguments = made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
         except (TypeError, ValueError) as error:
             self.refuse(f"torch's {name} with arguments that have no form in C++ here yet: {error}")
         if name in FACTORIES:
-            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None)
+            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None) or self.nearest_weight()
             if like is None or result.requires_grad:
-                self.refuse(f"torch's {name} where no input says on what device")
+                self.refuse(f"torch's {name} where neither an input nor a weight says on what device")
             arguments += [result.dtype]
         node = Node("op", name, [self.of(value) for value in arguments], line=self.line())
         if name in FACTORIES:
@@ -215,33 +263,53 @@ class Context:
         self.graph.nodes.append(node)
         return self.give(result, node)
 
-    def enter(self, parameters, values):
-        """Makes inputs of the arguments that are tensors or sizes."""
-        for name, value in zip(parameters, values):
-            tensors = isinstance(value, (list, tuple)) and value and all(isinstance(x, torch.Tensor) for x in value)
-            if not tensors and not isinstance(value, (torch.Tensor, Size)):
-                if isinstance(value, dict) or isinstance(value, (list, tuple)) and value:
-                    self.refuse(f"the argument {name} of type {type(value).__name__}")
-                continue  # a constant
-            node = Node("input", name, type="int64_t" if isinstance(value, Size) else "Tensor")
-            node.name = name
-            self.graph.inputs.append(node)
-            self.graph.nodes.append(node)
-            if isinstance(value, Size):
-                self.bind(value, node)
-            else:
-                self.give(value, node)
+    def nearest_weight(self):
+        """A weight of the module, which is where it is."""
+        named = sorted(self.module.named_parameters(), key=lambda one: one[0].count("."))
+        return self.weight(named[0][1]) if named else None
+
+    def without_gradient(self, args, function):
+        """The arguments of an operator, detached where it stands in a no_grad of this forward."""
+        if torch.is_grad_enabled() == self.grad:
+            return args
+        if torch.is_grad_enabled():
+            self.refuse("enable_grad inside of forward")
+
+        def detached(value):
+            if isinstance(value, (list, tuple)):
+                return type(value)(map(detached, value))
+            if not isinstance(value, torch.Tensor) or not value.requires_grad:
+                return value
+            if function.__name__.endswith("_"):
+                self.refuse(f"{function.__name__} of what has a gradient, inside of no_grad")
+            return self.give(value.detach(), self.add(Node("op", "detach", [self.of(value)], line=self.line())))
+        return tuple(map(detached, args))
+
+    def enter(self, parameters, values, kinds):
+        """Makes inputs of the arguments that have a type. Returns the sizes, and tuples of sizes, that are this context's,
+        by the ids of the caller's."""
+        sizes = {}
+        for name, value, kind in zip(parameters, values, kinds):
+            if kind is not None:
+                node = self.add(Node("input", name, type=kind))
+                node.name = name
+                self.graph.inputs.append(node)
+                given = self.give(value, node, kind)
+                if given is not value:
+                    sizes[id(value)] = given
+        return sizes
 
 
 class Tracer(TorchFunctionMode):
     """Traces one run. `leaf_of` gives what C++ has of a module, or None: what a leaf does is not looked at."""
 
-    def __init__(self, module, leaf_of):
+    def __init__(self, module, leaf_of, constants):
         super().__init__()
         self.root, self.leaf_of = module, leaf_of
         self.paths = {id(part): name for name, part in module.named_modules()}
         self.stack = []
         self.graphs = {}  # of each module by its id, one for each call
+        self.constants = constants  # of each module by its id: the tensors that are attributes of it
         self.shapes = {}  # of each module by its id: what its first call took and gave
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -263,10 +331,15 @@ class Tracer(TorchFunctionMode):
             parent.learn_names()
             if id(module) not in parent.paths:
                 parent.refuse(f"the call of a {type(module).__name__} that is no part of the module")
-            given = [v for v in values if isinstance(v, (torch.Tensor, Size)) or isinstance(v, (list, tuple)) and v]
-            taken = [parent.growing(v) if type(v) is list and id(v) not in parent.values or id(v) in parent.lists
-                     else parent.of(v) for v in given]
-            node = Node("call", parent.paths[id(module)], taken, line=parent.line())
+            if torch.is_grad_enabled() != parent.grad:
+                parent.refuse("the call of a child inside of no_grad")
+            given = [parent.argument(value, (id(module), name)) for name, value in zip(parameters, values)]
+            node = Node("call", parent.paths[id(module)], [taken for taken, kind in given if kind], line=parent.line())
+            kinds = [kind for _, kind in given]
+            node.names = [name for name, kind in zip(parameters, kinds) if kind]
+            node.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
+        else:
+            kinds = ["Tensor"] * len(values)
         leaf = self.leaf_of(module) if parent is not None else None
         if leaf is not None:
             if leaf.parameters:
@@ -277,24 +350,29 @@ class Tracer(TorchFunctionMode):
         else:
             context = Context(self, module, path)
             self.stack.append(context)
-            context.enter(parameters, values)
+            sizes = context.enter(parameters, values, kinds)
+            args = [sizes.get(id(value), value) for value in args]
+            kwargs = {name: sizes.get(id(value), value) for name, value in kwargs.items()}
+            context.graph.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         try:
             result = original(module, *args, **kwargs)
             if context is not None:
-                context.graph.output = output_of(context, result)
+                context.graph.output, context.graph.result = output_of(context, result)
                 context.closed = True
                 context.graph.prune()
                 context.graph.line = inspect.getsourcelines(type(module).forward)[1] if parent is None else None
                 self.graphs.setdefault(id(module), []).append(context.graph)
         finally:
             self.stack.pop()
-        self.shapes.setdefault(id(module), (values[:1], result))
+        self.shapes.setdefault(id(module), (leaves(dict(zip(parameters, values))), result))
         if parent is None:
             return result
+        if any(result is value for value in values):
+            result = another(result)
         parent.graph.nodes.append(node)
         if leaf is not None and isinstance(result, tuple):
             return parent.give_tuple(result, node)
-        return parent.give(result, node)
+        return parent.give(result, node, context and context.graph.result)
 
     def run(self, inputs):
         original = nn.Module.__call__
@@ -320,6 +398,12 @@ class Tracer(TorchFunctionMode):
             torch.autograd.Function.apply = classmethod(own_gradient)
 
 
+def another(tensor):
+    """The same tensor as another object: which of the two Python uses later on is then known."""
+    with torch._C.DisableTorchFunction():
+        return tensor.view_as(tensor)
+
+
 def arguments_of(module, args, kwargs):
     """The names and values of what a forward was called with."""
     try:
@@ -341,9 +425,20 @@ def arguments_of(module, args, kwargs):
     return names, values
 
 
+def members_of(value):
+    """What tells whether a list or dict has changed."""
+    parts = parts_of(value)
+    return [id(inner) for inner in value] if parts is None else [(key, id(inner)) for key, inner in parts.items()]
+
+
+def has_tensors(value):
+    if isinstance(value, (torch.Tensor, Size)):
+        return True
+    parts = parts_of(value) if not isinstance(value, (list, tuple)) else dict(enumerate(value))
+    return any(map(has_tensors, (parts or {}).values()))
+
+
 def output_of(context, result):
-    if isinstance(result, (torch.Tensor, Size)):
-        return context.of(result)
-    if type(result) in (list, tuple) and result and all(isinstance(x, torch.Tensor) for x in result):
-        return context.of(result)
-    return context.refuse(f"a result of type {type(result).__name__}")
+    if result is None or isinstance(result, int) and not isinstance(result, Size):
+        context.refuse(f"a result of type {type(result).__name__}")
+    return made_result(context, result, (id(context.module), "Output"))

@@ -4,8 +4,7 @@ import torch
 
 from .operators import literal
 from .refused import Refused
-from .specs import Ported, Specs
-from .structs import identifier
+from .specs import Specs
 
 
 def of_torch(m, specs):
@@ -43,10 +42,19 @@ class Whole:
         if of_torch(m, self.specs):
             for name, parameter in m._parameters.items():
                 if parameter is not None and not parameter.requires_grad:
-                    yield f'{self._module(path)}->named_parameters()["{name}"].set_requires_grad(false);'
+                    yield f"{self._parameter(path, name)}.set_requires_grad(false);"
         for name, child in m._modules.items():
             if child is not None:
                 yield from self._frozen(child, f"{path}.{name}".lstrip("."))
+
+    def _parameter(self, path, name):
+        """C++ of a parameter of one of torch::nn's modules, where it has a name in C++."""
+        if name in ("weight", "bias"):
+            try:
+                return self.page.weight_path(self.struct, f"{path}.{name}")
+            except Refused:
+                pass
+        return f'{self._module(path)}->named_parameters()["{name}"]'
 
     def _module(self, path):
         """C++ of a pointer to any module in the whole."""
@@ -54,15 +62,6 @@ class Whole:
             return self.page._access(self.struct, path)[0]
         except Refused:
             return f'named_modules("", /*include_self=*/false)["{path}"]'
-
-    def _owner(self, path):
-        """C++ of a pointer to a module, by which its members are reached."""
-        m = self.root.get_submodule(path)
-        spec = self.specs.of(m)
-        text, generic = self.page._access(self.struct, path)
-        if not generic:
-            return text
-        return f"{text}->as<{spec.struct.name if isinstance(spec, Ported) else spec.type}>()"
 
     def _ties(self):
         """Statements that make one of the parameters that are one in Python."""
@@ -79,10 +78,10 @@ class Whole:
                     spec = None if Specs.is_list(owner) else self.specs.of(owner)
                     if spec is None or getattr(spec, "type", "") in ("nn::LSTM", "nn::GRU", "nn::RNN"):
                         raise Refused(type(m), path, f"its '{name}' is also '{'.'.join(owners[id(parameter)])}'")
-                first, first_name = owners[id(parameter)]
-                source = f"{self._owner(first)}->{identifier(first_name)}" if first else identifier(first_name)
-                of, module = (f"{self._owner(path)}->", f"*{self._owner(path)}") if path else ("", "*this")
-                lines.append(f'{of}{identifier(name)} = convkit::tie_parameter({module}, "{name}", {source});')
+                source, own = (self.page.weight_path(self.struct, f"{where}.{key}".lstrip("."))
+                               for where, key in (owners[id(parameter)], (path, name)))
+                module = own.rpartition("->")[0] or "this"
+                lines.append(f'{own} = convkit::tie_parameter(*{module}, "{name}", {source});')
         return lines
 
     def reset(self, struct):
