@@ -142,7 +142,7 @@ TEST_CASE("Upsample takes one number for all axes, or one for each", "[upsample]
   CHECK(twice->clone()->as<UpsampleImpl>()->forward(x[0]).sizes() == torch::IntArrayRef{3, 5, 14});
   CHECK(c10::str(*twice) == "Upsample(scale_factor=[2], mode=kNearest)");
   using support::error;
-  CHECK(error([&] { Upsample(UpsampleOptions()); }) ==
+  CHECK(error([&] { Upsample{UpsampleOptions()}; }) ==
         "Upsample: expected either a size or a scale_factor, got none");
   CHECK(error([&] { Upsample(UpsampleOptions().size({3}).scale_factor({2})); }) ==
         "Upsample: expected either a size or a scale_factor, got both");
