@@ -3,7 +3,7 @@ cmake_minimum_required(VERSION 3.25)
 
 # 1. A public header includes only headers that stand earlier in this list, and no fmt.
 set(order arithmetic module init conv same filters activation norm blocks separable upsample
-    attention segmentation models/classifier models/resnet models/mobilenetv2 models/mobilenetv3
+    attention multihead_attention parametrize segmentation models/classifier models/resnet models/mobilenetv2 models/mobilenetv3
     models/efficientnet models/convnext models/unet models state_dict checkpoint compare summary
     compile convkit)
 file(GLOB_RECURSE headers RELATIVE ${source}/include/convkit ${source}/include/convkit/*.h)

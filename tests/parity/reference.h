@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,11 @@ class Case {
   bool boolean(const char* option) const { return options().at(option); }
   int64_t option(const char* name) const { return options().at(name); }
   double real(const char* name) const { return options().at(name); }
+  /// Nothing where it is a word, such as "all".
+  std::optional<int64_t> optional(const char* option) const {
+    const nlohmann::json& value = options().at(option);
+    return value.is_string() ? std::nullopt : std::optional(value.get<int64_t>());
+  }
   std::vector<int64_t> integers(const char* option) const { return options().at(option); }
   torch::ExpandingArray<2> pair(const char* name) const {
     const nlohmann::json& value = options().at(name);

@@ -287,7 +287,8 @@ class Remembers(nn.Module):
         self.last = torch.zeros(1)
 
     def forward(self, x):
-        return x + self.last
+        self.last = x + self.last
+        return self.last
 
 
 class Twice(torch.autograd.Function):
@@ -409,7 +410,7 @@ REFUSED = [
     ("OnData", ["2,3,8,8"], f"small.OnData (small.py, line {OnData.forward.__code__.co_firstlineno + 1}): bool() of a tensor: "
                             "what follows depends on data"),
     ("Item", ["2,3,8,8"], "item() of a tensor"),
-    ("Remembers", ["2,3,8,8"], "a tensor that is neither an input nor a weight"),
+    ("Remembers", ["2,3,8,8"], "its tensor 'last', which forward changes"),
     ("OwnGradient", ["2,3,8,8"], "the autograd function Twice"),
     ("WithoutGradient", ["2,3,8,8"], "no_grad or enable_grad inside of forward"),
     ("Normed", ["2,3,8,8"], "'conv'"),

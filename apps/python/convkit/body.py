@@ -1,8 +1,8 @@
 """C++ of a forward: statements in Python's order, in variables that have Python's names."""
 
 import itertools
-import re
 
+from .folding import folded, singular
 from .graph import Node, nodes_in
 from .layers import Leaf
 from .operators import OPERATORS, Written, inside, literal
@@ -29,6 +29,20 @@ def is_pure(node):
     return node.kind in ("item", "weight", "list") or node.kind == "op" and not (
         node.target in RANDOM or node.target == "__setitem__" or node.target.endswith("_") and node.target[:2] != "__"
         or node.target in ASSIGNING or is_inplace(node))
+
+
+def called(path):
+    """What a child is called; one of a list as the list, without the plural."""
+    *names, name = path.split(".")
+    if not name.isdigit() or not names:
+        return name
+    names = [name for name in names if not name.isdigit()] or [f"child{name}"]
+    return singular(names[-1])
+
+
+def overwrites(node):
+    """Whether it writes into its first argument, and gives that."""
+    return node.kind == "op" and (node.target in ASSIGNING or node.target != "relu" and is_inplace(node))
 
 
 class Body:
@@ -97,14 +111,11 @@ class Body:
 
     def _must_be_root(self, node):
         users = self.users[id(node)]
-        changed = any(user.kind == "op" and user.target in ASSIGNING | {"__setitem__"} and user.args[0] is node
-                      for user in users)
-        # Such functions take a variable.
-        changed = changed or any(is_inplace(user) and user.args[0] is node for user in users)
+        changed = any((overwrites(user) or user.target == "__setitem__") and user.args[0] is node for user in users)
         several = isinstance(node.type, Record) or node.type in ("Tensors", "Tuple", "void")
         several = several or any(user.instead is node for user in users) or self._leaves_training(node)
         return (node.name is not None or len(users) != 1 or several or changed
-                or node.kind in ("check", "input") or node.kind == "op" and node.target in ASSIGNING)
+                or node.kind in ("check", "input") or overwrites(node))
 
     def _inline(self):
         """Finds what stands inside of another expression in Python as well: right before it, used once."""
@@ -182,7 +193,10 @@ class Body:
     def call(self, node):
         spec = self.page.spec_at(self.struct, node.target)
         takes = spec.struct.inputs if isinstance(spec, Ported) else []
-        given = [self.argument(value, takes[i].type if takes else "") for i, value in enumerate(node.args)]
+        if isinstance(spec, Leaf) and spec.parameters:
+            given = list(map(self.named, node.args, spec.parameters))
+        else:
+            given = [self.argument(value, takes[i].type if takes else "") for i, value in enumerate(node.args)]
         while takes and len(given) > 1 and takes[len(given) - 1].default is not None and (
                 node.args[len(given) - 1] is None or given[-1] == takes[len(given) - 1].default):
             given.pop()
@@ -232,6 +246,14 @@ class Body:
             value = dict(enumerate(value))
         return f"{{{', '.join(self.result(value.get(key), type) for key, type in self.page.records.of(kind).items())}}}"
 
+    def named(self, value, name):
+        """An argument of a module that takes several."""
+        if value is None:
+            return "torch::Tensor()"
+        if isinstance(value, list):
+            return f"std::make_tuple({', '.join(map(self.write, value))})"
+        return f"/*{name}=*/{self.write(value)}" if isinstance(value, bool) else self.write(value)
+
     # Statements.
 
     def variable(self, node):
@@ -240,8 +262,7 @@ class Body:
             return self.variables[id(node.instead)]
         wanted = node.name
         if wanted is None:
-            child = node.target.rsplit(".", 1)[-1] if node.kind == "call" else None
-            wanted = f"{child}_out" if child else INVENTED.get(node.target, "value")
+            wanted = f"{called(node.target)}_out" if node.kind == "call" else INVENTED.get(node.target, "value")
         wanted = identifier(wanted)
         if wanted in self.inputs:
             wanted = next(name for name in ("y", "z", f"{wanted}_out", f"{wanted}_new") if name not in self.inputs
@@ -257,10 +278,16 @@ class Body:
             name, count = f"{wanted}{count}", count + 1
 
     def assign(self, node):
-        if node.kind == "op" and node.target in ASSIGNING and node.args[0].kind not in ("weight",):
+        if overwrites(node):
             base = node.args[0]
+            if node.target not in ASSIGNING and base.kind in ("input", "item", "weight"):
+                # LibTorch's functions take no temporary, and nothing const.
+                name = self.variable(node)
+                self.lines.append(f"torch::Tensor {name} = {self.write(base)};")
+                self.types[name], self.variables[id(base)] = "Tensor", name
+                self.inlined.discard(id(base))
             text = self.expression(node)
-            if base.kind == "input" or base.kind == "item":
+            if node.target in ASSIGNING and base.kind in ("input", "item"):
                 text = f"{self.write(base)}.{self.method_of(node)}({', '.join(self.write(a) for a in node.args[1:2])})"
             else:
                 self.changed.add(self.variables.get(id(base)))
@@ -280,7 +307,8 @@ class Body:
         self.variables[id(node)], self.holds[name] = name, node
         if name in self.types:
             self.changed.add(name)
-            self.lines.append(f"{name} = {text};")
+            in_place = node.target.endswith("_") and text.startswith(f"{name}.") and node.kind == "op"
+            self.lines.append(f"{text};" if in_place else f"{name} = {text};")
             return
         self.types[name] = node.type
         self.declared[name] = len(self.lines)
@@ -299,22 +327,40 @@ class Body:
         self.declared[tuple(names)] = len(self.lines)
         self.lines.append(f"auto [{', '.join(names)}] = {text};")
 
+    def check(self, node, rest):
+        """C++ of a decision, and how many of the `rest` it stands for as well: shapes are compared at once."""
+        def sizes(node, dim):
+            both = node.kind == "check" and node.target == "==" and all(
+                isinstance(arg, Node) and arg.target == "size" and arg.args[1] == dim for arg in node.args)
+            return [arg.args[0] for arg in node.args] if both else None
+        pair, begin = sizes(node, 0), f'"{self.struct.name}: expected'
+        if pair is not None and pair[0].dims is not None and pair[0].dims == pair[1].dims:
+            more = pair[0].dims - 1
+            if len(rest) >= more and all(sizes(other, dim + 1) == pair for dim, other in enumerate(rest[:more])):
+                a, b = map(self.write, pair)
+                return (f'TORCH_CHECK({a}.sizes() == {b}.sizes(), {begin} {a} and {b} of one shape, got ", {a}.sizes(), '
+                        f'" and ", {b}.sizes());'), more
+        a, b = map(self.write, node.args)
+        got = ', " and ", '.join(text for text, arg in zip((a, b), node.args) if isinstance(arg, Node))
+        return f'TORCH_CHECK({a} {node.target} {b}, {begin} {a} {node.target} {b}, got ", {got});', 0
+
     @staticmethod
     def method_of(node):
         names = {"__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_"}
         return names.get(node.target, node.target)
 
     def write_all(self, nodes, checked):
-        for node in nodes:
-            if node.kind == "check":
-                a, b = map(self.write, node.args)
-                line = (f'TORCH_CHECK({a} {node.target} {b}, "{self.struct.name}: expected {a} {node.target} {b}, got ", '
-                        f'{a}, " and ", {b});')
-                if line not in checked:
-                    self.lines.append(line)
-                    checked.add(line)
+        nodes = list(nodes)
+        while nodes:
+            node = nodes.pop(0)
+            if node.kind != "check":
+                self.assign(node)
                 continue
-            self.assign(node)
+            line, more = self.check(node, nodes)
+            del nodes[:more]
+            if line not in checked:
+                self.lines.append(line)
+                checked.add(line)
 
     def training_block(self, nodes, checked):
         """What only training does. Variables that it gives to the rest are declared before it."""
@@ -356,32 +402,3 @@ class Body:
         self.make_const(self.declared)
         return folded(self.lines, self.page.list_sizes(self.struct))
 
-
-def folded(lines, sizes):
-    """The lines, with a loop where they do the same with each module of a list, in turn."""
-    done, i = [], 0
-    while i < len(lines):
-        for period in (1, 2, 3, 4):
-            found = re.search(r"\(\*(\w+)\)\[(\d+)\]", "".join(lines[i:i + period]))
-            if found is None or found[1] not in sizes:
-                continue
-            name, first, size = found[1], int(found[2]), sizes[found[1]]
-            pattern = [line.replace(f"(*{name})[{first}]", "\0") for line in lines[i:i + period]]
-            count = 0
-            while [line.replace(f"(*{name})[{first + count}]", "\0") for line in
-                   lines[i + count * period:i + (count + 1) * period]] == pattern:
-                count += 1
-            declares = re.match(rf"(const )?({'|'.join(TYPES.values())}) \w+ =", pattern[-1])
-            if count < 2 or first + count != size or declares:
-                continue
-            one = name[:-1] if name.endswith("s") and len(name) > 2 else f"one_of_{name}"
-            body = [line.replace("\0", one if first == 0 else f"(*{name})[i]") for line in pattern]
-            head = (f"for (const auto& {one} : *{name})" if first == 0 else
-                    f"for (std::size_t i = {first}; i < {name}->size(); ++i)")
-            done += [f"{head} {body[0]}"] if period == 1 else [f"{head} {{", *body, "}"]
-            i += count * period
-            break
-        else:
-            done.append(lines[i])
-            i += 1
-    return done

@@ -36,3 +36,11 @@ def check_mode(module, training):
     for path, m in module.named_modules():
         if m.training != training:
             refuse(m, path, f"it stays in {'eval mode' if training else 'training'} when the module is told otherwise")
+
+
+def check_constants(module, constants):
+    """A tensor that is an attribute of a module is one of its weights, unless forward changes it."""
+    for path, m in module.named_modules():
+        for name, (tensor, version) in constants.get(id(m), {}).items():
+            if getattr(m, name, None) is not tensor or tensor._version != version:
+                refuse(m, path, f"its tensor '{name}', which forward changes, is no buffer")

@@ -10,27 +10,18 @@ from torch import nn
 
 from .body import Body
 from .calls import leaves
+from .clusters import clusters, levels
+from .folding import with_common_begin
 from .layers import Leaf
 from .refused import Refused
 from .results import Records, joined
 from .specs import Ported, Sequence, Specs
-from .structs import Indistinct, Struct, identifier
+from .structs import Forward, Indistinct, Struct, identifier
 from .ways import forward_in_ways, give_decided
-from .weight_specs import weights_of
 
 
 # In a struct these are its own bases.
 INHERITED = {"Block", "Cloneable", "Module", "ModuleHolder", "StateKeys", "TensorModule"}
-
-
-def height(m, specs, known):
-    """How many of the page's structs stand inside of each other."""
-    if id(m) not in known:
-        known[id(m)] = 0
-        inner = 0 if specs.leaf(m) is not None else max(
-            (height(part, specs, known) for part in m._modules.values() if part is not None), default=0)
-        known[id(m)] = inner + (specs.leaf(m) is None and not specs.is_list(m))
-    return known[id(m)]
 
 
 class Page:
@@ -39,17 +30,13 @@ class Page:
         self.paths = specs.paths
         self.evaluated, self.trained = evaluated, trained
         self.structs, self.forwards, names = [], {}, {}
-        heights = {}
-        height(root, specs, heights)
-        modules = [m for m in root.modules() if id(m) in heights and specs.leaf(m) is None and not specs.is_list(m)]
-        for level in range(1, max(heights.values()) + 1):
+        for modules in levels(root, specs):
             kinds = {}
             for m in modules:
-                if heights[id(m)] == level:
-                    self.forwards[id(m)] = self._forward(m)
-                    kinds.setdefault(type(m), []).append(m)
+                self.forwards[id(m)] = self._forward(m)
+                kinds.setdefault(type(m), []).append(m)
             for kind, members in kinds.items():
-                for cluster in self._clusters(members):
+                for cluster in clusters(members, specs, self.forwards):
                     self._add(kind, cluster, names)
         self.records = Records(self)
         self.bodies = {struct.name: self._bodies(struct) for struct in self.structs}
@@ -57,31 +44,10 @@ class Page:
     def _forward(self, m):
         path = self.paths[id(m)]
         modes = [graphs.get(id(m), []) for graphs in (self.evaluated, self.trained)]
-        if modes == [[], []]:
-            raise Refused(type(m), path, "it is never called, so that its forward is not known")
         for graph in (graph for graphs in modes for graph in graphs):
             give_decided(graph, m, self.forwards)
-        return forward_in_ways(m, path, *modes)
-
-    def _clusters(self, members):
-        """Modules whose children are of the same kinds where both have them."""
-        clusters = []
-        for m in members:
-            keys = {name: self.specs.of(part).key for name, part in m._modules.items() if part is not None}
-            keys |= {f"{w.name} itself": w.key for w in weights_of(m, self.specs)}
-            own = {key for key in keys if key.endswith(" itself")}
-            for cluster in clusters:
-                first, (all_keys, first_own) = cluster[0], cluster[1]
-                missing = set(keys) ^ set(all_keys)
-                named = all(name in first._modules and name in m._modules or hasattr(first, name) and hasattr(m, name)
-                            for name in missing)
-                if own == first_own and named and all(all_keys.get(name, key) == key for name, key in keys.items()):
-                    all_keys.update(keys)
-                    cluster.append(m)
-                    break
-            else:
-                clusters.append([m, (dict(keys), own)])
-        return [[cluster[0], *cluster[2:]] for cluster in clusters]
+        # What is never called holds weights and children that others use, and needs no forward.
+        return Forward([]) if modes == [[], []] else forward_in_ways(m, path, *modes)
 
     def _add(self, kind, members, names):
         def struct(modules):
@@ -98,7 +64,8 @@ class Page:
             self.structs.append(made)
             for m in modules:
                 self.specs.structs[id(m)] = made
-            made.result = joined(kind, [graph.result for _, graph in made.bodies], self.specs)
+            results = [graph.result for _, graph in made.bodies]
+            made.result = joined(kind, results, self.specs) if results else None
         try:
             struct(members)
         except Indistinct:
@@ -129,15 +96,22 @@ class Page:
         for i, part in enumerate(parts):
             owner, m = m, m._modules[part]
             if i == 0:
-                text = identifier(part)
-            elif self.specs.is_list(owner):
-                at = f'"{part}"' if type(owner) is nn.ModuleDict else list(owner._modules).index(part)
-                text, generic = f"(*{text})[{at}]", True
-            elif generic or isinstance(self.specs.of(owner), Leaf):
+                text, generic = identifier(part), self.member_type(struct, part).startswith("std::")
+                continue
+            spec = self.specs.of(owner)
+            if isinstance(spec, Leaf):
                 raise Refused(struct.kind, "", f"the use of '{path}', deep inside of another module")
-            else:
-                text = f"{text}->{identifier(part)}"
+            if generic:
+                text = f"{text}->as<{spec.struct.name if isinstance(spec, Ported) else spec.type}>()"
+            generic = self.specs.is_list(owner)
+            at = f'"{part}"' if type(owner) is nn.ModuleDict else list(owner._modules).index(part)
+            text = f"(*{text})[{at}]" if generic else f"{text}->{identifier(part)}"
         return text, generic
+
+    @staticmethod
+    def member_type(struct, key):
+        kinds = {spec.type for spec in struct.children[key].values()}
+        return kinds.pop() if len(kinds) == 1 else "std::shared_ptr<nn::Module>"
 
     @staticmethod
     def _has(m, path):
@@ -153,11 +127,14 @@ class Page:
             return identifier(name)
         text, generic = self._access(struct, owner)
         if generic:
-            raise Refused(struct.kind, "", f"the use of '{path}', a weight inside of a list")
+            spec = self.spec_at(struct, owner)
+            text = f"{text}->as<{spec.struct.name if isinstance(spec, Ported) else spec.type}>()"
         return f"{text}->{identifier(name)}"
 
     def called(self, struct, node, spec, args):
         text, generic = self._access(struct, node.target)
+        if isinstance(spec, Leaf) and spec.parameters and generic:
+            return f"{text}->as<{spec.type}>()->forward({args})"
         if isinstance(spec, Ported) and generic:
             return f"{text}->as<{spec.struct.name}>()->forward({args})" if not spec.struct.is_block else \
                 f"convkit::forward_child(*{text}, {args})"
@@ -169,9 +146,11 @@ class Page:
     def list_sizes(self, struct):
         """Of the lists of modules in a struct."""
         return {identifier(key): len(next(iter(specs.values())).parts) for key, specs in struct.children.items()
-                if isinstance(next(iter(specs.values())), Sequence)}
+                if isinstance(next(iter(specs.values())), Sequence) and len(struct.kinds[key]) == 1}
 
     def _bodies(self, struct):
+        if not struct.bodies:
+            return [], []
         inputs = struct.inputs
         names = [identifier(node.target) for node in inputs]
         names = [f"{name}_" if name in struct.taken else name for name in names]
@@ -186,7 +165,10 @@ class Page:
             for old, new in renamed:
                 condition = condition and re.sub(old, new, condition)
             struct.bodies[i] = condition, graph
-        return names, [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
+        bodies = [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
+        text = "\n".join(line for condition, statements in bodies for line in [condition or "", *statements])
+        # C++ warns of an argument that has a name and no use.
+        return [name if re.search(rf"\b{name}\b", text) else f"/*{name}*/" for name in names], bodies
 
     # Text.
 
@@ -208,21 +190,32 @@ class Page:
             lines.append(f"{identifier(weight.name)} = {weight.write(values)};")
         members = []
         for key, specs in struct.children.items():
-            lines += self.registered(struct, key, next(iter(specs.values())))
-            spec = next(iter(specs.values()))
-            members.append(f"{spec.struct.name if isinstance(spec, Ported) else spec.type} {identifier(key)}{{nullptr}};")
-        override = " override" if struct.is_block else ""
-        lines += ["}", "", f"{self.records.type(struct.result)} forward({self.arguments(struct, names)}){override} {{"]
-        for condition, statements in bodies:
-            if condition is None:
-                lines += statements
-            elif len(statements) == 1:
-                lines.append(f"if ({condition}) {statements[0]}")
-            else:
-                lines += [f"if ({condition}) {{", *statements, "}"]
-        if bodies[-1][0] is not None:
-            lines.append(f'TORCH_CHECK(false, "{struct.name}: expected arguments as in one of Python\'s calls");')
+            lines += self.registered(struct, key)
+            kind = self.member_type(struct, key)
+            members.append(f"{kind} {identifier(key)}{'' if kind.startswith('std::') else '{nullptr}'};")
         lines += ["}", ""]
+        for weight, values in zip(struct.weights[id(struct.modules[0])], struct.weight_values):
+            if weight.program is not None:
+                graph = weight.program.rebuilt(iter(values))
+                lines += [f"torch::Tensor make_{weight.name}() const {{", *Body(graph, struct, self, []).statements(),
+                          "}", ""]
+        if bodies:
+            override = " override" if struct.is_block else ""
+            lines.append(f"{self.records.type(struct.result)} forward({self.arguments(struct, names)}){override} {{")
+            shared, rest = with_common_begin([statements for _, statements in bodies])
+            if len(bodies) == 1:
+                shared, rest = [], [bodies[0][1]]
+            lines += shared
+            for (condition, _), statements in zip(bodies, rest):
+                if condition is None:
+                    lines += statements
+                elif len(statements) == 1:
+                    lines.append(f"if ({condition}) {statements[0]}")
+                else:
+                    lines += [f"if ({condition}) {{", *statements, "}"]
+            if bodies[-1][0] is not None:
+                lines.append(f'TORCH_CHECK(false, "{struct.name}: expected arguments as in one of Python\'s calls");')
+            lines += ["}", ""]
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
         lines += [f"torch::Tensor {identifier(w.name)};" for w in struct.weights[id(struct.modules[0])]]
@@ -232,16 +225,22 @@ class Page:
     def default(parameter):
         return str(parameter.default).lower() if isinstance(parameter.default, bool) else str(parameter.default)
 
-    def registered(self, struct, key, spec):
-        name, values = identifier(key), struct.made[key]
-        if isinstance(spec, Sequence):
-            lines = spec.statements(name, key, values)
-        else:
-            lines = [f'{name} = register_module("{key}", {spec.write(values)});']
-        if key not in struct.optional:
-            return lines
-        condition = f"if ({struct.optional[key]})"
-        return [f"{condition} {{", *lines, "}"] if len(lines) > 1 else [f"{condition} {lines[0]}"]
+    def registered(self, struct, key):
+        """What registers a child, of each of its kinds."""
+        name = identifier(key)
+
+        def made(specs, values):
+            spec = next(iter(specs.values()))
+            if isinstance(spec, Sequence):
+                return spec.statements(name, key, values)
+            return [f'{name} = register_module("{key}", {spec.write(values)});']
+        kinds = [made(specs, values) for (_, specs), values in zip(struct.kinds[key], struct.made[key])]
+        condition = struct.optional.get(key) or struct.kinds[key][0][0]
+        if condition is None:
+            return kinds[0]
+        if len(kinds) == 2:
+            return [f"if ({condition}) {{", *kinds[0], "} else {", *kinds[1], "}"]
+        return [f"if ({condition}) {{", *kinds[0], "}"] if len(kinds[0]) > 1 else [f"if ({condition}) {kinds[0][0]}"]
 
     def arguments(self, struct, names):
         def argument(node, name):
@@ -253,17 +252,19 @@ class Page:
 
     def comment(self, struct):
         m = struct.modules[0]
-        given, result = self.shapes[id(m)]
+        given, result = self.shapes.get(id(m), ((), ()))
         lines = [f"{struct.kind.__module__}.{struct.kind.__qualname__}.", ""]
         shapes = [", ".join(f"{name if several else ''} {list(tensor.shape)}".strip() for name, tensor in named)
                   for named, several in ((given, len(given) > 1), (leaves(result), not isinstance(result, (list, tuple))
                                                                    or hasattr(result, "_fields")))]
         if all(shapes):
             lines.append(f"Shape:   {' -> '.join(shapes)}, for example")
+        if not struct.bodies:
+            lines[1:1] = ["Nothing calls its forward: others use what it holds."]
         keys = [w.name for w in struct.weights[id(m)] if w.persistent]
         for key, specs in struct.children.items():
-            child = self._module_at(struct, key)
-            inner = list(child.state_dict())
+            inner = max((list(m._modules[key].state_dict()) for m in struct.modules if m._modules.get(key) is not None),
+                        key=len)
             if inner:
                 alone = len(inner) == 1 and "." not in inner[0]
                 keys.append(f"{key}.{inner[0]}" if alone else f"{key}.*")
@@ -285,7 +286,7 @@ class Page:
         for m in self.root.modules():
             leaf = self.specs.known.get(id(m))
             if leaf is not None:
-                headers.add(leaf.header)
+                headers |= leaf.headers
         for name in ("ModuleList", "ModuleDict"):
             if f"nn::{name}" in text:
                 headers.add(f"torch/nn/modules/container/{name.lower()}.h")
@@ -296,8 +297,9 @@ class Page:
         headers |= {"torch/types.h"}
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
+        system |= {"memory"} if "std::shared_ptr" in text else set()
         system |= {"memory", "string", "utility"} if "std::pair" in text else set()
-        system |= {"tuple"} if "std::tuple" in text else set()
+        system |= {"tuple"} if "std::tuple" in text or "std::get<" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()
         groups = [sorted(h for h in headers if h.startswith("convkit/")),
                   sorted(h for h in headers if h.startswith("torch/")), sorted(system)]

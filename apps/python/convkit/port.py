@@ -16,7 +16,6 @@ stderr, for that and for a wrong argument.
 """
 
 import contextlib
-import copy
 import inspect
 import os
 import sys
@@ -26,16 +25,19 @@ from torch import nn
 
 from . import options, project
 from .calls import dtype_of, forward
-from .faithful import check_mode, check_weights
+from .faithful import check_constants, check_mode, check_weights
 from .formatting import formatted
+from .initial import elsewhere
 from .inputs import drawn, read_files
 from .making import make
 from .options import program
+from .origins import Origins
 from .page import Page
 from .refused import Refused
 from .specs import Specs
 from .structs import identifier
 from .tracing import Tracer
+from .weight_specs import weights_of
 
 
 @contextlib.contextmanager
@@ -66,9 +68,10 @@ def traced(module, inputs, specs, training):
     buffers = [(b, b.clone()) for b in module.buffers()]
     module.train(training)
     check_mode(module, training)
-    tracer = Tracer(module, lambda m: specs.leaf(m) is not None)
+    tracer = Tracer(module, specs.leaf, specs.constants)
     torch.manual_seed(0)
     result = tracer.run([x.clone() for x in inputs])
+    check_constants(module, specs.constants)
     with torch.no_grad():
         for buffer, before in buffers:
             buffer.copy_(before)
@@ -114,9 +117,9 @@ def check_sizes(module, first, other):
     return True
 
 
-def ported(module, inputs, constructed):
+def ported(module, inputs, constructed, origins):
     """The page of a module."""
-    specs = Specs(module)
+    specs = Specs(module, origins)
     if specs.leaf(module) is not None or specs.is_list(module):
         raise Refused(type(module), "", "C++ has this class, and its page would be empty")
     check_weights(module)
@@ -130,36 +133,23 @@ def ported(module, inputs, constructed):
     return page
 
 
-def starts_elsewhere(module, seed):
-    """The weights that torch::nn's own constructors, in the page's order, do not make of the same seed."""
-    made = copy.deepcopy(module)
-    torch.manual_seed(seed)
-    for part in made.modules():
-        if type(part).__module__.startswith("torch.nn.") and hasattr(part, "reset_parameters"):
-            part.reset_parameters()
-        else:
-            for own in (part._parameters, part._buffers):
-                for key, value in own.items():
-                    if value is not None and value.numel() and not bool((value == value.flatten()[:1]).all()):
-                        with torch.no_grad():
-                            value.zero_()
-    ours, theirs = made.state_dict(), module.state_dict()
-    return [key for key in theirs if isinstance(theirs[key], torch.Tensor) and not torch.equal(ours[key], theirs[key])]
+def counted(things, one, several):
+    return f"{len(things)} {one if len(things) == 1 else several}"
 
 
-def page_of(module, inputs, constructed, name, given):
-    page = ported(module, inputs, constructed)
-    other = starts_elsewhere(module, given.seed)
-    title = f"// {given.callable} in C++, by convkit.port with torch {torch.__version__}.\n"
+def page_of(module, inputs, constructed, origins, name, given):
+    page = ported(module, inputs, constructed, origins)
+    other = elsewhere(module, given.seed)
+    title = f"// {os.path.basename(given.callable)} in C++, by convkit.port with torch {torch.__version__}.\n"
     if other:
-        title += (f"// Training from scratch starts elsewhere: {len(other)} tensors begin with other numbers than in "
-                  f"Python, {other[0]} first.\n")
-    empty = [f"{page.paths[id(m)]}.{name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
-             for name, buffer in m.named_buffers(recurse=False)
-             if name not in m._non_persistent_buffers_set and not bool((buffer == buffer.flatten()[:1]).all())]
+        title += (f"// Training from scratch starts elsewhere: {counted(other, 'tensor begins', 'tensors begin')} with "
+                  f"other numbers than in Python, {other[0]} first.\n")
+    empty = [f"{page.paths[id(m)]}.{weight.name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
+             for weight in weights_of(m, page.specs)
+             if not (weight.is_parameter or weight.is_plain or weight.program or weight.numbers)]
     if empty:
-        title += (f"// Load weights before use: {len(empty)} buffers have numbers that Python's constructor computes, "
-                  f"{empty[0]} first.\n")
+        title += (f"// Load weights before use: {counted(empty, 'buffer has', 'buffers have')} numbers that Python's "
+                  f"constructor computes, {empty[0]} first.\n")
     text, note = formatted(page.text(name, title))
     return page, text, [note] if note else [], other
 
@@ -188,16 +178,16 @@ def main():
     sources = read_files(given.inputs)
     torch.set_num_threads(1)
     torch.manual_seed(given.seed)
-    with watched_constructors() as constructed:
+    with watched_constructors() as constructed, Origins() as origins:
         module = make(given.callable, given.kwargs)
     inputs = drawn(sources, dtype_of(module))
     module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), origins:  # a first forward may make buffers too
         forward(module, [x.clone() for x in inputs])
     stem = given.output or given.callable.rpartition(":")[2].rpartition(".")[2]
     name = identifier(os.path.basename(stem).removesuffix(".h"))
     try:
-        page, text, notes, other = page_of(module, inputs, constructed, name, given)
+        page, text, notes, other = page_of(module, inputs, constructed, origins, name, given)
     except Refused as refused:
         print(f"{program()}: {' '.join(str(refused).split())}", file=sys.stderr)
         sys.exit(2)

@@ -23,6 +23,31 @@ class Size(int):
         return int.__int__(self)  # what torch is called with
 
 
+class Quotient(float):
+    """A size divided by another number, which knows what its whole part is."""
+
+    def __new__(cls, value, size, divisor):
+        quotient = super().__new__(cls, value)
+        quotient.size, quotient.divisor = size, divisor
+        return quotient
+
+    def __floor__(self):
+        return self.size // self.divisor
+
+    def __ceil__(self):
+        return (self.size + (self.divisor - 1)) // self.divisor
+
+
+def _divided(self, other):
+    quotient = int.__truediv__(self, other)
+    if type(other) is int and other > 0 or isinstance(other, Size):
+        return Quotient(quotient, self, other)
+    return quotient
+
+
+Size.__truediv__ = _divided
+
+
 def _may_be_negative(node):
     if not isinstance(node, Node):
         return False

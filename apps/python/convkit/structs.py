@@ -61,25 +61,36 @@ def forward_of(m, path, evaluated, trained):
     return Forward([("is_training()", trained), (None, evaluated)] if both is None else [(None, both)])
 
 
+def order_of(modules):
+    """The names of all children, each after those that stand before it in its own module."""
+    order = []
+    for m in sorted(modules, key=lambda m: -sum(child is not None for child in m._modules.values())):
+        place = 0
+        for key in m._modules:
+            if key not in order:
+                order.insert(place, key)
+            place = order.index(key) + 1
+    return order
+
+
 class Struct:
     def __init__(self, name, kind, modules, specs, forwards, constructed):
         self.name, self.kind, self.modules = name, kind, modules
         self.specs, self.forwards, self.constructed = specs, forwards, constructed
-        self.parameters, self.optional = [], {}
+        self.parameters, self.optional, self.kinds = [], {}, {}
         self.children = {}   # key -> {id of the module: spec}
         for m in sorted(modules, key=lambda m: -len(m._modules)):
             for key, child in m._modules.items():
                 if child is not None:
                     self.children.setdefault(key, {})[id(m)] = specs.of(child)
-        order = list(max(modules, key=lambda m: sum(c is not None for c in m._modules.values()))._modules)
-        self.children = {key: self.children[key] for key in order if key in self.children}
+        self.children = {key: self.children[key] for key in order_of(modules) if key in self.children}
         self.weights = {id(m): weights_of(m, specs) for m in modules}
         own = self.weights[id(modules[0])]
         self.taken = {identifier(key) for key in self.children} | {identifier(weight.name) for weight in own}
         self.candidates = self._candidates()
         self.bodies = []      # (condition, graph with this struct's expressions)
         self._find_optional()
-        self.made = {key: self._numbers_of(key, specs) for key, specs in self.children.items()}
+        self.made = {key: [self._numbers_of(key, of) for _, of in self._find_kinds(key)] for key in self.children}
         self.weight_values = [
             self._resolve_all({id(m): self.weights[id(m)][i].values for m in modules}, weight.hints)
             for i, weight in enumerate(own)]
@@ -88,12 +99,13 @@ class Struct:
 
     @property
     def inputs(self):
-        return self.bodies[0][1].inputs
+        return self.bodies[0][1].inputs if self.bodies else []
 
     @property
     def is_block(self):
-        return all([node.type for node in graph.inputs] == ["Tensor"] and getattr(graph.output, "type", "") == "Tensor"
-                   for _, graph in self.bodies)
+        return bool(self.bodies) and all(
+            [node.type for node in graph.inputs] == ["Tensor"] and getattr(graph.output, "type", "") == "Tensor"
+            for _, graph in self.bodies)
 
     def _candidates(self):
         """Numbers that all modules have under one name: what the constructor was given, then attributes."""
@@ -130,10 +142,36 @@ class Struct:
         for key, specs in self.children.items():
             if len(specs) < len(self.modules):
                 present = {id(m): id(m) in specs for m in self.modules}
-                known = [c for c in self.candidates + self.parameters if c.values == present
-                         and all(type(v) is bool for v in c.values.values())]
-                parameter = known[0] if known else Parameter(self._free(f"with_{key}"), present, False)
-                self.optional[key] = self._use(parameter)
+                self.optional[key] = self._switch(present, f"with_{key}")
+
+    def _find_kinds(self, key):
+        """The kinds of a child, each with the condition under which a module has it, and its specs."""
+        kinds = {}
+        for m, spec in self.children[key].items():
+            kinds.setdefault(spec.key, {})[m] = spec
+        kinds = sorted(kinds.values(), key=lambda specs: is_nothing(next(iter(specs.values()))))
+        conditions = [None]
+        if len(kinds) > 1:
+            first, last = (next(iter(specs.values())) for specs in kinds)
+            name = f"with_{key}" if is_nothing(last) else f"{key}_is_{first.type.rpartition(':')[2].lower()}" \
+                if first.type != last.type else f"other_{key}"
+            conditions = [self._switch({id(m): id(m) in kinds[0] for m in self.modules}, name), None]
+        self.kinds[key] = list(zip(conditions, kinds))
+        return self.kinds[key]
+
+    def _switch(self, present, name):
+        """C++ that is true for the modules that have something."""
+        candidates = self.parameters + [c for c in self.candidates if c not in self.parameters]
+
+        def fits(kinds, test):
+            return next((c for c in candidates if all(type(v) in kinds and test(v) == present[m]
+                                                      for m, v in c.values.items())), None)
+        for kinds, test, text in (((bool,), lambda v: v, "{}"), ((bool,), lambda v: not v, "!{}"),
+                                  ((int, float), lambda v: v > 0, "{} > 0"), ((int,), lambda v: v != 1, "{} != 1")):
+            found = fits(kinds, test)
+            if found:
+                return Expression(text.format(self._use(found)))
+        return self._use(Parameter(self._free(name), present, False))
 
     def resolve(self, values, hint):
         """C++ of a number that differs between modules: `values` by their ids."""
@@ -172,6 +210,10 @@ class Struct:
                 found = fits(lambda x: x // factor if type(x) is int and x % factor == 0 else None)
                 if found:
                     return Expression(f"{self._use(found)} / {factor}")
+        if all(type(v) is float for v in values.values()):
+            found = fits(lambda x: 1 - x if type(x) is float else None)
+            if found:
+                return Expression(f"1 - {self._use(found)}")
         everywhere = {id(m): values.get(id(m), next(iter(values.values()))) for m in self.modules}
         return self._use(Parameter(self._free(hint), everywhere))
 
@@ -244,6 +286,11 @@ class Struct:
             return
         for before in self.parameters[:self.parameters.index(parameter)]:
             before.default = None
+
+
+def is_nothing(spec):
+    """Whether a child gives what it takes."""
+    return spec.type == "nn::Identity" or spec.type == "convkit::Sequential" and not spec.parts
 
 
 class Indistinct(Exception):

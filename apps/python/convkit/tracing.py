@@ -15,13 +15,11 @@ from torch.overrides import TorchFunctionMode
 from . import functional  # noqa: F401: it adds to the operators
 from .calls import leaves
 from .graph import Graph, Node
-from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, made
-from .refused import Refused
+from .operators import CONVERSIONS, DATA, FACTORIES, OPERATORS, PLAIN, TUPLES, bound, is_in_place, made
+from .refused import HERE, TORCH, Refused
 from .results import Record, made as made_result, parts_of
 from .sizes import Size, plain
 
-TORCH = os.path.dirname(torch.__file__)
-HERE = os.path.dirname(os.path.abspath(__file__))
 SEQUENTIAL = nn.Sequential.forward
 
 
@@ -51,14 +49,15 @@ class Context:
 
     def frames(self):
         frame = sys._getframe(1)
-        call = self.tracer.call_code
+        call, own = self.tracer.call_code, type(self.module).forward.__code__.co_filename
         # A child's call of its own stands above, if it is that which asks.
         while frame.f_code.co_filename.startswith(HERE):
             if frame.f_code is call and frame.f_locals["context"] is self:
                 break
             frame = frame.f_back
         while frame is not None and frame.f_code is not call:
-            if not frame.f_code.co_filename.startswith((TORCH, HERE)) and frame.f_code.co_filename[:1] != "<":
+            file = frame.f_code.co_filename
+            if file == own or not file.startswith((TORCH, HERE)) and file[:1] != "<":
                 yield frame
             frame = frame.f_back
 
@@ -104,7 +103,7 @@ class Context:
         if self.weights is None:
             self.weights = {id(value): name for named in (self.module.named_parameters, self.module.named_buffers)
                             for name, value in named(remove_duplicate=False)}
-        name = self.weights.get(id(tensor))
+        name = self.weights.get(id(tensor)) or self.constant(tensor)
         if name is None:
             self.refuse("a tensor that is neither an input nor a weight: it was kept outside of forward, or made by "
                         "other means than torch's functions")
@@ -113,6 +112,15 @@ class Context:
         self.graph.nodes.append(node)
         self.bind(tensor, node)
         return node
+
+    def constant(self, tensor):
+        """The path of a tensor that is an attribute of a module."""
+        for path, part in self.module.named_modules():
+            for name, value in vars(part).items():
+                if value is tensor and not tensor.requires_grad and not type(part).__module__.startswith("torch.nn."):
+                    self.tracer.constants.setdefault(id(part), {})[name] = (tensor, tensor._version)
+                    return f"{path}.{name}".lstrip(".")
+        return None
 
     def growing(self, value):
         """A list that children are given, which may get longer from one to the next."""
@@ -163,7 +171,8 @@ class Context:
             return value
         if kind == "Tensors" or kind is None and isinstance(value, (list, tuple)) and value and all(
                 isinstance(inner, torch.Tensor) for inner in value):
-            node.type = "Tuple" if type(value).__module__ == "torch.return_types" else "Tensors"
+            named = type(value).__module__ == "torch.return_types"
+            node.type = "Tuple" if named or node.target in TUPLES else "Tensors"
             return self.give_members(value, node)
         if isinstance(kind, Record):
             node.type = kind
@@ -175,6 +184,26 @@ class Context:
             node.type = "void"
             return value
         return self.refuse(f"a result of type {type(value).__name__}")
+
+    def give_tuple(self, value, node):
+        """Binds what a module of C++ gave as a std::tuple; what is None there is undefined."""
+        node.type = "Tuple"
+        self.bind(value, node)
+        for i, inner in enumerate(value):
+            if inner is not None:
+                give = self.give_tuple if isinstance(inner, tuple) else self.give
+                give(inner, self.add(Node("item", i, [node])))
+        return value
+
+    def arguments(self, module, args, kwargs):
+        """All arguments of a module of C++ that takes those of Python, but what is left at its default at the end."""
+        signature = inspect.signature(module.forward)
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        values, defaults = list(given.arguments.values()), [p.default for p in signature.parameters.values()]
+        while values and values[-1] is defaults[len(values) - 1]:
+            values.pop()
+        return [self.of(value) for value in values]
 
     def size(self, value, tensor, dim):
         node = self.add(Node("op", "size", [self.of(tensor), dim], "int64_t"))
@@ -188,7 +217,10 @@ class Context:
                 return tuple(self.size(n, args[0], i) for i, n in enumerate(function(*args)))
             if name in PLAIN:
                 return function(*args)
+        versions = [x._version if isinstance(x, torch.Tensor) else None for x in args]
         result = function(*plain(args), **plain(kwargs))
+        if any(x is result and x._version == version for x, version in zip(args, versions)):
+            result = another(result)
         if name == "_assert" and isinstance(args[0], bool):  # the decision is written down already
             return result
         if name == "size":
@@ -200,28 +232,58 @@ class Context:
             return Size(result, self.add(Node("op", "numel", [self.of(args[0])], "int64_t")), self)
         if name in PLAIN:
             return result
-        if name == "_set_grad_enabled" or torch.is_grad_enabled() != self.grad:
-            self.refuse("no_grad or enable_grad inside of forward")
+        if name == "_set_grad_enabled":
+            return result
+        if name == "__setitem__" and is_in_place(*plain(args)):
+            return result
+        args = self.without_gradient(args, function)
         if name in DATA:
             self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
-        if name not in OPERATORS:
+        if name not in OPERATORS and name not in CONVERSIONS:
             self.refuse(f"torch's {name}, which has no form in C++ here yet")
         if torch.is_autocast_enabled("cpu"):
             self.refuse("autocast inside of forward")
+        if name in CONVERSIONS and isinstance(result, torch.Tensor):
+            name, args, kwargs = "to", (args[0], result.dtype), {}
+            if result.dtype == args[0].dtype and result.data_ptr() == args[0].data_ptr():
+                self.bind(result, self.of(args[0]))
+                return result
         try:
             arguments = made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
         except (TypeError, ValueError) as error:
             self.refuse(f"torch's {name} with arguments that have no form in C++ here yet: {error}")
         if name in FACTORIES:
-            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None)
+            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None) or self.nearest_weight()
             if like is None or result.requires_grad:
-                self.refuse(f"torch's {name} where no input says on what device")
+                self.refuse(f"torch's {name} where neither an input nor a weight says on what device")
             arguments += [result.dtype]
         node = Node("op", name, [self.of(value) for value in arguments], line=self.line())
         if name in FACTORIES:
             node.args.append(like)
         self.graph.nodes.append(node)
         return self.give(result, node)
+
+    def nearest_weight(self):
+        """A weight of the module, which is where it is."""
+        named = sorted(self.module.named_parameters(), key=lambda one: one[0].count("."))
+        return self.weight(named[0][1]) if named else None
+
+    def without_gradient(self, args, function):
+        """The arguments of an operator, detached where it stands in a no_grad of this forward."""
+        if torch.is_grad_enabled() == self.grad:
+            return args
+        if torch.is_grad_enabled():
+            self.refuse("enable_grad inside of forward")
+
+        def detached(value):
+            if isinstance(value, (list, tuple)):
+                return type(value)(map(detached, value))
+            if not isinstance(value, torch.Tensor) or not value.requires_grad:
+                return value
+            if function.__name__.endswith("_"):
+                self.refuse(f"{function.__name__} of what has a gradient, inside of no_grad")
+            return self.give(value.detach(), self.add(Node("op", "detach", [self.of(value)], line=self.line())))
+        return tuple(map(detached, args))
 
     def enter(self, parameters, values, kinds):
         """Makes inputs of the arguments that have a type. Returns the sizes, and tuples of sizes, that are this
@@ -239,14 +301,15 @@ class Context:
 
 
 class Tracer(TorchFunctionMode):
-    """Traces one run. `is_known` says of a module that C++ has it: what it does is not looked at."""
+    """Traces one run. `leaf_of` gives what C++ has of a module, or None: what a leaf does is not looked at."""
 
-    def __init__(self, module, is_known):
+    def __init__(self, module, leaf_of, constants):
         super().__init__()
-        self.root, self.is_known = module, is_known
+        self.root, self.leaf_of = module, leaf_of
         self.paths = {id(part): name for name, part in module.named_modules()}
         self.stack = []
         self.graphs = {}  # of each module by its id, one for each call
+        self.constants = constants  # of each module by its id: the tensors that are attributes of it
         self.shapes = {}  # of each module by its id: what its first call took and gave
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -268,6 +331,8 @@ class Tracer(TorchFunctionMode):
             parent.learn_names()
             if id(module) not in parent.paths:
                 parent.refuse(f"the call of a {type(module).__name__} that is no part of the module")
+            if torch.is_grad_enabled() != parent.grad:
+                parent.refuse("the call of a child inside of no_grad")
             given = [parent.argument(value, (id(module), name)) for name, value in zip(parameters, values)]
             node = Node("call", parent.paths[id(module)], [taken for taken, kind in given if kind], line=parent.line())
             kinds = [kind for _, kind in given]
@@ -275,8 +340,11 @@ class Tracer(TorchFunctionMode):
             node.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         else:
             kinds = ["Tensor"] * len(values)
-        if parent is not None and self.is_known(module):
-            if any(p != "input" for p in parameters[1:]) and len(values) > 1:
+        leaf = self.leaf_of(module) if parent is not None else None
+        if leaf is not None:
+            if leaf.parameters:
+                node.args = parent.arguments(module, args, kwargs)
+            elif any(p != "input" for p in parameters[1:]) and len(values) > 1:
                 parent.refuse(f"{type(module).__name__} with more than one argument")
             self.stack.append(None)
         else:
@@ -299,7 +367,11 @@ class Tracer(TorchFunctionMode):
         self.shapes.setdefault(id(module), (leaves(dict(zip(parameters, values))), result))
         if parent is None:
             return result
+        if any(result is value for value in values):
+            result = another(result)
         parent.graph.nodes.append(node)
+        if leaf is not None and isinstance(result, tuple):
+            return parent.give_tuple(result, node)
         return parent.give(result, node, context and context.graph.result)
 
     def run(self, inputs):
@@ -324,6 +396,12 @@ class Tracer(TorchFunctionMode):
         finally:
             nn.Module.__call__ = original
             torch.autograd.Function.apply = classmethod(own_gradient)
+
+
+def another(tensor):
+    """The same tensor as another object: which of the two Python uses later on is then known."""
+    with torch._C.DisableTorchFunction():
+        return tensor.view_as(tensor)
 
 
 def arguments_of(module, args, kwargs):
