@@ -275,6 +275,10 @@ class Page:
                 keys.append(f"{key}.{inner[0]}" if alone else f"{key}.*")
         if keys:
             lines += wrapped("Keys:    ", keys)
+        absent = [f"[{i}]" for _, graph in struct.bodies if type(graph.output) is list
+                  for i, node in enumerate(graph.output) if getattr(node, "training", False)]
+        if absent:
+            lines.append(f"Differs: in eval mode {', '.join(absent)} is undefined, where Python gives less.")
         try:
             file = inspect.getsourcefile(struct.kind)
             lines.append(f"Source:  {os.path.basename(file)}, line {inspect.getsourcelines(struct.kind)[1]}")
