@@ -74,10 +74,9 @@ def make(folder, name, callable, ported, recorded, kwargs):
 
 def grown(given, by=32):
     """Sizes with one more row, and larger images."""
-    if ":" in given:
-        return given
+    given, colon, bound = given.partition(":")
     sizes = [int(size) for size in given.split(",")]
-    return ",".join(str(n + 1 if d == 0 else n + by if d >= 2 and len(sizes) == 4 else n) for d, n in enumerate(sizes))
+    return ",".join(str(n + 1 if d == 0 else n + by if d >= 2 and len(sizes) == 4 else n) for d, n in enumerate(sizes)) + colon + bound
 
 
 def cases_of(argument):

@@ -217,6 +217,7 @@ class Body:
     def member(source, kind, key):
         if isinstance(kind, Record) and kind.source not in (tuple, list):
             return Written(f"{source}.{identifier(str(key))}")
+        key = list(kind.members).index(key) if isinstance(kind, Record) else key
         is_tuple = kind == "Tuple" or isinstance(kind, Record) and kind.source is tuple
         return Written(f"std::get<{key}>({source})" if is_tuple else f"{source}[{key}]")
 

@@ -208,15 +208,16 @@ class Page:
             if len(bodies) == 1:
                 shared, rest = [], [bodies[0][1]]
             lines += shared
-            for (condition, _), statements in zip(bodies, rest):
-                if condition is None:
+            for i, ((condition, _), statements) in enumerate(zip(bodies, rest)):
+                if i + 1 == len(bodies):
+                    if condition is not None:
+                        lines.append(f"TORCH_CHECK({condition}, \"{struct.name}: expected arguments as in one of Python's "
+                                     'calls");')
                     lines += statements
                 elif len(statements) == 1:
                     lines.append(f"if ({condition}) {statements[0]}")
                 else:
                     lines += [f"if ({condition}) {{", *statements, "}"]
-            if bodies[-1][0] is not None:
-                lines.append(f'TORCH_CHECK(false, "{struct.name}: expected arguments as in one of Python\'s calls");')
             lines += ["}", ""]
         lines += self.whole.members(struct)
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
