@@ -101,9 +101,10 @@ class Body:
     def _is_taken_apart(self, node):
         """Whether it is a tuple whose members all go into variables at once, as in t, size = f(x)."""
         items = self.users[id(node)]
-        return (node.kind == "call" and isinstance(node.type, Record) and node.type.source is tuple and node.name is None
+        return (node.kind == "call" and node.name is None and isinstance(node.type, Record)
+                and node.type.source is tuple and len({item.name for item in items} - {None}) == len(items)
                 and all(item.kind == "item" and item.training == node.training for item in items)
-                and len(items) == len(node.type.members) == len({item.name for item in items} - {None}))
+                and len(items) == len(node.type.members))
 
     def _is_root_item(self, node):
         return node.name is not None and len(self.users[id(node)]) > 1

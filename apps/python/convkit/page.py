@@ -206,15 +206,16 @@ class Page:
             if len(bodies) == 1:
                 shared, rest = [], [bodies[0][1]]
             lines += shared
-            for (condition, _), statements in zip(bodies, rest):
-                if condition is None:
+            for i, ((condition, _), statements) in enumerate(zip(bodies, rest)):
+                if i + 1 == len(bodies):
+                    if condition is not None:
+                        lines.append(f"TORCH_CHECK({condition}, \"{struct.name}: expected arguments as in one of Python's "
+                                     'calls");')
                     lines += statements
                 elif len(statements) == 1:
                     lines.append(f"if ({condition}) {statements[0]}")
                 else:
                     lines += [f"if ({condition}) {{", *statements, "}"]
-            if bodies[-1][0] is not None:
-                lines.append(f'TORCH_CHECK(false, "{struct.name}: expected arguments as in one of Python\'s calls");')
             lines += ["}", ""]
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
@@ -270,6 +271,10 @@ class Page:
                 keys.append(f"{key}.{inner[0]}" if alone else f"{key}.*")
         if keys:
             lines += wrapped("Keys:    ", keys)
+        absent = [f"[{i}]" for _, graph in struct.bodies if type(graph.output) is list
+                  for i, node in enumerate(graph.output) if getattr(node, "training", False)]
+        if absent:
+            lines.append(f"Differs: in eval mode {', '.join(absent)} is undefined, where Python gives less.")
         try:
             file = inspect.getsourcefile(struct.kind)
             lines.append(f"Source:  {os.path.basename(file)}, line {inspect.getsourcelines(struct.kind)[1]}")

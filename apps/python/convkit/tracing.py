@@ -287,8 +287,8 @@ class Context:
         return tuple(map(detached, args))
 
     def enter(self, parameters, values, kinds):
-        """Makes inputs of the arguments that have a type. Returns the sizes, and tuples of sizes, that are this context's,
-        by the ids of the caller's."""
+        """Makes inputs of the arguments that have a type. Returns the sizes, and tuples of sizes, that are this
+        context's, by the ids of the caller's."""
         sizes = {}
         for name, value, kind in zip(parameters, values, kinds):
             if kind is not None:
