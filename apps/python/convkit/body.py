@@ -315,6 +315,18 @@ class Body:
         kind = "auto" if isinstance(node.type, Record) else TYPES.get(node.type, node.type)
         self.lines.append(f"{kind} {name}{text};" if node.kind == "list" else f"{kind} {name} = {text};")
 
+    def take_apart(self, node, text):
+        names = []
+        for item in sorted(self.users[id(node)], key=lambda item: item.target):
+            held = item.type
+            item.type = "one of several"  # it takes no variable that is there already
+            name = self.variable(item)
+            item.type = held
+            self.variables[id(item)], self.holds[name], self.types[name] = name, item, held
+            names.append(name)
+        self.declared[tuple(names)] = len(self.lines)
+        self.lines.append(f"auto [{', '.join(names)}] = {text};")
+
     def check(self, node, rest):
         """C++ of a decision, and how many of the `rest` it stands for as well: shapes are compared at once."""
         def sizes(node, dim):
@@ -331,18 +343,6 @@ class Body:
         a, b = map(self.write, node.args)
         got = ', " and ", '.join(text for text, arg in zip((a, b), node.args) if isinstance(arg, Node))
         return f'TORCH_CHECK({a} {node.target} {b}, {begin} {a} {node.target} {b}, got ", {got});', 0
-
-    def take_apart(self, node, text):
-        names = []
-        for item in sorted(self.users[id(node)], key=lambda item: item.target):
-            held = item.type
-            item.type = "one of several"  # it takes no variable that is there already
-            name = self.variable(item)
-            item.type = held
-            self.variables[id(item)], self.holds[name], self.types[name] = name, item, held
-            names.append(name)
-        self.declared[tuple(names)] = len(self.lines)
-        self.lines.append(f"auto [{', '.join(names)}] = {text};")
 
     @staticmethod
     def method_of(node):

@@ -107,7 +107,8 @@ def bound(name, args, kwargs):
         args = (*args[:at], tuple(args[at:]))
     kwargs = {key: value for key, value in kwargs.items()
               if not (key in ("out", "_stacklevel", "memory_format", "dtype", "antialias", "device", "pin_memory",
-                              "requires_grad") and value in (None, False, 3, torch.preserve_format))
+                              "requires_grad") and not isinstance(value, torch.Tensor) and
+                      value in (None, False, 3, torch.preserve_format))
               and not (key == "_stacklevel")}
     if "unbiased" in operator.signature.parameters and kwargs.get("correction") in (0, 1):
         kwargs["unbiased"] = bool(kwargs.pop("correction"))

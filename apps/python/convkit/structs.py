@@ -73,6 +73,15 @@ def order_of(modules):
     return order
 
 
+def aliases_of(m):
+    """The names of children that are the same module as an earlier one, which has weights, and that one's name."""
+    first, aliases = {}, {}
+    for name, child in m._modules.items():
+        if child is not None and first.setdefault(id(child), name) != name and [*child.parameters(), *child.buffers()]:
+            aliases[name] = first[id(child)]
+    return aliases
+
+
 class Struct:
     def __init__(self, name, kind, modules, specs, forwards, constructed):
         self.name, self.kind, self.modules = name, kind, modules
@@ -84,6 +93,7 @@ class Struct:
                 if child is not None:
                     self.children.setdefault(key, {})[id(m)] = specs.of(child)
         self.children = {key: self.children[key] for key in order_of(modules) if key in self.children}
+        self.aliases = aliases_of(modules[0])
         self.weights = {id(m): weights_of(m, specs) for m in modules}
         own = self.weights[id(modules[0])]
         self.taken = {identifier(key) for key in self.children} | {identifier(weight.name) for weight in own}
