@@ -360,15 +360,6 @@ class WithGradient(nn.Module):
         return x + y
 
 
-class Normed(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 3, 1))
-
-    def forward(self, x):
-        return self.conv(x)
-
-
 class Hooked(nn.Module):
     def __init__(self):
         super().__init__()
@@ -379,69 +370,12 @@ class Hooked(nn.Module):
         return self.conv(x)
 
 
-class Recurrent(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.lstm = nn.LSTM(8, 8)
-
-    def forward(self, x):
-        return self.lstm(x)[0]
-
-
 class Unrolled(nn.Module):
     def forward(self, x):
         y = x
         for i in range(x.shape[0]):
             y = y + i
         return y
-
-
-class Dictionary(nn.Module):
-    def forward(self, x):
-        return {"out": x * 2}
-
-
-class TwoWays(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.flag = Flagged()
-
-    def forward(self, x):
-        return self.flag(x, True) + self.flag(x, False)
-
-
-class Flagged(nn.Module):
-    def forward(self, x, double):
-        return x * 2 if double else x + 1
-
-
-class Tied(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
-        self.b.weight = self.a.weight
-
-    def forward(self, x):
-        return self.b(self.a(x))
-
-
-class Shared(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a = nn.Linear(8, 8)
-        self.b = self.a
-
-    def forward(self, x):
-        return self.b(self.a(x))
-
-
-class Frozen(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a = nn.Linear(8, 8).requires_grad_(False)
-
-    def forward(self, x):
-        return self.a(x)
 
 
 class StaysInEval(nn.Module):
@@ -468,9 +402,6 @@ class Overwrites(nn.Module):
 
 
 REFUSED = [
-    ("Tied", ["2,8"], "its 'weight' is also 'a.weight'"),
-    ("Shared", ["2,8"], "'b' (linear.py"),
-    ("Frozen", ["2,8"], "its 'weight' does not require a gradient"),
     ("StaysInEval", ["2,3,8,8"], "it stays in eval mode"),
     ("Overwrites", ["2,3,8,8"], "an in-place nn::SiLU of an argument of forward"),
     ("OnData", ["2,3,8,8"], f"small.OnData (small.py, line {OnData.forward.__code__.co_firstlineno + 1}): bool() of a tensor: "
@@ -479,10 +410,6 @@ REFUSED = [
     ("Remembers", ["2,3,8,8"], "its tensor 'last', which forward changes"),
     ("OwnGradient", ["2,3,8,8"], "the autograd function Twice"),
     ("WithGradient", ["2,3,8,8"], "the call of a child inside of no_grad"),
-    ("Normed", ["2,3,8,8"], "'conv'"),
     ("Hooked", ["2,3,8,8"], "forward hooks"),
-    ("Recurrent", ["2,3,8"], "torch.nn.modules.rnn.LSTM 'lstm'"),
     ("Unrolled", ["2,3,8,8"], "a number or a loop follows from sizes"),
-    ("Dictionary", ["2,3,8,8"], "a result of type dict"),
-    ("TwoWays", ["2,3,8,8"], "it is called in two ways"),
 ]

@@ -1,5 +1,7 @@
 """C++ of a forward: statements in Python's order, in variables that have Python's names."""
 
+import itertools
+
 from .folding import folded, singular
 from .graph import Node, nodes_in
 from .layers import Leaf
@@ -58,6 +60,9 @@ class Body:
         for used in nodes_in(graph.output):
             self.users[id(used)].append(self.end)
         for node in self.nodes:
+            if node.instead is not None:
+                self.users[id(node.instead)].append(node)
+        for node in self.nodes:
             # What it overwrites and gives is one variable, as in Python's x = F.relu(f(x), inplace=True).
             if is_inplace(node) and node.args[0].name is None and node.args[0].kind in ("call", "op"):
                 node.args[0].name = node.name
@@ -82,10 +87,24 @@ class Body:
         """Whether it may be written wherever it is used: weights, sizes, and what is computed of them."""
         if node.kind == "weight":
             return True
+        if self._leaves_training(node) or node.kind == "item" and self._is_taken_apart(node.args[0]):
+            return False
         if node.kind == "item" and node.type in ("Tensor", "int64_t") and not self._is_root_item(node):
             return True
         return node.kind == "op" and node.target in NUMBERS and node.type == "int64_t" and (
             len(self.users[id(node)]) < 2 or node.name is None)
+
+    def _leaves_training(self, node):
+        """Whether only training computes it, and it is used where both modes come."""
+        return node.training and any(not user.training for user in self.users[id(node)])
+
+    def _is_taken_apart(self, node):
+        """Whether it is a tuple whose members all go into variables at once, as in t, size = f(x)."""
+        items = self.users[id(node)]
+        return (node.kind == "call" and node.name is None and isinstance(node.type, Record)
+                and node.type.source is tuple and len({item.name for item in items} - {None}) == len(items)
+                and all(item.kind == "item" and item.training == node.training for item in items)
+                and len(items) == len(node.type.members))
 
     def _is_root_item(self, node):
         return node.name is not None and len(self.users[id(node)]) > 1
@@ -94,6 +113,7 @@ class Body:
         users = self.users[id(node)]
         changed = any((overwrites(user) or user.target == "__setitem__") and user.args[0] is node for user in users)
         several = isinstance(node.type, Record) or node.type in ("Tensors", "Tuple", "void")
+        several = several or any(user.instead is node for user in users) or self._leaves_training(node)
         return (node.name is not None or len(users) != 1 or several or changed
                 or node.kind in ("check", "input") or overwrites(node))
 
@@ -114,6 +134,8 @@ class Body:
             while self.next >= 0 and self._is_free(self.nodes[self.next]):
                 self.next -= 1
             if self.next < 0 or self.nodes[self.next] is not node or self._must_be_root(node):
+                continue
+            if node.training != consumer.training:
                 continue
             # C++ may compute the operands of an operator in any order, and gradients are added in that order.
             if acting and not self._is_list(consumer):
@@ -236,6 +258,8 @@ class Body:
 
     def variable(self, node):
         """A name for a value: Python's, unless another value that is still needed has it."""
+        if node.instead is not None:
+            return self.variables[id(node.instead)]
         wanted = node.name
         if wanted is None:
             wanted = f"{called(node.target)}_out" if node.kind == "call" else INVENTED.get(node.target, "value")
@@ -278,6 +302,9 @@ class Body:
             self.lines.append(f"{text};")
             self.variables[id(node)] = text
             return
+        if self._is_taken_apart(node):
+            self.take_apart(node, text)
+            return
         name = self.variable(node)
         self.variables[id(node)], self.holds[name] = name, node
         if name in self.types:
@@ -289,6 +316,18 @@ class Body:
         self.declared[name] = len(self.lines)
         kind = "auto" if isinstance(node.type, Record) else TYPES.get(node.type, node.type)
         self.lines.append(f"{kind} {name}{text};" if node.kind == "list" else f"{kind} {name} = {text};")
+
+    def take_apart(self, node, text):
+        names = []
+        for item in sorted(self.users[id(node)], key=lambda item: item.target):
+            held = item.type
+            item.type = "one of several"  # it takes no variable that is there already
+            name = self.variable(item)
+            item.type = held
+            self.variables[id(item)], self.holds[name], self.types[name] = name, item, held
+            names.append(name)
+        self.declared[tuple(names)] = len(self.lines)
+        self.lines.append(f"auto [{', '.join(names)}] = {text};")
 
     def check(self, node, rest):
         """C++ of a decision, and how many of the `rest` it stands for as well: shapes are compared at once."""
@@ -312,25 +351,56 @@ class Body:
         names = {"__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_"}
         return names.get(node.target, node.target)
 
+    def write_all(self, nodes, checked):
+        nodes = list(nodes)
+        while nodes:
+            node = nodes.pop(0)
+            if node.kind != "check":
+                self.assign(node)
+                continue
+            line, more = self.check(node, nodes)
+            del nodes[:more]
+            if line not in checked:
+                self.lines.append(line)
+                checked.add(line)
+
+    def training_block(self, nodes, checked):
+        """What only training does. Variables that it gives to the rest are declared before it."""
+        for node in nodes:
+            if self._leaves_training(node) and node.instead is None:
+                name = self.variable(node)
+                if name not in self.types:
+                    self.lines.append(f"{TYPES[node.type]} {name};")
+                    self.types[name] = node.type
+        outside, known, declared = self.lines, dict(self.types), self.declared
+        self.lines, self.declared = [], {}
+        self.write_all(nodes, set(checked))
+        self.make_const(self.declared)
+        inside, self.lines, self.declared = self.lines, outside, declared
+        for name in set(self.types) - set(known):
+            self.holds.pop(name, None)
+        self.types = known
+        self.lines += [f"if (is_training()) {inside[0]}"] if len(inside) == 1 else \
+            ["if (is_training()) {", *inside, "}"]
+
+    def make_const(self, declared):
+        for name, at in declared.items():
+            if not self.changed & {*([name] if isinstance(name, str) else name)}:
+                self.lines[at] = f"const {self.lines[at]}"
+
     def statements(self):
         for node, name in zip(self.graph.inputs, self.inputs):
             self.variables[id(node)] = name
             self.holds[name] = node
         checked = set()
-        roots = [node for node in self.nodes if node.kind != "input" and id(node) not in self.inlined]
-        while roots:
-            node = roots.pop(0)
-            if node.kind != "check":
-                self.assign(node)
-                continue
-            line, more = self.check(node, roots)
-            del roots[:more]
-            if line not in checked:
-                self.lines.append(line)
-                checked.add(line)
+        nodes = [node for node in self.nodes if node.kind != "input" and id(node) not in self.inlined
+                 and not (node.kind == "item" and self._is_taken_apart(node.args[0]))]
+        for in_training, some in itertools.groupby(nodes, lambda node: node.training):
+            if in_training:
+                self.training_block(list(some), checked)
+            else:
+                self.write_all(some, checked)
         self.lines.append(f"return {self.result(self.graph.output, self.struct.result)};")
-        for name, at in self.declared.items():
-            if name not in self.changed:
-                self.lines[at] = f"const {self.lines[at]}"
+        self.make_const(self.declared)
         return folded(self.lines, self.page.list_sizes(self.struct))
 

@@ -11,6 +11,8 @@ class Node:
         self.kind, self.target, self.args, self.type, self.line = kind, target, args, type, line
         self.name = None  # of the variable that holds it in Python
         self.dims = None  # of a tensor
+        self.training = False  # whether only training does it
+        self.instead = None    # the node whose variable it gives another value, in training
         self.default = None  # of an input: C++ of what it is when it is left out
         self.names, self.constants = [], {}  # of a call: what its arguments are called, and the other arguments
 
@@ -75,8 +77,8 @@ class Graph:
             if node.kind == "call" and node.target in without:
                 continue
             index[id(node)] = len(index)
-            kind = node.type if isinstance(node.type, str) else "record"
-            rows.append((node.kind, node.target, kind, shape_of(node.args)))
+            instead = node.instead and place(node.instead)
+            rows.append((node.kind, node.target, kind_of(node), shape_of(node.args), node.training, instead))
         return tuple(rows), shape_of(self.output)
 
     def rebuilt(self, numbers):
@@ -97,13 +99,19 @@ class Graph:
         graph = Graph([])
         for node in self.nodes:
             copy = Node(node.kind, node.target, copied(node.args), node.type, node.line)
-            copy.name, copy.dims, copy.default = node.name, node.dims, node.default
+            copy.name, copy.dims, copy.default, copy.training = node.name, node.dims, node.default, node.training
+            copy.instead = copies.get(id(node.instead))
             copies[id(node)] = copy
             graph.nodes.append(copy)
         graph.inputs = [copies[id(node)] for node in self.inputs]
         graph.output, graph.result, graph.constants = copied(self.output), self.result, self.constants
         graph.line = self.line
         return graph
+
+
+def kind_of(node):
+    """What its type is, without the members of records."""
+    return node.type if isinstance(node.type, str) else "record"
 
 
 def is_number(value):

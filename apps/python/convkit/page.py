@@ -18,6 +18,7 @@ from .results import Records, joined
 from .specs import Ported, Sequence, Specs
 from .structs import Forward, Indistinct, Struct, identifier
 from .ways import forward_in_ways, give_decided
+from .whole import Whole
 
 
 # In a struct these are its own bases.
@@ -39,6 +40,7 @@ class Page:
                 for cluster in clusters(members, specs, self.forwards):
                     self._add(kind, cluster, names)
         self.records = Records(self)
+        self.whole = Whole(self)
         self.bodies = {struct.name: self._bodies(struct) for struct in self.structs}
 
     def _forward(self, m):
@@ -193,7 +195,7 @@ class Page:
             lines += self.registered(struct, key)
             kind = self.member_type(struct, key)
             members.append(f"{kind} {identifier(key)}{'' if kind.startswith('std::') else '{nullptr}'};")
-        lines += ["}", ""]
+        lines += [*self.whole.reset(struct), "}", ""]
         for weight, values in zip(struct.weights[id(struct.modules[0])], struct.weight_values):
             if weight.program is not None:
                 graph = weight.program.rebuilt(iter(values))
@@ -206,16 +208,18 @@ class Page:
             if len(bodies) == 1:
                 shared, rest = [], [bodies[0][1]]
             lines += shared
-            for (condition, _), statements in zip(bodies, rest):
-                if condition is None:
+            for i, ((condition, _), statements) in enumerate(zip(bodies, rest)):
+                if i + 1 == len(bodies):
+                    if condition is not None:
+                        lines.append(f"TORCH_CHECK({condition}, \"{struct.name}: expected arguments as in one of Python's "
+                                     'calls");')
                     lines += statements
                 elif len(statements) == 1:
                     lines.append(f"if ({condition}) {statements[0]}")
                 else:
                     lines += [f"if ({condition}) {{", *statements, "}"]
-            if bodies[-1][0] is not None:
-                lines.append(f'TORCH_CHECK(false, "{struct.name}: expected arguments as in one of Python\'s calls");')
             lines += ["}", ""]
+        lines += self.whole.members(struct)
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
         lines += [f"torch::Tensor {identifier(w.name)};" for w in struct.weights[id(struct.modules[0])]]
@@ -229,6 +233,8 @@ class Page:
     def registered(self, struct, key):
         """What registers a child, of each of its kinds."""
         name = identifier(key)
+        if key in struct.aliases:
+            return [f'{name} = register_module("{key}", {identifier(struct.aliases[key])});']
 
         def made(specs, values):
             spec = next(iter(specs.values()))
@@ -271,6 +277,10 @@ class Page:
                 keys.append(f"{key}.{inner[0]}" if alone else f"{key}.*")
         if keys:
             lines += wrapped("Keys:    ", keys)
+        absent = [f"[{i}]" for _, graph in struct.bodies if type(graph.output) is list
+                  for i, node in enumerate(graph.output) if getattr(node, "training", False)]
+        if absent:
+            lines.append(f"Differs: in eval mode {', '.join(absent)} is undefined, where Python gives less.")
         try:
             file = inspect.getsourcefile(struct.kind)
             lines.append(f"Source:  {os.path.basename(file)}, line {inspect.getsourcelines(struct.kind)[1]}")
@@ -295,6 +305,7 @@ class Page:
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
         system |= {"memory"} if "std::shared_ptr" in text else set()
+        system |= {"optional"} if "std::optional" in text else set()
         system |= {"memory", "string", "utility"} if "std::pair" in text else set()
         system |= {"tuple"} if "std::tuple" in text or "std::get<" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()

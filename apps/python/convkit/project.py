@@ -10,11 +10,13 @@ from .results import Record
 
 USING = "using Tensors = std::vector<torch::Tensor>;\n"
 HELPERS = """
-void add(Tensors& all, const torch::Tensor& one) {
-  if (one.defined()) all.push_back(one);
-}
-void add(Tensors& all, const Tensors& several) {
-  for (const torch::Tensor& one : several) add(all, one);
+template <typename Member>
+void add(Tensors& all, const Member& member) {
+  if constexpr (std::is_same_v<Member, torch::Tensor>) {
+    if (member.defined()) all.push_back(member);
+  } else {
+    for (const auto& one : member) add(all, one);
+  }
 }
 
 /// The tensors in what a module gives, without those that it does not give in this mode.
@@ -33,7 +35,7 @@ CHECK = """// Compares {name}.h with what Python computed: exits with 0 if all i
 #include <ATen/Parallel.h>
 
 #include <exception>
-#include <iostream>
+#include <iostream>{more}
 #include <vector>
 
 namespace {{
@@ -109,7 +111,7 @@ def members(page, text, kind):
             for one in members(page, Body.member(text, kind, key), inner)]
 
 
-def forward_of(page, name, function="run"):
+def forward_of(page, name):
     """A function that runs the page's module as compare() wants it."""
     root = page.specs.structs[id(page.root)]
     given = ", ".join(f"inputs.at({i})" for i in range(len(root.inputs)))
@@ -120,20 +122,23 @@ def forward_of(page, name, function="run"):
         body = [f"return tensors_of({call});"]
     else:
         body = [f"const auto y = {call};", f"return tensors_of({', '.join(members(page, 'y', root.result))});"]
-    return "\n".join([f"Tensors {function}({name}::{root.name}& net, const Tensors& inputs) {{", *body, "}", ""])
+    return "\n".join([f"Tensors run({name}::{root.name}& net, const Tensors& inputs) {{", *body, "}", ""])
 
 
 def write(given, page, name, text, larger):
     root = page.specs.structs[id(page.root)]
-    words = {"name": name, "root": root.name}
-    block = root.is_block
-    check = CHECK.format(helpers=USING + HELPERS * (root.result != "Tensor") + "\n", forward=forward_of(page, name), compiled=COMPILED.format(**words) if block else "",
-                         include="\n#include <convkit/compile.h>" if block else "",
-                         and_compiled=" && is_compiled(net, recording)" if block else "", **words)
+    names = {"name": name, "root": root.name}
+    # What gives one tensor needs no helpers, and what takes one too can be compiled.
+    parts = {"more": "", "helpers": USING + "\n", "include": "", "compiled": "", "and_compiled": ""}
+    if root.result != "Tensor":
+        parts |= {"more": "\n#include <type_traits>", "helpers": USING + HELPERS + "\n"}
+    if root.is_block:
+        parts |= {"include": "\n#include <convkit/compile.h>", "compiled": COMPILED.format(**names),
+                  "and_compiled": " && is_compiled(net, recording)"}
+    check = CHECK.format(forward=forward_of(page, name), **parts, **names)
     try:
         os.makedirs(given.project, exist_ok=True)
-        files = {f"{name}.h": text, "check.cpp": formatted(check)[0],
-                 "CMakeLists.txt": CMAKE.format(name=name)}
+        files = {f"{name}.h": text, "check.cpp": formatted(check)[0], "CMakeLists.txt": CMAKE.format(name=name)}
         for file, content in files.items():
             with open(os.path.join(given.project, file), "w", encoding="utf-8") as out:
                 out.write(content)

@@ -141,7 +141,8 @@ class Records:
                 given[mode] |= {key for key, in_training in keys.items() if mode or not in_training}
         notes = []
         for where, missing in (("", set(members) - given[True] - given[False]),
-                               (" in eval mode", given[True] - given[False]), (" in training", given[False] - given[True])):
+                               (" in eval mode", given[True] - given[False]),
+                               (" in training", given[False] - given[True])):
             words = [identifier(str(key)) for key in members if key in missing]
             if words:
                 notes.append(f" {listing(words)} {'is' if len(words) == 1 else 'are'} undefined{where}.")
@@ -163,8 +164,8 @@ class Records:
         if key is None or key in self.written:
             return
         self.written.add(key)
-        says = (f"What {key[0]} {'gives' if key[1] == 'Output' else 'is given'}: in Python a dict." if isinstance(key, tuple)
-                else f"{key.__module__}.{key.__qualname__}.")
+        says = f"{key.__module__}.{key.__qualname__}." if not isinstance(key, tuple) else \
+            f"What {key[0]} {'gives' if key[1] == 'Output' else 'is given'}: in Python a dict."
         lines += [f"/// {line}" for line in textwrap.wrap(says + self.notes.get(key, ""), 94)]
         lines.append(f"struct {self.names[key]} {{")
         lines += [f"{self.type(kind)} {identifier(str(name))};" for name, kind in self.of(type).items()]

@@ -5,6 +5,7 @@ import re
 
 from .graph import Expression
 from .layers import plain
+from .modes import merged
 from .refused import Refused
 from .weight_specs import weights_of
 
@@ -54,21 +55,10 @@ class Forward:
 
 def forward_of(m, path, evaluated, trained):
     """One forward of what a module does in both modes."""
-    if evaluated is None or trained is None or evaluated.structure() != trained.structure():
-        if evaluated is None or trained is None:
-            return Forward([(None, evaluated or trained)])
-        return Forward([("is_training()", trained), (None, evaluated)])
-    merged = []
-    for one, other in zip(evaluated.numbers(), trained.numbers()):
-        if one is False and other is True:
-            merged.append(Expression("is_training()"))
-        elif one is True and other is False:
-            merged.append(Expression("!is_training()"))
-        elif one == other:
-            merged.append(one)
-        else:
-            raise Refused(type(m), path, f"the number {one} in eval mode is {other} in training")
-    return Forward([(None, evaluated.rebuilt(iter(merged)))])
+    if evaluated is None or trained is None:
+        return Forward([(None, evaluated or trained)])
+    both = merged(m, path, evaluated, trained)
+    return Forward([("is_training()", trained), (None, evaluated)] if both is None else [(None, both)])
 
 
 def order_of(modules):
@@ -83,6 +73,15 @@ def order_of(modules):
     return order
 
 
+def aliases_of(m):
+    """The names of children that are the same module as an earlier one, which has weights, and that one's name."""
+    first, aliases = {}, {}
+    for name, child in m._modules.items():
+        if child is not None and first.setdefault(id(child), name) != name and [*child.parameters(), *child.buffers()]:
+            aliases[name] = first[id(child)]
+    return aliases
+
+
 class Struct:
     def __init__(self, name, kind, modules, specs, forwards, constructed):
         self.name, self.kind, self.modules = name, kind, modules
@@ -94,6 +93,7 @@ class Struct:
                 if child is not None:
                     self.children.setdefault(key, {})[id(m)] = specs.of(child)
         self.children = {key: self.children[key] for key in order_of(modules) if key in self.children}
+        self.aliases = aliases_of(modules[0])
         self.weights = {id(m): weights_of(m, specs) for m in modules}
         own = self.weights[id(modules[0])]
         self.taken = {identifier(key) for key in self.children} | {identifier(weight.name) for weight in own}
@@ -246,6 +246,8 @@ class Struct:
         """The graphs with this struct's parameters, and the conditions under which they hold."""
         kinds = {}
         for m in self.modules:
+            if not self.forwards[id(m)].graphs:
+                continue  # It is never called, and may have the forward of others.
             missing = tuple(key for key in self.children if m._modules.get(key) is None)
             kinds.setdefault(self.forwards[id(m)].structure(), []).append((m, missing))
         groups = []  # modules whose graphs are equal where what is optional is left out
@@ -257,7 +259,7 @@ class Struct:
             else:
                 groups.append(members)
         groups = [sorted(group, key=lambda member: len(member[1])) for group in groups]
-        conditions = self._conditions(groups)
+        conditions = self._conditions(groups) if groups else []
         for group, condition in zip(groups, conditions):
             forwards = [(id(m), self.forwards[id(m)]) for m, _ in group]
             numbers = self._resolve_all({key: forward.numbers() for key, forward in forwards},

@@ -43,7 +43,8 @@ def forward_in_ways(m, path, evaluated, trained):
     if all(is_alike(graph, graphs[0]) for graphs in modes for graph in graphs):
         return forward_of(m, path, *(graphs[0] if graphs else None for graphs in modes))
     defaults = defaults_of(m)
-    used = {name for graphs in modes for graph in graphs for name in (*graph.constants, *(n.target for n in graph.inputs))}
+    used = {name for graphs in modes for graph in graphs
+            for name in (*graph.constants, *(node.target for node in graph.inputs))}
     names = [name for name in defaults if name in used] + sorted(used - set(defaults))
     ways = {}
     for i, graphs in enumerate(modes):
@@ -79,8 +80,10 @@ def test_of(m, path, name, kinds, node):
         kind = node.type
         if kind == "Tensors":
             return lambda one: f"{'!' * (one == 'tensor')}{name}.empty()"
-        members = [name] if kind == "Tensor" else [f"{name}.{identifier(str(key))}" for key, inner in kind.members.items()
-                                                   if inner == "Tensor" and not isinstance(kind.source, type)]
+        members = [name]
+        if kind != "Tensor":
+            members = [f"{name}.{identifier(str(key))}" for key, inner in kind.members.items() if inner == "Tensor"
+                       and kind.source not in (tuple, list)]
         if members:
             return lambda one: f"{'!' * (one != 'tensor')}{members[0]}.defined()"
     elif all(kind[0] == "bool" for kind in kinds):
