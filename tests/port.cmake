@@ -45,6 +45,11 @@ convkit_port(port_networks slow
   "deeplabv3_mobilenet_v3_large=${segmentation}:deeplabv3_mobilenet_v3_large${with_aux}"
   "lraspp_mobilenet_v3_large=${segmentation}:lraspp_mobilenet_v3_large${alone}")
 
+# timm's, one of each of its files; seven at a time, since their recordings are large.
+foreach(part RANGE 13)
+  convkit_port(port_timm_${part} slow ${CMAKE_CURRENT_SOURCE_DIR}/port/timm_networks.py@${part}/14)
+endforeach()
+
 if(NOT BUILD_SHARED_LIBS)
   add_test(NAME port_project COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/port/project_test.sh ${PROJECT_BINARY_DIR}
                                      "${TORCH_INSTALL_PREFIX};${dnnl_DIR}" ${python})

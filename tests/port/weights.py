@@ -61,7 +61,8 @@ class Untabled(nn.Module):
         self.drop = nn.Dropout1d(0.3)
 
     def forward(self, x):
-        x = self.pad(self.shuffle(x))[..., :4]
+        x = self.pad(self.shuffle(x))
+        x = x[..., :4]
         return self.drop((self.norm(x) + self.plain(x)).flatten(2))
 
 

@@ -50,7 +50,8 @@ def plain(value):
     """(2, 2) is 2."""
     if isinstance(value, (tuple, list)):
         value = tuple(value)
-        return value[0] if value and all(one == value[0] for one in value) else value
+        alike = value and all(type(one) is type(value[0]) for one in value) and isinstance(value[0], (bool, int, float))
+        return value[0] if alike and all(one == value[0] for one in value) else value
     return value
 
 

@@ -223,7 +223,8 @@ class Page:
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
         lines += [f"torch::Tensor {identifier(w.name)};" for w in struct.weights[id(struct.modules[0])]]
-        return "\n".join([*lines, "};", f"CONVKIT_MODULE({struct.name});", ""])
+        holder = "CONVKIT_MODULE" if bodies else "TORCH_MODULE"  # which needs no forward
+        return "\n".join([*lines, "};", f"{holder}({struct.name});", ""])
 
     @staticmethod
     def default(parameter):

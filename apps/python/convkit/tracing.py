@@ -243,7 +243,8 @@ class Context:
             return result
         args = self.without_gradient(args, function)
         if name in DATA:
-            self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
+            of = "its layout in memory" if name in ("data_ptr", "is_contiguous", "stride") else "data"
+            self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on {of}")
         if name not in OPERATORS and name not in CONVERSIONS:
             self.refuse(f"torch's {name}, which has no form in C++ here yet")
         if torch.is_autocast_enabled("cpu"):
