@@ -4,6 +4,7 @@ import inspect
 import itertools
 import os
 import re
+import textwrap
 
 import torch
 from torch import nn
@@ -259,7 +260,8 @@ class Page:
                   for named, several in ((given, len(given) > 1), (leaves(result), not isinstance(result, (list, tuple))
                                                                    or hasattr(result, "_fields")))]
         if all(shapes):
-            lines.append(f"Shape:   {' -> '.join(shapes)}, for example")
+            text = re.sub(r"(?<=\d), (?=\d)", ",\0", f"Shape:   {' -> '.join(shapes)}, for example")  # whole shapes
+            lines += [line.replace("\0", " ") for line in textwrap.wrap(text, 94, subsequent_indent=" " * 9)]
         if not struct.bodies:
             lines[1:1] = ["Nothing calls its forward: others use what it holds."]
         keys = [w.name for w in struct.weights[id(m)] if w.persistent]
