@@ -23,9 +23,10 @@ function(convkit_port name label)
   endif()
 endfunction()
 
-convkit_port(port "" ${CMAKE_CURRENT_SOURCE_DIR}/port/small.py ${CMAKE_CURRENT_SOURCE_DIR}/port/results.py)
+convkit_port(port "" ${CMAKE_CURRENT_SOURCE_DIR}/port/small.py ${CMAKE_CURRENT_SOURCE_DIR}/port/results.py
+  ${CMAKE_CURRENT_SOURCE_DIR}/port/weights.py ${CMAKE_CURRENT_SOURCE_DIR}/port/table.py)
 
-# torchvision's, one of each family but those with torch.nn's attention. GoogLeNet and Inception give more in training
+# torchvision's, one of each family. GoogLeNet and Inception give more in training
 # than in eval mode; the segmentation networks give dicts, with and without what an auxiliary classifier says.
 set(segmentation "torchvision.models.segmentation")
 set(alone "?{\"weights\":null,\"weights_backbone\":null}")
@@ -33,7 +34,7 @@ set(with_aux "?{\"weights\":null,\"weights_backbone\":null,\"aux_loss\":true}")
 convkit_port(port_networks slow
   alexnet@2,3,96,96 vgg11_bn resnet18 resnet50 resnext50_32x4d wide_resnet50_2 squeezenet1_1 densenet121
   shufflenet_v2_x1_0 mobilenet_v2 mobilenet_v3_large mnasnet1_0 efficientnet_b0 efficientnet_v2_s
-  regnet_x_400mf regnet_y_400mf convnext_tiny swin_t@@2,3,224,224 swin_v2_t@@2,3,256,256
+  regnet_x_400mf regnet_y_400mf convnext_tiny vit_b_32@@2,3,224,224 swin_t@@2,3,224,224 swin_v2_t@@2,3,256,256
   r3d_18@@2,3,4,32,32=torchvision.models.video:r3d_18
   "googlenet=torchvision.models:googlenet?{\"init_weights\":false}"
   "inception_v3@@2,3,299,299=torchvision.models:inception_v3?{\"init_weights\":false}"
@@ -42,6 +43,11 @@ convkit_port(port_networks slow
   "deeplabv3_resnet101=${segmentation}:deeplabv3_resnet101${with_aux}"
   "deeplabv3_mobilenet_v3_large=${segmentation}:deeplabv3_mobilenet_v3_large${with_aux}"
   "lraspp_mobilenet_v3_large=${segmentation}:lraspp_mobilenet_v3_large${alone}")
+
+# timm's, one of each of its files; seven at a time, since their recordings are large.
+foreach(part RANGE 13)
+  convkit_port(port_timm_${part} slow ${CMAKE_CURRENT_SOURCE_DIR}/port/timm_networks.py@${part}/14)
+endforeach()
 
 if(NOT BUILD_SHARED_LIBS)
   add_test(NAME port_project COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/port/project_test.sh ${PROJECT_BINARY_DIR}

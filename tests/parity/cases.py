@@ -307,6 +307,18 @@ def multihead_attentions():
             yield Case("MultiheadAttention", options, (3, 4, 8), dtype=dtype)
 
 
+def upsamples():
+    for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "area"):
+        for options in ({"scale_factor": 2.0}, {"scale_factor": [1.5, 3.0]}, {"size": 7}, {"size": [9, 4]},
+                        {"scale_factor": 1.7, "recompute_scale_factor": True}):
+            for align_corners in ((False, True) if mode.startswith("bi") else (None,)):
+                align = {} if align_corners is None else {"align_corners": align_corners}
+                yield Case("Upsample", {"mode": mode, **options, **align}, (2, 3, 6, 5))
+    yield Case("Upsample", {"mode": "linear", "scale_factor": 2.0}, (2, 3, 6))
+    yield Case("Upsample", {"mode": "trilinear", "scale_factor": 2.0}, (2, 3, 4, 3, 5))
+    yield Case("Upsample", {"mode": "nearest", "size": 5}, (2, 3, 6), dtype="float64")
+
+
 def parametrized():
     sizes = {"Conv1d": (2, 4, 9), "Conv2d": (2, 4, 6, 5), "Conv3d": (2, 4, 4, 5, 6), "Linear": (2, 5, 4)}
     for layer in ("Conv1d", "Conv2d", "Conv2d grouped", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Linear"):
@@ -325,5 +337,5 @@ def parametrized():
 
 def cases():
     for family in (norms, conv_norm_activations, stochastic_depths, attentions, convolutions, conv_blocks, separable_convolutions, upsamplers, same,
-                   blur_pools, special, standardised_convolutions, more_attentions, segmentations, network_blocks, multihead_attentions, parametrized):
+                   blur_pools, special, standardised_convolutions, more_attentions, segmentations, network_blocks, multihead_attentions, upsamples, parametrized):
         yield from family()

@@ -95,6 +95,24 @@ std::shared_ptr<nn::Module> layer(const std::string& name) {
   return nn::Linear(4, 6).ptr();
 }
 
+std::shared_ptr<nn::Module> upsample(const Case& given) {
+  static const std::map<std::string, UpsampleOptions::mode_t> modes = {
+      {"nearest", torch::kNearest},     {"nearest-exact", torch::kNearestExact},
+      {"linear", torch::kLinear},       {"bilinear", torch::kBilinear},
+      {"bicubic", torch::kBicubic},     {"area", torch::kArea},
+      {"trilinear", torch::kTrilinear},
+  };
+  UpsampleOptions options;
+  options.mode(modes.at(given.word("mode")));
+  if (given.has_option("size")) options.size(given.numbers<int64_t>("size"));
+  if (given.has_option("scale_factor")) {
+    options.scale_factor(given.numbers<double>("scale_factor"));
+  }
+  if (given.has_option("align_corners")) options.align_corners(given.boolean("align_corners"));
+  options.recompute_scale_factor(given.has_option("recompute_scale_factor"));
+  return Upsample(options).ptr();
+}
+
 std::shared_ptr<nn::Module> weight_norm(const Case& given) {
   WeightNormOptions options;
   options.legacy(given.word("kind").starts_with("old"));
@@ -117,6 +135,7 @@ std::shared_ptr<nn::Module> spectral_norm(const Case& given) {
 std::map<std::string, Maker> torch_makers() {
   return {
       {"MultiheadAttention", [](const Case& given) { return AttentionOfOne(given).ptr(); }},
+      {"Upsample", upsample},
       {"WeightNorm", weight_norm},
       {"SpectralNorm", spectral_norm},
   };

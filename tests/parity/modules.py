@@ -266,6 +266,10 @@ def CNBlock(dim, layer_scale, stochastic_depth_prob):
     return convnext.CNBlock(dim, layer_scale, stochastic_depth_prob)
 
 
+def Upsample(size=None, scale_factor=None, **options):
+    return nn.Upsample(size, tuple(scale_factor) if isinstance(scale_factor, list) else scale_factor, **options)
+
+
 class MultiheadAttention(nn.Module):
     """torch.nn's on one tensor: as query, key and value, or with others made of it, and with masks; what it gives in
     one tensor. With `grad` there are gradients in eval mode too."""

@@ -51,6 +51,12 @@ class Case {
     return value.is_string() ? std::nullopt : std::optional(value.get<int64_t>());
   }
   std::vector<int64_t> integers(const char* option) const { return options().at(option); }
+  /// One number, or a list of them.
+  template <typename T>
+  std::vector<T> numbers(const char* option) const {
+    const nlohmann::json& value = options().at(option);
+    return value.is_array() ? value.get<std::vector<T>>() : std::vector<T>{value.get<T>()};
+  }
   torch::ExpandingArray<2> pair(const char* name) const {
     const nlohmann::json& value = options().at(name);
     const bool one = !value.is_array();

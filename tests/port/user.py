@@ -798,6 +798,55 @@ class Repeats(nn.Module):
         return h
 
 
+class Overwriting(nn.Module):
+    """Functions in place, of what LibTorch's do not take: temporaries, arguments, and parts of lists."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x):
+        y = F.leaky_relu(self.conv(x), 0.1, inplace=True)
+        a, b = y.chunk(2, 1)
+        z = F.silu(torch.cat([a, b], 1) + 1, inplace=True)
+        c, d = z.split(2, 1)
+        c = F.hardswish(c + d, inplace=True) + F.dropout(d * 2, 0.5, self.training, inplace=True)
+        if self.training:
+            self.seen.mul_(0.5).add_(c.detach().mean())
+        return F.relu(c + 1, inplace=True) + F.elu(d * 1, inplace=True)
+
+
+@functools.lru_cache(None)
+def halves(height, width):
+    return height // 2, width // 2
+
+
+class Crop(nn.Module):
+    """A function of sizes that remembers what it gave, and a table of numbers that is no buffer."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = torch.tensor(weights)
+
+    def forward(self, x):
+        height, width = halves(x.shape[2], x.shape[3])
+        return x[:, :, :height, :width] * self.weights.to(x)[:, None, None]
+
+
+class Remembering(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = Crop([0.5, 0.25, 2.0]), Crop([1.0, 3.0, 0.1])
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        y = self.second(self.first(self.conv(x)))
+        mean = torch.tensor([0.1, 0.2, 0.3], device=x.device).view(1, 3, 1, 1)
+        std, center = torch.std_mean(y, dim=(2, 3), keepdim=True)
+        return ((y - mean - center) / (std + 1e-3)).double().float()
+
+
 CASES = [
     ("CifarResNet", ["2,3,32,32"]), ("ClassicUNet", ["2,3,18,22"]), ("ListUNet", ["2,3,16,24"]),
     ("Generator", ["2,16"]), ("Discriminator", ["2,3,32,32"]), ("VAE", ["2,3,16,16"]), ("WaveNet", ["2,1,40"]),
@@ -805,6 +854,90 @@ CASES = [
     ("ConfiguredNet", ["2,3,16,16"]), ("Inherited", ["2,3,10,8"]), ("ShuffleNet", ["2,3,16,16"]),
     ("Lambdas", ["2,3,8,8"]), ("RunningCenter", ["2,3,8,8"]), ("DeepSupervision", ["2,3,8,8"]),
     ("Pyramid", ["2,3,24,20"]), ("Coordinates", ["2,3,8,10"]), ("Recursive", ["2,3,8,8"]), ("Repeats", ["2,3,8,8"]),
+    ("Overwriting", ["2,3,8,8"]), ("Remembering", ["2,3,12,20"]),
 ]
 
-REFUSED = []
+
+class Inner(nn.Module):
+    """Calls a function, in which a refusal has its line."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+class Outer(nn.Module):
+    function = None
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 3, 1)
+        self.blocks = nn.ModuleList([nn.Sequential(Inner(type(self).function))])
+
+    def forward(self, x):
+        return self.blocks[0](self.stem(x))
+
+
+class Loops(Outer):
+    @staticmethod
+    def function(x):
+        while x.abs().max() > 0.1:
+            x = x * 0.5
+        return x
+
+
+class ThroughNumpy(Outer):
+    @staticmethod
+    def function(x):
+        return torch.from_numpy(x.detach().numpy() * 2)
+
+
+class Thresholds(Outer):
+    @staticmethod
+    def function(x):
+        return x * float(x.detach().std())
+
+
+class Rows(Outer):
+    @staticmethod
+    def function(x):
+        return torch.stack([row * 2 for row in x])
+
+
+class MakesLayers(Outer):
+    @staticmethod
+    def function(x):
+        return nn.Conv2d(3, 3, 1)(x)
+
+
+class Hidden(nn.Module):
+    """A state that one call leaves for the next."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.Conv2d(6, 3, 1)
+        self.state = None
+
+    def forward(self, x):
+        state = torch.zeros_like(x) if self.state is None else self.state
+        self.state = torch.tanh(self.cell(torch.cat([x, state], 1)))
+        return self.state
+
+
+def at(kind, line, what):
+    """What a refusal says: class, path, file and line, and reason."""
+    line += kind.function.__code__.co_firstlineno
+    return f"user.Inner 'blocks.0.0' (user.py, line {line}): {what}"
+
+
+REFUSED = [
+    ("Loops", ["2,3,8,8"], at(Loops, 2, "bool() of a tensor: what follows depends on data")),
+    ("ThroughNumpy", ["2,3,8,8"], at(ThroughNumpy, 2, "numpy() of a tensor: what follows depends on data")),
+    ("Thresholds", ["2,3,8,8"], at(Thresholds, 2, "float() of a tensor: what follows depends on data")),
+    ("Rows", ["2,3,8,8"], at(Rows, 2, "a number or a loop follows from sizes")),
+    ("MakesLayers", ["2,3,8,8"], at(MakesLayers, 2, "torch's empty, which has no form")),
+    ("Hidden", ["2,3,8,8"], "its tensor 'state', which forward changes, is no buffer"),
+]

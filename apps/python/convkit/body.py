@@ -299,6 +299,8 @@ class Body:
             return
         text = self.expression(node)
         if not self.users[id(node)] or node.type == "void":
+            if node.target == "__setitem__":  # LibTorch's is not const
+                self.changed.add(self.variables.get(id(node.args[0])))
             self.lines.append(f"{text};")
             self.variables[id(node)] = text
             return
@@ -309,7 +311,7 @@ class Body:
         self.variables[id(node)], self.holds[name] = name, node
         if name in self.types:
             self.changed.add(name)
-            in_place = node.target.endswith("_") and text.startswith(f"{name}.") and node.kind == "op"
+            in_place = node.kind == "op" and node.target.endswith("_") and text.startswith(f"{name}.")
             self.lines.append(f"{text};" if in_place else f"{name} = {text};")
             return
         self.types[name] = node.type

@@ -2,6 +2,7 @@
 
 from .layers import Leaf
 from .specs import Ported
+from .structs import aliases_of
 from .weight_specs import weights_of
 
 
@@ -41,7 +42,7 @@ def clusters(members, specs, forwards):
     found = []
     for m in members:
         children = {name: specs.of(part) for name, part in m._modules.items() if part is not None}
-        own = {w.name: w.key for w in weights_of(m, specs)}
+        own = {w.name: w.key for w in weights_of(m, specs)} | aliases_of(m)
         for cluster in found:
             if own == cluster.own and cluster.takes(m, children):
                 break

@@ -74,6 +74,11 @@ def interpolated(w, x, size, scale_factor, mode, align_corners, recompute_scale_
         names = {"bilinear": "Bilinear", "bicubic": "Bicubic", "nearest-exact": "NearestExact", "area": "Area",
                  "linear": "Linear", "trilinear": "Trilinear"}
         options += f".mode(torch::k{names[mode]})"
+    if align_corners is None and mode == "nearest-exact":
+        align_corners = False  # LibTorch warns where it is not said
+    scales = scale_factor if isinstance(scale_factor, (list, tuple)) else [scale_factor]
+    if recompute_scale_factor is None and any(isinstance(scale, float) and scale != int(scale) for scale in scales):
+        recompute_scale_factor = False  # and of this
     if align_corners is not None:
         options += f".align_corners({w(align_corners)})"
     if recompute_scale_factor is not None:
@@ -84,6 +89,14 @@ def interpolated(w, x, size, scale_factor, mode, align_corners, recompute_scale_
 def normalized(w, x, p, dim, eps):
     return Written(f"nn::functional::normalize({w(x)}, nn::functional::NormalizeFuncOptions().p({w(p)}).dim({w(dim)})"
                    f".eps({w(eps)}))")
+
+
+def channels_dropped(dims):
+    def write(w, x, p, training, inplace):
+        if x.dims != dims + 2:
+            raise ValueError(f"dropout{dims}d of {x.dims} dimensions")
+        return Written(f"torch::feature_dropout{'_' if inplace else ''}({w(x)}, {w(p)}, {w(training)})")
+    return write
 
 
 def _define():
@@ -141,6 +154,10 @@ def _define():
         "enable_gqa=False", keep=3)
     for name in ("triu", "tril"):
         both[name] = method(name, "input diagonal=0")
+    for dims in (1, 2, 3):
+        both[f"dropout{dims}d"] = Operator("input p=0.5 training=True inplace=False", channels_dropped(dims))
+    both["rms_norm"] = function("rms_norm", "input normalized_shape weight=None eps=None", keep=2)
+    both["channel_shuffle"] = function("channel_shuffle", "input groups")
     both["pixel_shuffle"] = function("pixel_shuffle", "input upscale_factor")
     both["pixel_unshuffle"] = function("pixel_unshuffle", "input downscale_factor")
 

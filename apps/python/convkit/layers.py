@@ -50,7 +50,8 @@ def plain(value):
     """(2, 2) is 2."""
     if isinstance(value, (tuple, list)):
         value = tuple(value)
-        return value[0] if value and all(one == value[0] for one in value) else value
+        alike = value and all(type(one) is type(value[0]) for one in value) and isinstance(value[0], (bool, int, float))
+        return value[0] if alike and all(one == value[0] for one in value) else value
     return value
 
 
@@ -265,6 +266,31 @@ def softmax(m):
     return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/activation.h", [("dim", m.dim)])
 
 
+MODES = {"linear": "Linear", "bilinear": "Bilinear", "bicubic": "Bicubic", "trilinear": "Trilinear",
+         "nearest-exact": "NearestExact", "area": "Area"}
+
+
+def upsample(m):
+    """Numbers for each axis are no parameters of a constructor."""
+    name = "size" if m.size is not None else "scale_factor"
+    given, fixed = plain(getattr(m, name)), ""
+    require(given is not None, "neither a size nor a scale_factor")
+    if isinstance(given, tuple):
+        fixed = f".{name}({written(given)})"
+    if m.mode != "nearest":
+        fixed += f".mode(torch::k{MODES[m.mode]})"
+    if m.align_corners is not None:
+        fixed += f".align_corners({literal(m.align_corners)})"
+    if m.recompute_scale_factor:
+        fixed += ".recompute_scale_factor(true)"
+    leaf = Leaf("convkit::Upsample", "convkit/upsample.h", (), [] if isinstance(given, tuple) else [(name, given, None)],
+                fixed)
+    leaf.key = (*leaf.key, name)
+    write = leaf.write
+    leaf.write = lambda values: write([Expression(f"{{{written(value)}}}") for value in values])
+    return leaf
+
+
 def unflatten(m):
     require(isinstance(m.dim, int) and all(isinstance(size, int) for size in m.unflattened_size), "names of dimensions")
     sizes = ", ".join(map(str, m.unflattened_size))
@@ -316,6 +342,7 @@ def _define():
         nn.GroupNorm: group_norm, nn.LayerNorm: layer_norm, nn.LocalResponseNorm: response_norm,
         nn.CrossMapLRN2d: response_norm, nn.Linear: linear, nn.Bilinear: bilinear, nn.Embedding: embedding,
         nn.MultiheadAttention: multihead_attention, nn.Identity: nothing("linear"), nn.Flatten: flatten,
+        nn.Upsample: upsample, nn.UpsamplingNearest2d: upsample, nn.UpsamplingBilinear2d: upsample,
         nn.Unflatten: unflatten, nn.Fold: fold, nn.Unfold: fold, nn.PixelShuffle: pixel_shuffle("upscale_factor"),
         nn.PixelUnshuffle: pixel_shuffle("downscale_factor"), nn.CosineSimilarity: cosine_similarity,
         nn.PairwiseDistance: pairwise_distance, nn.GELU: gelu, nn.Hardswish: ours_inplace,

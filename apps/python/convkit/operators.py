@@ -107,7 +107,8 @@ def bound(name, args, kwargs):
         args = (*args[:at], tuple(args[at:]))
     kwargs = {key: value for key, value in kwargs.items()
               if not (key in ("out", "_stacklevel", "memory_format", "dtype", "antialias", "device", "pin_memory",
-                              "requires_grad") and value in (None, False, 3, torch.preserve_format))
+                              "requires_grad") and not isinstance(value, torch.Tensor) and
+                      value in (None, False, 3, torch.preserve_format))
               and not (key == "_stacklevel")}
     if "unbiased" in operator.signature.parameters and kwargs.get("correction") in (0, 1):
         kwargs["unbiased"] = bool(kwargs.pop("correction"))
@@ -325,6 +326,8 @@ def _define():
     both["norm"] = Operator("input p='fro' dim=None keepdim=False", lambda w, x, p, dim, keepdim: Written(
         f"torch::linalg_vector_norm({w(x)}, {w(2 if p == 'fro' else p)}, "
         f"{'std::nullopt' if dim is None else dimensions(dim, w)}, {w(keepdim)})"))
+    for name in ("all", "any"):
+        both[name] = method(name, "input dim=None keepdim=False")
     for name in ("amax", "amin"):
         both[name] = method(name, "input dim=() keepdim=False")
     both["argmax"] = method("argmax", "input dim=None keepdim=False")

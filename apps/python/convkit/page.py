@@ -19,6 +19,7 @@ from .results import Records, joined
 from .specs import Ported, Sequence, Specs
 from .structs import Forward, Indistinct, Struct, identifier
 from .ways import forward_in_ways, give_decided
+from .whole import Whole
 
 
 # In a struct these are its own bases.
@@ -40,6 +41,7 @@ class Page:
                 for cluster in clusters(members, specs, self.forwards):
                     self._add(kind, cluster, names)
         self.records = Records(self)
+        self.whole = Whole(self)
         self.bodies = {struct.name: self._bodies(struct) for struct in self.structs}
 
     def _forward(self, m):
@@ -194,7 +196,7 @@ class Page:
             lines += self.registered(struct, key)
             kind = self.member_type(struct, key)
             members.append(f"{kind} {identifier(key)}{'' if kind.startswith('std::') else '{nullptr}'};")
-        lines += ["}", ""]
+        lines += [*self.whole.reset(struct), "}", ""]
         for weight, values in zip(struct.weights[id(struct.modules[0])], struct.weight_values):
             if weight.program is not None:
                 graph = weight.program.rebuilt(iter(values))
@@ -218,10 +220,12 @@ class Page:
                 else:
                     lines += [f"if ({condition}) {{", *statements, "}"]
             lines += ["}", ""]
+        lines += self.whole.members(struct)
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
         lines += [f"torch::Tensor {identifier(w.name)};" for w in struct.weights[id(struct.modules[0])]]
-        return "\n".join([*lines, "};", f"CONVKIT_MODULE({struct.name});", ""])
+        holder = "CONVKIT_MODULE" if bodies else "TORCH_MODULE"  # which needs no forward
+        return "\n".join([*lines, "};", f"{holder}({struct.name});", ""])
 
     @staticmethod
     def default(parameter):
@@ -230,6 +234,8 @@ class Page:
     def registered(self, struct, key):
         """What registers a child, of each of its kinds."""
         name = identifier(key)
+        if key in struct.aliases:
+            return [f'{name} = register_module("{key}", {identifier(struct.aliases[key])});']
 
         def made(specs, values):
             spec = next(iter(specs.values()))
@@ -301,6 +307,7 @@ class Page:
         system = {"vector"} if "std::vector" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
         system |= {"memory"} if "std::shared_ptr" in text else set()
+        system |= {"optional"} if "std::optional" in text else set()
         system |= {"memory", "string", "utility"} if "std::pair" in text else set()
         system |= {"tuple"} if "std::tuple" in text or "std::get<" in text else set()
         system |= {"limits"} if "numeric_limits" in text else set()

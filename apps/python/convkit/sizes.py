@@ -11,7 +11,8 @@ class Size(int):
         size.node, size.context = node, context
         return size
 
-    __hash__ = int.__hash__
+    def __hash__(self):  # of a cache it takes nothing that another module put there
+        return hash((int.__int__(self), id(self.context)))
 
     def __bool__(self):
         return self != 0

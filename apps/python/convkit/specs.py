@@ -117,7 +117,7 @@ class Specs:
         try:
             spec = parametrized.leaf_of(m)
         except layers.Unequal as why:
-            self.refuse(m, f"{why}, which C++ has not")
+            raise Refused(parametrized.layer_of(m), self.paths.get(id(m), ""), f"{why}, which C++ has not")
         for hooks, name in ((m._forward_hooks, "forward hooks"), (m._forward_pre_hooks, "forward pre-hooks"),
                             (m._backward_hooks, "backward hooks")):
             if hooks and not (spec and hooks is m._forward_pre_hooks):

@@ -73,6 +73,15 @@ def order_of(modules):
     return order
 
 
+def aliases_of(m):
+    """The names of children that are the same module as an earlier one, which has weights, and that one's name."""
+    first, aliases = {}, {}
+    for name, child in m._modules.items():
+        if child is not None and first.setdefault(id(child), name) != name and [*child.parameters(), *child.buffers()]:
+            aliases[name] = first[id(child)]
+    return aliases
+
+
 class Struct:
     def __init__(self, name, kind, modules, specs, forwards, constructed):
         self.name, self.kind, self.modules = name, kind, modules
@@ -84,6 +93,7 @@ class Struct:
                 if child is not None:
                     self.children.setdefault(key, {})[id(m)] = specs.of(child)
         self.children = {key: self.children[key] for key in order_of(modules) if key in self.children}
+        self.aliases = aliases_of(modules[0])
         self.weights = {id(m): weights_of(m, specs) for m in modules}
         own = self.weights[id(modules[0])]
         self.taken = {identifier(key) for key in self.children} | {identifier(weight.name) for weight in own}
@@ -210,6 +220,11 @@ class Struct:
                 found = fits(lambda x: x // factor if type(x) is int and x % factor == 0 else None)
                 if found:
                     return Expression(f"{self._use(found)} / {factor}")
+            for text, function in (("{0} - 1", lambda x: x - 1), ("2 * {0} - 1", lambda x: 2 * x - 1),
+                                   ("{0} * {0}", lambda x: x * x)):  # of windows and of what lies between their places
+                found = fits(lambda x: function(x) if type(x) is int else None)
+                if found:
+                    return Expression(text.format(self._use(found)))
         if all(type(v) is float for v in values.values()):
             found = fits(lambda x: 1 - x if type(x) is float else None)
             if found:
@@ -231,6 +246,8 @@ class Struct:
         """The graphs with this struct's parameters, and the conditions under which they hold."""
         kinds = {}
         for m in self.modules:
+            if not self.forwards[id(m)].graphs:
+                continue  # It is never called, and may have the forward of others.
             missing = tuple(key for key in self.children if m._modules.get(key) is None)
             kinds.setdefault(self.forwards[id(m)].structure(), []).append((m, missing))
         groups = []  # modules whose graphs are equal where what is optional is left out
@@ -242,7 +259,7 @@ class Struct:
             else:
                 groups.append(members)
         groups = [sorted(group, key=lambda member: len(member[1])) for group in groups]
-        conditions = self._conditions(groups)
+        conditions = self._conditions(groups) if groups else []
         for group, condition in zip(groups, conditions):
             forwards = [(id(m), self.forwards[id(m)]) for m, _ in group]
             numbers = self._resolve_all({key: forward.numbers() for key, forward in forwards},

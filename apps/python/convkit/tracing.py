@@ -223,7 +223,7 @@ class Context:
                 return function(*args)
         versions = [x._version if isinstance(x, torch.Tensor) else None for x in args]
         result = function(*plain(args), **plain(kwargs))
-        if any(x is result and x._version == version for x, version in zip(args, versions)):
+        if any(x is result and version is not None and x._version == version for x, version in zip(args, versions)):
             result = another(result)
         if name == "_assert" and isinstance(args[0], bool):  # the decision is written down already
             return result
@@ -242,7 +242,8 @@ class Context:
             return result
         args = self.without_gradient(args, function)
         if name in DATA:
-            self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
+            of = "its layout in memory" if name in ("data_ptr", "is_contiguous", "stride") else "data"
+            self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on {of}")
         if name not in OPERATORS and name not in CONVERSIONS:
             self.refuse(f"torch's {name}, which has no form in C++ here yet")
         if torch.is_autocast_enabled("cpu"):

@@ -79,7 +79,8 @@ def weights_of(m, specs):
     for name, (tensor, _) in specs.constants.get(id(m), {}).items():
         found.append(Weight(name, tensor, False, False, specs.origins.program(tensor)))
     for weight in found:
-        if weight.dtype not in (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool):
+        if weight.dtype not in (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool,
+                                torch.float16, torch.bfloat16):
             specs.refuse(m, f"'{weight.name}' of {weight.dtype}")
         if weight.numbers is not None and len(weight.numbers) > LONGEST:
             specs.refuse(m, f"the tensor '{weight.name}' of {len(weight.numbers)} numbers, which is in no state_dict: "
