@@ -193,6 +193,7 @@ class Context:
         """Binds what a module of C++ gave as a std::tuple; what is None there is undefined."""
         node.type = "Tuple"
         self.bind(value, node)
+        self.given[id(value)] = members_of(value)
         for i, inner in enumerate(value):
             if inner is not None:
                 give = self.give_tuple if isinstance(inner, tuple) else self.give
