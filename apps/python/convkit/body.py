@@ -311,7 +311,7 @@ class Body:
         self.variables[id(node)], self.holds[name] = name, node
         if name in self.types:
             self.changed.add(name)
-            in_place = re.fullmatch(r"[a-z]\w*_", str(node.target)) and text.startswith(f"{name}.")
+            in_place = str(node.target).endswith("_") and text.startswith(f"{name}.{node.target}(")
             self.lines.append(f"{text};" if in_place else f"{name} = {text};")
             return
         self.types[name] = node.type
