@@ -7,6 +7,7 @@ function(convkit_port name label)
   convkit_executable(${name}_check EXCLUDE_FROM_ALL port/check.cpp)
   target_include_directories(${name}_check PRIVATE ${folder})
   set_target_properties(${name}_check PROPERTIES UNITY_BUILD OFF)
+  target_compile_options(${name}_check PRIVATE -O0)  # it runs for a moment, and is compiled each time
   add_test(NAME ${name}.pages COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/port/pages.py ${folder} ${ARGN})
   add_test(NAME ${name}.build COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target ${name}_check)
   add_test(NAME ${name} COMMAND ${name}_check ${folder})
@@ -43,6 +44,11 @@ convkit_port(port_networks slow
   "deeplabv3_resnet101=${segmentation}:deeplabv3_resnet101${with_aux}"
   "deeplabv3_mobilenet_v3_large=${segmentation}:deeplabv3_mobilenet_v3_large${with_aux}"
   "lraspp_mobilenet_v3_large=${segmentation}:lraspp_mobilenet_v3_large${alone}")
+
+# timm's, one of each of its files; seven at a time, since their recordings are large.
+foreach(part RANGE 13)
+  convkit_port(port_timm_${part} slow ${CMAKE_CURRENT_SOURCE_DIR}/port/timm_networks.py@${part}/14)
+endforeach()
 
 if(NOT BUILD_SHARED_LIBS)
   add_test(NAME port_project COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/port/project_test.sh ${PROJECT_BINARY_DIR}

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import os
 import re
+import textwrap
 
 import torch
 from torch import nn
@@ -223,7 +224,8 @@ class Page:
         lines += [f"{p.type} {p.name};" for p in struct.parameters]
         lines += members
         lines += [f"torch::Tensor {identifier(w.name)};" for w in struct.weights[id(struct.modules[0])]]
-        return "\n".join([*lines, "};", f"CONVKIT_MODULE({struct.name});", ""])
+        holder = "CONVKIT_MODULE" if bodies else "TORCH_MODULE"  # which needs no forward
+        return "\n".join([*lines, "};", f"{holder}({struct.name});", ""])
 
     @staticmethod
     def default(parameter):
@@ -264,8 +266,8 @@ class Page:
                   for named, several in ((given, len(given) > 1), (leaves(result), not isinstance(result, (list, tuple))
                                                                    or hasattr(result, "_fields")))]
         if all(shapes):
-            words = f"{' -> '.join(shapes)}, for example".split("], ")
-            lines += wrapped("Shape:   ", [*(f"{word}]," for word in words[:-1]), words[-1]])
+            text = re.sub(r"(?<=\d), (?=\d)", ",\0", f"Shape:   {' -> '.join(shapes)}, for example")  # whole shapes
+            lines += [line.replace("\0", " ") for line in textwrap.wrap(text, 94, subsequent_indent=" " * 9)]
         if not struct.bodies:
             lines[-1:-1] = ["Nothing calls its forward: others use what it holds."]
         keys = [w.name for w in struct.weights[id(m)] if w.persistent]

@@ -230,6 +230,11 @@ class Struct:
                 found = fits(lambda x: x // factor if type(x) is int and x % factor == 0 else None)
                 if found:
                     return Expression(f"{self._use(found)} / {factor}")
+            for text, function in (("{0} - 1", lambda x: x - 1), ("2 * {0} - 1", lambda x: 2 * x - 1),
+                                   ("{0} * {0}", lambda x: x * x)):  # of windows and of what lies between their places
+                found = fits(lambda x: function(x) if type(x) is int else None)
+                if found:
+                    return Expression(text.format(self._use(found)))
         if all(type(v) is float for v in values.values()):
             found = fits(lambda x: 1 - x if type(x) is float else None)
             if found:
