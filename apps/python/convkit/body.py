@@ -309,7 +309,7 @@ class Body:
         self.variables[id(node)], self.holds[name] = name, node
         if name in self.types:
             self.changed.add(name)
-            in_place = node.kind == "op" and node.target.endswith("_") and text.startswith(f"{name}.")
+            in_place = node.kind == "op" and not is_pure(node) and text.startswith(f"{name}.")
             self.lines.append(f"{text};" if in_place else f"{name} = {text};")
             return
         self.types[name] = node.type
