@@ -112,7 +112,8 @@ class Body:
     def _must_be_root(self, node):
         users = self.users[id(node)]
         changed = any((overwrites(user) or user.target == "__setitem__") and user.args[0] is node for user in users)
-        several = isinstance(node.type, Record) or node.type in ("Tensors", "Tuple", "void")
+        several = node.type in ("Tensors", "Tuple", "void") or isinstance(node.type, Record) and any(
+            user.kind == "item" for user in users)
         several = several or any(user.instead is node for user in users) or self._leaves_training(node)
         return (node.name is not None or len(users) != 1 or several or changed
                 or node.kind in ("check", "input") or overwrites(node))

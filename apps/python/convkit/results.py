@@ -85,7 +85,7 @@ def made(context, value, source):
     values, types = ({key: pair[i] for key, pair in inner.items()} for i in (0, 1))
     if not nameless:
         for key, node in values.items():
-            if getattr(node, "name", "") is None:
+            if getattr(node, "name", "") is None and str(key).isidentifier():
                 node.name = str(key)
         return values, Record(type(value) if is_named(value) else source, types)
     if all_kept and all(type == "Tensor" for type in types.values()):
@@ -187,8 +187,11 @@ class Records:
         if key is None or key in self.written:
             return
         self.written.add(key)
-        says = f"{key.__module__}.{key.__qualname__}." if not isinstance(key, tuple) else \
-            f"What {key[0]} {'gives' if key[1] == 'Output' else 'is given'}: in Python a dict."
+        if not isinstance(key, tuple):
+            says = f"{key.__module__}.{key.__qualname__}."
+        else:
+            verb = "gives" if key[1] == "Output" else "is given"
+            says = f"What {key[0]} {verb}{' as ' * bool(key[2:])}{'.'.join(key[2:])}: in Python a dict."
         lines += [f"/// {line}" for line in textwrap.wrap(says + self.notes.get(key, ""), 94)]
         lines.append(f"struct {self.names[key]} {{")
         lines += [f"{self.type(kind)} {identifier(str(name))};" for name, kind in self.of(type).items()]
