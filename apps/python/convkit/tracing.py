@@ -17,7 +17,8 @@ from .calls import leaves
 from .graph import Graph, Node
 from .operators import CONVERSIONS, DATA, FACTORIES, OPERATORS, PLAIN, TUPLES, bound, is_in_place, made
 from .refused import HERE, TORCH, Refused
-from .results import Record, has_tensors, kept_of, made as made_result, parts_of
+from .results import Record, all_arguments, another, arguments_of, has_tensors, kept_of, made as made_result, \
+    members_of, output_of
 from .sizes import Size, plain
 
 SEQUENTIAL = nn.Sequential.forward
@@ -200,16 +201,6 @@ class Context:
                 give(inner, self.add(Node("item", i, [node])))
         return value
 
-    def arguments(self, module, args, kwargs):
-        """All arguments of a module of C++ that takes those of Python, but what is left at its default at the end."""
-        signature = inspect.signature(module.forward)
-        given = signature.bind(*args, **kwargs)
-        given.apply_defaults()
-        values, defaults = list(given.arguments.values()), [p.default for p in signature.parameters.values()]
-        while values and values[-1] is defaults[len(values) - 1]:
-            values.pop()
-        return [self.of(value) for value in values]
-
     def size(self, value, tensor, dim):
         node = self.add(Node("op", "size", [self.of(tensor), dim], "int64_t"))
         return Size(value, node, self)
@@ -349,7 +340,7 @@ class Tracer(TorchFunctionMode):
         leaf = self.leaf_of(module) if parent is not None else None
         if leaf is not None:
             if leaf.parameters:
-                node.args = parent.arguments(module, args, kwargs)
+                node.args = all_arguments(parent, module, args, kwargs)
             elif any(p != "input" for p in parameters[1:]) and len(values) > 1:
                 parent.refuse(f"{type(module).__name__} with more than one argument")
             self.stack.append(None)
@@ -402,42 +393,3 @@ class Tracer(TorchFunctionMode):
         finally:
             nn.Module.__call__ = original
             torch.autograd.Function.apply = classmethod(own_gradient)
-
-
-def another(tensor):
-    """The same tensor as another object: which of the two Python uses later on is then known."""
-    with torch._C.DisableTorchFunction():
-        return tensor.view_as(tensor)
-
-
-def arguments_of(module, args, kwargs):
-    """The names and values of what a forward was called with."""
-    try:
-        bound_arguments = inspect.signature(module.forward).bind(*args, **kwargs)
-    except (TypeError, ValueError):
-        return [f"x{i}" for i in range(len(args))], list(args)
-    names, values = [], []
-    for name, value in bound_arguments.arguments.items():
-        kind = bound_arguments.signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            names += [f"{name}{i}" for i in range(len(value))]
-            values += value
-        elif kind is inspect.Parameter.VAR_KEYWORD:
-            names += value.keys()
-            values += value.values()
-        else:
-            names.append(name)
-            values.append(value)
-    return names, values
-
-
-def members_of(value):
-    """What tells whether a list or dict has changed."""
-    parts = parts_of(value)
-    return [id(inner) for inner in value] if parts is None else [(key, id(inner)) for key, inner in parts.items()]
-
-
-def output_of(context, result):
-    if result is None or isinstance(result, int) and not isinstance(result, Size):
-        context.refuse(f"a result of type {type(result).__name__}")
-    return made_result(context, result, (id(context.module), "Output"))
