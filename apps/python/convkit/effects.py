@@ -1,4 +1,4 @@
-"""What an operator does beside giving a value."""
+"""What operators do beside giving a value: they overwrite an argument, or draw random numbers."""
 
 from .operators import OPERATORS
 
