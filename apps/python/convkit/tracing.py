@@ -138,7 +138,7 @@ class Context:
 
     def argument(self, value, source):
         """What a child is given, and its type; that of a constant is None."""
-        if isinstance(value, (list, tuple)) and value and all(isinstance(inner, torch.Tensor) for inner in value):
+        if type(value) in (list, tuple) and value and all(isinstance(inner, torch.Tensor) for inner in value):
             if type(value) is list and id(value) not in self.values or id(value) in self.lists:
                 return self.growing(value), "Tensors"
             return self.of(value), "Tensors"
@@ -337,7 +337,9 @@ class Tracer(TorchFunctionMode):
             node.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         else:
             kinds = ["Tensor"] * len(values)
+        self.stack.append(None)  # What it asks of weights is no part of the forward.
         leaf = self.leaf_of(module) if parent is not None else None
+        self.stack.pop()
         if leaf is not None:
             if leaf.parameters:
                 node.args = all_arguments(parent, module, args, kwargs)
