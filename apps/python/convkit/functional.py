@@ -40,13 +40,15 @@ def columns(name, parameters):
 
 
 def convolved(name, parameters):
-    """Braces could be the words that padding may be."""
+    """Braces and a 0 could be the words that padding may be."""
     operator = function(name, parameters)
     write = operator.write
 
     def explicit(w, *values):
         values = list(values)
-        if isinstance(values[4], (list, tuple)):
+        if all(same(value, default) for value, default in zip(values[4:], (0, 1, 1))):
+            return write(w, *values)
+        if isinstance(values[4], (list, tuple)) or type(values[4]) is int:
             values[4] = Expression(f"torch::IntArrayRef({listed(values[4], w)})")
         return write(w, *values)
     operator.write = explicit
