@@ -1,6 +1,7 @@
 """A module with instances of every class in the table of those that C++ has, each called: a row without one fails."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from convkit.layers import TABLE
@@ -15,6 +16,8 @@ VIEWS = {
     "tokens": lambda x: x[:, :, :7].transpose(1, 2),                # [N, 7, 4]
     "unfolded": lambda x: x.view(x.shape[0], 16, 24),
     "fresh": lambda x: x * 1,
+    "maxima": lambda x: F.max_pool2d(VIEWS["image"](x), 2, return_indices=True)[0],
+    "places": lambda x: F.max_pool2d(VIEWS["image"](x), 2, return_indices=True)[1],
     "indices": lambda x: (x[:, 0, :5] * 3).abs().long().clamp(0, 9),
 }
 ALONG = {1: "signal", 2: "image", 3: "volume"}
@@ -53,7 +56,8 @@ CASES_OF = {
         nn.ReLU: [((), {}), ((True,), {})], nn.ReLU6: [((), {}), ((True,), {})], nn.SELU: [((), {}), ((True,), {})],
         nn.LeakyReLU: [((0.2,), {}), ((), {"inplace": True})], nn.ELU: [((0.5,), {}), ((), {"inplace": True})],
         nn.CELU: [((0.5,), {}), ((), {"inplace": True})], nn.Hardtanh: [((-0.5, 0.7), {}), ((), {"inplace": True})],
-        nn.Threshold: [((0.1, -1), {}), ((0.2, 3), {"inplace": True})], nn.RReLU: [((), {}), ((0.2, 0.5), {"inplace": True})],
+        nn.Threshold: [((0.1, -1), {}), ((0.2, 3), {"inplace": True})],
+        nn.RReLU: [((), {}), ((0.2, 0.5), {"inplace": True})],
         nn.Hardswish: [((), {}), ((True,), {})], nn.Hardsigmoid: [((), {}), ((True,), {})],
         nn.SiLU: [((), {}), ((True,), {})], nn.Mish: [((), {}), ((True,), {})], nn.GELU: [((), {}), (("tanh",), {})],
         nn.Sigmoid: [((), {})], nn.Tanh: [((), {})], nn.LogSigmoid: [((), {})], nn.Softsign: [((), {})],
@@ -65,26 +69,37 @@ CASES_OF = {
     }),
     **of_one_kind("image", {
         nn.Softmax2d: [((), {})], nn.Dropout2d: [((0.3,), {})], nn.FeatureAlphaDropout: [((0.3,), {})],
-        nn.PixelShuffle: [((2,), {})], nn.PixelUnshuffle: [((2,), {})], nn.LocalResponseNorm: [((2,), {}), ((3, 1e-2, 0.5, 2), {})],
-        nn.CrossMapLRN2d: [((3,), {}), ((5, 1e-2, 0.5, 2), {})], nn.GroupNorm: [((2, 4), {}), ((1, 4), {"eps": 1e-3, "affine": False})],
+        nn.PixelShuffle: [((2,), {})], nn.PixelUnshuffle: [((2,), {})],
+        nn.LocalResponseNorm: [((2,), {}), ((3, 1e-2, 0.5, 2), {})],
+        nn.CrossMapLRN2d: [((3,), {}), ((5, 1e-2, 0.5, 2), {})],
+        nn.GroupNorm: [((2, 4), {}), ((1, 4), {"eps": 1e-3, "affine": False})],
         nn.LayerNorm: [((12,), {}), (((8, 12),), {"eps": 1e-3, "elementwise_affine": False})],
         nn.Unfold: [((2,), {}), (((2, 3),), {"dilation": 2, "padding": 1, "stride": (1, 2)})],
     }),
-    nn.Upsample: [("image", (None, 2), {}), ("image", (None, (1.5, 2.0), "nearest-exact"), {}), ("signal", (50,), {"mode": "area"}),
-                  ("signal", (None, 1.5), {"mode": "linear", "recompute_scale_factor": True}), ("image", ((9, 7), None, "bicubic"), {}),
-                  ("volume", (None, 2, "trilinear", True), {})],
+    nn.AdaptiveAvgPool2d: [("image", (1,), {}), ("image", ((2, 3),), {}), ("image", ((None, 4),), {})],
+    nn.MaxUnpool2d: [(("maxima", "places"), (2,), {}), (("maxima", "places"), ((2, 3), 2), {})],
+    nn.Upsample: [("image", (None, 2), {}), ("image", (None, (1.5, 2.0), "nearest-exact"), {}),
+                  ("signal", (50,), {"mode": "area"}), ("volume", (None, 2, "trilinear", True), {}),
+                  ("signal", (None, 1.5), {"mode": "linear", "recompute_scale_factor": True}),
+                  ("image", ((9, 7), None, "bicubic"), {})],
     nn.UpsamplingNearest2d: [("image", (), {"scale_factor": 2}), ("image", (), {"size": (5, 6)})],
     nn.UpsamplingBilinear2d: [("image", (), {"scale_factor": 3}), ("image", (7,), {})],
-    nn.Dropout3d: [("volume", (0.3,), {})], nn.Fold: [("unfolded", ((5, 7), 2), {}), ("unfolded", ((5, 6), 2), {"padding": 1, "stride": (1, 2)})],
+    nn.Dropout3d: [("volume", (0.3,), {})],
+    nn.Fold: [("unfolded", ((5, 7), 2), {}), ("unfolded", ((5, 6), 2), {"padding": 1, "stride": (1, 2)})],
     nn.Linear: [("rows", (4, 6), {}), ("tokens", (4, 6), {"bias": False}), ("tokens", (4, 6), {})],
-    nn.Embedding: [("indices", (10, 4), {}), ("indices", (10, 3), {"padding_idx": 2})], nn.Unflatten: [("rows", (1, (2, 2)), {})],
+    nn.Embedding: [("indices", (10, 4), {}), ("indices", (10, 3), {"padding_idx": 2})],
+    nn.Unflatten: [("rows", (1, (2, 2)), {})],
     nn.Bilinear: [(("rows", "others"), (4, 4, 3), {}), (("rows", "others"), (4, 4, 3), {"bias": False})],
     nn.CosineSimilarity: [(("rows", "others"), (), {}), (("image", "image"), (2, 1e-3), {})],
     nn.PairwiseDistance: [(("rows", "others"), (), {}), (("rows", "others"), (1, 1e-3, True), {})],
     nn.MultiheadAttention: [(("tokens", "tokens", "tokens"), (4, 2), {"batch_first": True, "dropout": 0.2})],
+    nn.RNNCell: [("rows", (4, 3), {}), ("rows", (4, 3), {"nonlinearity": "relu", "bias": False})],
+    nn.LSTMCell: [("rows", (4, 3), {})], nn.GRUCell: [("rows", (4, 3), {}), ("rows", (4, 3), {"bias": False})],
     nn.RNN: [("tokens", (4, 3), {}), ("tokens", (4, 3), {"nonlinearity": "relu", "batch_first": True, "bias": False})],
-    nn.LSTM: [("tokens", (4, 3, 2), {"dropout": 0.3, "bidirectional": True}), ("tokens", (4, 5), {"proj_size": 2, "batch_first": True})],
-    nn.GRU: [("tokens", (4, 3, 2), {"dropout": 0.3, "batch_first": True}), ("tokens", (4, 3), {"bias": False, "bidirectional": True})],
+    nn.LSTM: [("tokens", (4, 3, 2), {"dropout": 0.3, "bidirectional": True}),
+              ("tokens", (4, 5), {"proj_size": 2, "batch_first": True})],
+    nn.GRU: [("tokens", (4, 3, 2), {"dropout": 0.3, "batch_first": True}),
+             ("tokens", (4, 3), {"bias": False, "bidirectional": True})],
 }
 MISSING = [kind.__name__ for kind in TABLE if not CASES_OF.get(kind)]
 assert not MISSING, f"rows of the table without a case: {MISSING}"

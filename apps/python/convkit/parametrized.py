@@ -8,7 +8,8 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from .layers import CONVOLUTIONS, TABLE, Leaf, Unequal, literal, require
 
-CLASSES = {_WeightNorm: "WeightNorm", WeightNorm: "WeightNorm", _SpectralNorm: "SpectralNorm", SpectralNorm: "SpectralNorm"}
+CLASSES = {_WeightNorm: "WeightNorm", WeightNorm: "WeightNorm",
+           _SpectralNorm: "SpectralNorm", SpectralNorm: "SpectralNorm"}
 
 
 def norm_of(m):
@@ -40,7 +41,7 @@ def leaf_of(m):
     if norm is None:
         return None
     kind = layer_of(m)
-    require(kind in CONVOLUTIONS or kind is nn.Linear, f"the {CLASSES[type(norm)]} of a {kind.__name__}")
+    require(kind in CONVOLUTIONS or kind is nn.Linear, f"a {CLASSES[type(norm)]} of {kind.__name__}")
     inner, name, options = TABLE[kind](m), CLASSES[type(norm)], ""
     if name == "SpectralNorm":
         if norm.n_power_iterations != 1:

@@ -2,7 +2,6 @@
 different things. In C++ they are small structs, and std::tuple."""
 
 import dataclasses
-import inspect
 import textwrap
 
 import torch
@@ -50,12 +49,6 @@ def kept_of(value):
     return {key: inner for key, inner in parts.items() if inner is None or has_tensors(inner)}
 
 
-def members_of(value):
-    """What tells whether a list or dict has changed."""
-    parts = parts_of(value)
-    return [id(inner) for inner in value] if parts is None else [(key, id(inner)) for key, inner in parts.items()]
-
-
 def is_named(value):
     return dataclasses.is_dataclass(value) or not isinstance(value, dict)
 
@@ -99,50 +92,6 @@ def made(context, value, source):
         return (context.of(value) if known is None else list(values.values())), "Tensors"
     alike = all_kept and len({type if isinstance(type, str) else id(type) for type in types.values()}) == 1
     return values, Record(list if alike else tuple, types)
-
-
-def output_of(context, result):
-    if result is None or isinstance(result, int) and not isinstance(result, Size):
-        context.refuse(f"a result of type {type(result).__name__}")
-    return made(context, result, (id(context.module), "Output"))
-
-
-def arguments_of(module, args, kwargs):
-    """The names and values of what a forward was called with."""
-    try:
-        bound_arguments = inspect.signature(module.forward).bind(*args, **kwargs)
-    except (TypeError, ValueError):
-        return [f"x{i}" for i in range(len(args))], list(args)
-    names, values = [], []
-    for name, value in bound_arguments.arguments.items():
-        kind = bound_arguments.signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            names += [f"{name}{i}" for i in range(len(value))]
-            values += value
-        elif kind is inspect.Parameter.VAR_KEYWORD:
-            names += value.keys()
-            values += value.values()
-        else:
-            names.append(name)
-            values.append(value)
-    return names, values
-
-
-def all_arguments(context, module, args, kwargs):
-    """All arguments of a module of C++ that takes those of Python, but what is left at its default at the end."""
-    signature = inspect.signature(module.forward)
-    given = signature.bind(*args, **kwargs)
-    given.apply_defaults()
-    values, defaults = list(given.arguments.values()), [p.default for p in signature.parameters.values()]
-    while values and values[-1] is defaults[len(values) - 1]:
-        values.pop()
-    return [context.of(value) for value in values]
-
-
-def another(tensor):
-    """The same tensor as another object: which of the two Python uses later on is then known."""
-    with torch._C.DisableTorchFunction():
-        return tensor.view_as(tensor)
 
 
 def joined(kind, types, specs):

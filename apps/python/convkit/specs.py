@@ -3,6 +3,7 @@
 from torch import nn
 
 from . import layers, ours, parametrized
+from .folding import guarded
 from .refused import Refused
 from .tracing import SEQUENTIAL
 
@@ -68,7 +69,7 @@ class Sequence:
         lines.append(f'{name} = register_module("{key}", {begun});')
         for piece, count in runs:
             push = f"{name}->push_back({piece});"
-            lines += [f"for (int i = 0; i < {count}; ++i) {push}"] if count >= 3 else [push] * count
+            lines += guarded(f"for (int i = 0; i < {count}; ++i)", [push]) if count >= 3 else [push] * count
         return lines
 
 
@@ -126,8 +127,8 @@ class Specs:
         if spec is None and type(m) in layers.TABLE:
             try:
                 spec = layers.TABLE[type(m)](m)
-            except layers.Unequal as why:
-                self.refuse(m, f"{why}: torch::nn has no equal of it")
+            except layers.Unequal:
+                pass  # Its class becomes a struct, as others do.
         self.known[id(m)] = spec
         return spec
 
