@@ -26,8 +26,8 @@ endfunction()
 convkit_port(port "" ${CMAKE_CURRENT_SOURCE_DIR}/port/small.py ${CMAKE_CURRENT_SOURCE_DIR}/port/results.py
   ${CMAKE_CURRENT_SOURCE_DIR}/port/weights.py ${CMAKE_CURRENT_SOURCE_DIR}/port/table.py)
 
-# torchvision's, one of each family. GoogLeNet and Inception give more in training
-# than in eval mode; the segmentation networks give dicts, with and without what an auxiliary classifier says.
+# torchvision's, one of each family. GoogLeNet and Inception give more in training than in eval mode; the segmentation
+# networks and the pyramid of features give dicts, with and without what an auxiliary classifier says.
 set(segmentation "torchvision.models.segmentation")
 set(alone "?{\"weights\":null,\"weights_backbone\":null}")
 set(with_aux "?{\"weights\":null,\"weights_backbone\":null,\"aux_loss\":true}")
@@ -42,7 +42,8 @@ convkit_port(port_networks slow
   "deeplabv3_resnet50=${segmentation}:deeplabv3_resnet50${alone}"
   "deeplabv3_resnet101=${segmentation}:deeplabv3_resnet101${with_aux}"
   "deeplabv3_mobilenet_v3_large=${segmentation}:deeplabv3_mobilenet_v3_large${with_aux}"
-  "lraspp_mobilenet_v3_large=${segmentation}:lraspp_mobilenet_v3_large${alone}")
+  "lraspp_mobilenet_v3_large=${segmentation}:lraspp_mobilenet_v3_large${alone}"
+  "fpn=torchvision.models.detection.backbone_utils:resnet_fpn_backbone?{\"backbone_name\":\"resnet18\",\"weights\":null,\"trainable_layers\":5}")
 
 # timm's, one of each of its files; seven at a time, since their recordings are large.
 foreach(part RANGE 13)

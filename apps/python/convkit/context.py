@@ -128,7 +128,7 @@ class Context:
 
     def argument(self, value, source):
         """What a child is given, and its type; that of a constant is None."""
-        if isinstance(value, (list, tuple)) and value and all(isinstance(inner, torch.Tensor) for inner in value):
+        if type(value) in (list, tuple) and value and all(isinstance(inner, torch.Tensor) for inner in value):
             if type(value) is list and id(value) not in self.values or id(value) in self.lists:
                 return self.growing(value), "Tensors"
             return self.of(value), "Tensors"

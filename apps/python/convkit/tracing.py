@@ -59,7 +59,9 @@ class Tracer(TorchFunctionMode):
             node.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         else:
             kinds = ["Tensor"] * len(values)
+        self.stack.append(None)  # What it asks of weights is no part of the forward.
         leaf = self.leaf_of(module) if parent is not None else None
+        self.stack.pop()
         if leaf is not None:
             if leaf.parameters:
                 node.args = parent.arguments(module, args, kwargs)
