@@ -2,7 +2,8 @@
 
 from timm.models import *  # noqa: F403: all builders
 
-# The file, its builder, and the image, whose sizes are fixed after an @.
+# Of each file its builder, the image, whose sizes are fixed after an @, and keywords. The first builder of eva.py makes a
+# network that takes more than 8 GB, and the smallest one stands here.
 NETWORKS = {
     "beit": ("beit_base_patch16_224", "@2,3,224,224"),
     "byoanet": ("botnet26t_256", "@2,3,256,256"),
@@ -104,5 +105,12 @@ NETWORKS = {
     "xcit": ("xcit_nano_12_p16_224", "@2,3,224,224"),
 }
 
-CASES = [(name, [image], *kwargs) for name, image, *kwargs in NETWORKS.values()]
-REFUSED = []
+# What these are refused with.
+SAID = {
+    "coat": "it is also 'cpe1'",
+    "eva": "a number or a loop follows from sizes by other ways than whole numbers",
+    "tiny_vit": "the buffer 'attention_bias_idxs' of 38416 numbers",
+}
+
+CASES = [(name, [image], *kwargs) for file, (name, image, *kwargs) in NETWORKS.items() if file not in SAID]
+REFUSED = [(NETWORKS[file][0], [NETWORKS[file][1].lstrip("@")], said) for file, said in SAID.items()]

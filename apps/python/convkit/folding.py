@@ -11,7 +11,7 @@ def singular(name):
 
 
 def folded(lines, sizes):
-    """The lines, with loops; `sizes` are those of the lists of modules."""
+    """The lines, with loops; `sizes` are those of the lists of modules, with what a loop over all is over."""
     done, i = [], 0
     while i < len(lines):
         for period in range(1, 9):
@@ -66,11 +66,11 @@ def written(first, places, steps, count, sizes):
     text = "\n".join(first)
     if not moving:
         head = f"for (int i = 0; i < {count}; ++i)"
-    elif len(set(moving)) == 1 and moving[0][1:] == (0, 1) and sizes[moving[0][0]] == count:
+    elif len(set(moving)) == 1 and moving[0][1:] == (0, 1) and sizes[moving[0][0]][0] == count:
         name = moving[0][0]
         one = singular(name)
         text = text.replace(f"(*{name})[0]", one)
-        head = f"for (const auto& {one} : *{name})"
+        head = f"for (const auto& {one} : {sizes[name][1]})"
     else:
         start, step = min((index, step) for _, index, step in moving)
         base = start if step == 1 and all(s == 1 for _, _, s in moving) else 0
@@ -86,7 +86,7 @@ def written(first, places, steps, count, sizes):
             return f"(*{name})[{factor}{f' + {offset}' if offset > 0 else f' - {-offset}' if offset < 0 else ''}]"
         text = MEMBER.sub(index_of, text)
         whole = next((name for name, index, step in moving if step == 1 and index == base
-                      and sizes[name] == base + count), None)
+                      and sizes[name][0] == base + count), None)
         end = f"{whole}->size()" if whole else str(base + count)
         head = f"for (std::size_t i = {base}; i < {end}; ++i)"
     return ["\n".join(guarded(head, text.split("\n")))]

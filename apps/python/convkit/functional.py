@@ -40,13 +40,15 @@ def columns(name, parameters):
 
 
 def convolved(name, parameters):
-    """Braces could be the words that padding may be."""
+    """Braces and a 0 could be the words that padding may be."""
     operator = function(name, parameters)
     write = operator.write
 
     def explicit(w, *values):
         values = list(values)
-        if isinstance(values[4], (list, tuple)):
+        if all(same(value, default) for value, default in zip(values[4:], (0, 1, 1))):
+            return write(w, *values)
+        if isinstance(values[4], (list, tuple)) or type(values[4]) is int:
             values[4] = Expression(f"torch::IntArrayRef({listed(values[4], w)})")
         return write(w, *values)
     operator.write = explicit
@@ -129,6 +131,9 @@ def _define():
         both[f"max_pool{dims}d"] = pooled(
             f"max_pool{dims}d", dims, "input kernel_size stride=None padding=0 dilation=1 ceil_mode=False "
             "return_indices=False", [0, 1, False, False])
+        both[f"max_pool{dims}d_with_indices"] = pooled(
+            f"max_pool{dims}d_with_indices", dims, "input kernel_size stride=None padding=0 dilation=1 ceil_mode=False "
+            "return_indices=False", [0, 1, False, True])
         both[f"avg_pool{dims}d"] = pooled(
             f"avg_pool{dims}d", dims, "input kernel_size stride=None padding=0 ceil_mode=False count_include_pad=True "
             "divisor_override=None", [0, False, True, None])

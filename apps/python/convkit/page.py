@@ -147,9 +147,11 @@ class Page:
         return f"{text}({args})"
 
     def list_sizes(self, struct):
-        """Of the lists of modules in a struct."""
-        return {identifier(key): len(next(iter(specs.values())).parts) for key, specs in struct.children.items()
-                if isinstance(next(iter(specs.values())), Sequence) and len(struct.kinds[key]) == 1}
+        """Of the lists of modules in a struct, with what a loop over all of them is over."""
+        lists = {identifier(key): next(iter(specs.values())) for key, specs in struct.children.items()
+                 if len(struct.kinds[key]) == 1}
+        return {name: (len(spec.parts), f"*{name}" if spec.type == "nn::ModuleList" else f"{name}->children()")
+                for name, spec in lists.items() if isinstance(spec, Sequence)}
 
     def _bodies(self, struct):
         if not struct.bodies:
@@ -171,7 +173,7 @@ class Page:
         bodies = [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
         text = "\n".join(line for condition, statements in bodies for line in [condition or "", *statements])
         # C++ warns of an argument that has a name and no use.
-        return [name if re.search(rf"\b{name}\b", text) else f"/*{name}*/" for name in names], bodies
+        return [name if re.search(rf"(?<![\w.>]){name}\b(?!\()", text) else f"/*{name}*/" for name in names], bodies
 
     # Text.
 
