@@ -17,6 +17,8 @@
 #include <convkit/separable.h>
 #include <convkit/upsample.h>
 #include <convkit/attention.h>
+#include <convkit/multihead_attention.h>
+#include <convkit/parametrize.h>
 #include <convkit/segmentation.h>
 #include <convkit/models/classifier.h>
 #include <convkit/models/alexnet.h>

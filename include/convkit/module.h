@@ -274,6 +274,16 @@ CONVKIT_API torch::Tensor forward_child(torch::nn::Module& module, const torch::
 /// `sum(p.numel() for p in module.parameters())`. Buffers do not count.
 CONVKIT_API int64_t parameter_count(const torch::nn::Module& module);
 
+/// Gives a module a parameter of another module in the place of its own: from then on they are one, as
+/// after Python's `head.weight = embedding.weight`. A module that ties weights does so in `reset()`,
+/// and in a `clone()` of its own, since LibTorch's gives each module its own tensors:
+///
+///     head->weight = convkit::tie_parameter(*head, "weight", embedding->weight);
+///
+/// Throws:  c10::ValueError for a name that the module has not, and for another shape.
+CONVKIT_API torch::Tensor tie_parameter(torch::nn::Module& module, const std::string& name,
+                                        const torch::Tensor& parameter);
+
 /// One child of a Sequential: a module, or its name and the module.
 class CONVKIT_API SequentialChild {
  public:

@@ -3,9 +3,12 @@
 #include <convkit/module.h>
 
 #include <torch/nn/modules/conv.h>
+#include <torch/nn/options/upsampling.h>
 
 #include <cstdint>
+#include <optional>
 #include <ostream>
+#include <vector>
 
 namespace convkit {
 
@@ -62,6 +65,40 @@ class CONVKIT_API UpsamplerImpl : public Block<UpsamplerImpl> {
   UpsamplerOptions options;
 };
 CONVKIT_MODULE(Upsampler);
+
+/// Options of Upsample: either a size or a scale_factor, of one number for all axes or of one for
+/// each. `align_corners` is for the modes that weigh pixels; `recompute_scale_factor` has these
+/// follow from the whole sizes.
+struct CONVKIT_API UpsampleOptions {
+  using mode_t = torch::nn::functional::InterpolateFuncOptions::mode_t;
+
+  TORCH_ARG(std::vector<int64_t>, size) = {};
+  TORCH_ARG(std::vector<double>, scale_factor) = {};
+  TORCH_ARG(mode_t, mode) = torch::kNearest;
+  TORCH_ARG(std::optional<bool>, align_corners) = std::nullopt;
+  TORCH_ARG(bool, recompute_scale_factor) = false;
+};
+
+/// y = interpolate(x). LibTorch's own Upsample has no kNearestExact nor kArea, takes no single
+/// number, and warns of whatever scale is no whole number.
+///
+/// Shape:   x [N, C, L], [N, C, H, W] or [N, C, D, H, W] -> y of the size, or floor(scale_factor *
+///          that of x)
+/// Throws:  c10::ValueError for both a size and a scale_factor or none of them, and for another
+///          count of numbers than x has axes.
+/// Source:  torch.nn.Upsample; torch.nn.UpsamplingNearest2d, and with torch::kBilinear and
+///          align_corners torch.nn.UpsamplingBilinear2d
+class CONVKIT_API UpsampleImpl : public Block<UpsampleImpl> {
+ public:
+  explicit UpsampleImpl(UpsampleOptions options);
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+  void pretty_print(std::ostream& stream) const override;
+
+  UpsampleOptions options;
+};
+CONVKIT_MODULE(Upsample);
 
 /// Interpolates x to the height and width of `reference`, whatever their ratio: the step before an
 /// addition or concatenation with a larger map.

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace convkit {
@@ -300,7 +301,9 @@ class Comparer {
       add("gradient of the input", "", found == recorded.end() ? torch::Tensor() : inputs[i].grad(),
           gradient, inputs.size() > 1 ? name : "");
     }
+    std::set<const c10::TensorImpl*> seen;  // Python has one name of a tied parameter, the first
     for (const auto& entry : module_.named_parameters()) {
+      if (!seen.insert(entry.value().unsafeGetTensorImpl()).second) continue;
       const torch::Tensor* expected = step.parameter_gradients.find(entry.key());
       if (expected != nullptr) {
         add("gradient", entry.key(), entry.value().grad(), *expected);

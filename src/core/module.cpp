@@ -185,16 +185,33 @@ namespace {
 const torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>& children_of(
     const torch::nn::Module& module);
 
-template <auto kMember>
-struct PrivateMember {
+/// Likewise the parameters that a module itself has.
+torch::OrderedDict<std::string, torch::Tensor>& parameters_of(torch::nn::Module& module);
+
+template <auto kChildren, auto kParameters>
+struct PrivateMembers {
   friend const torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>& children_of(
       const torch::nn::Module& module) {
-    return module.*kMember;
+    return module.*kChildren;
+  }
+  friend torch::OrderedDict<std::string, torch::Tensor>& parameters_of(torch::nn::Module& module) {
+    return module.*kParameters;
   }
 };
-template struct PrivateMember<&torch::nn::Module::children_>;
+template struct PrivateMembers<&torch::nn::Module::children_, &torch::nn::Module::parameters_>;
 
 }  // namespace
+
+torch::Tensor tie_parameter(torch::nn::Module& module, const std::string& name,
+                            const torch::Tensor& parameter) {
+  torch::Tensor* own = parameters_of(module).find(name);
+  TORCH_CHECK_VALUE(own != nullptr && own->defined(), "tie_parameter: expected a parameter of ",
+                    detail::python_name(module.name()), ", got \"", name, "\"");
+  TORCH_CHECK_VALUE(parameter.defined() && parameter.sizes() == own->sizes(),
+                    "tie_parameter: expected a tensor ", own->sizes(), " for \"", name, "\", got ",
+                    parameter.defined() ? c10::str(parameter.sizes()) : "an undefined one");
+  return *own = parameter;
+}
 
 SequentialImpl::SequentialImpl(std::initializer_list<SequentialChild> children) {
   for (const SequentialChild& child : children) push_back(child);

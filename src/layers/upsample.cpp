@@ -3,6 +3,7 @@
 
 #include "core/check.h"
 
+#include <torch/nn/functional/upsampling.h>
 #include <torch/nn/init.h>
 
 #include <array>
@@ -105,6 +106,58 @@ torch::Tensor UpsamplerImpl::forward(const torch::Tensor& x) {
 void UpsamplerImpl::pretty_print(std::ostream& stream) const {
   stream << name() << "(scale_factor=" << options.scale_factor()
          << ", mode=" << mode_name(options.mode()) << ')';
+}
+
+UpsampleImpl::UpsampleImpl(UpsampleOptions upsample_options)
+    : options(std::move(upsample_options)) {
+  UpsampleImpl::reset();
+}
+
+void UpsampleImpl::reset() {
+  TORCH_CHECK_VALUE(options.size().empty() != options.scale_factor().empty(),
+                    "Upsample: expected either a size or a scale_factor, got ",
+                    options.size().empty() ? "none" : "both");
+  for (const int64_t size : options.size()) detail::check_positive("Upsample", "size", size);
+  for (const double scale : options.scale_factor()) {
+    TORCH_CHECK_VALUE(scale > 0, "Upsample: expected scale_factor > 0, got ", scale);
+  }
+}
+
+torch::Tensor UpsampleImpl::forward(const torch::Tensor& x) {
+  TORCH_CHECK_VALUE(x.defined() && x.dim() >= 3 && x.dim() <= 5,
+                    "Upsample: expected input of 3, 4 or 5 dimensions, got ",
+                    x.defined() ? c10::str(x.sizes()) : "an undefined tensor");
+  const auto axes = static_cast<std::size_t>(x.dim() - 2);
+  const auto for_each_axis = [&](auto numbers, const char* name) {
+    if (numbers.size() == 1) numbers.resize(axes, numbers[0]);
+    TORCH_CHECK_VALUE(numbers.size() == axes, "Upsample: expected a ", name, " of ", axes,
+                      " numbers for an input ", x.sizes(), ", got ", numbers.size());
+    return numbers;
+  };
+  auto function = nn::functional::InterpolateFuncOptions().mode(options.mode());
+  if (options.size().empty()) {
+    function.scale_factor(for_each_axis(options.scale_factor(), "scale_factor"));
+  } else {
+    function.size(for_each_axis(options.size(), "size"));
+  }
+  // LibTorch warns where these are not said.
+  function.align_corners(options.align_corners());
+  if (!std::holds_alternative<torch::enumtype::kNearest>(options.mode()) &&
+      !std::holds_alternative<torch::enumtype::kArea>(options.mode())) {
+    function.align_corners(options.align_corners().value_or(false));
+  }
+  function.recompute_scale_factor(options.recompute_scale_factor());
+  return nn::functional::interpolate(x, function);
+}
+
+void UpsampleImpl::pretty_print(std::ostream& stream) const {
+  stream << name() << '(';
+  if (options.size().empty()) {
+    stream << "scale_factor=" << torch::ArrayRef<double>(options.scale_factor());
+  } else {
+    stream << "size=" << torch::IntArrayRef(options.size());
+  }
+  stream << ", mode=" << torch::enumtype::get_enum_name(options.mode()) << ')';
 }
 
 torch::Tensor upsample_like(const torch::Tensor& x, const torch::Tensor& reference,

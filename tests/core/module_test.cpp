@@ -279,3 +279,47 @@ TEST_CASE("a module prints under its own name, a user's too", "[module]") {
         ")");
   CHECK(WrapperImpl<nn::ReLUImpl>().name() == "Wrapper");
 }
+
+namespace {
+
+struct TwiceTiedImpl : convkit::Block<TwiceTiedImpl> {
+  TwiceTiedImpl() { TwiceTiedImpl::reset(); }
+  void reset() override {
+    first = register_module("first", torch::nn::Linear(3, 3));
+    second = register_module("second", torch::nn::Linear(3, 3));
+    tie();
+  }
+  std::shared_ptr<torch::nn::Module> clone(
+      const std::optional<torch::Device>& device = std::nullopt) const override {
+    auto copy = convkit::Block<TwiceTiedImpl>::clone(device);
+    static_cast<TwiceTiedImpl&>(*copy).tie();
+    return copy;
+  }
+  torch::Tensor forward(const torch::Tensor& x) override { return second(first(x)); }
+  void tie() { second->weight = convkit::tie_parameter(*second, "weight", first->weight); }
+
+  torch::nn::Linear first{nullptr};
+  torch::nn::Linear second{nullptr};
+};
+CONVKIT_MODULE(TwiceTied);
+
+}  // namespace
+
+TEST_CASE("tied parameters are one, in a clone too", "[module][clone]") {
+  TwiceTied tied;
+  const auto copy = std::dynamic_pointer_cast<TwiceTiedImpl>(tied->clone());
+  for (const auto& module : {tied.ptr(), copy}) {
+    CHECK(module->named_parameters()["second.weight"].is_same(module->first->weight));
+    CHECK(module->second->weight.is_same(module->first->weight));
+  }
+  CHECK_FALSE(copy->first->weight.is_same(tied->first->weight));
+  const torch::Tensor x = torch::randn({2, 3});
+  CHECK(torch::equal(copy->forward(x), tied(x)));
+  copy->to(torch::kDouble);
+  CHECK(copy->second->weight.scalar_type() == torch::kDouble);
+  CHECK(convkit::parameter_count(*tied) == 15);
+  CHECK(support::error([&] { convkit::tie_parameter(*tied, "weight", x); }) ==
+        "tie_parameter: expected a parameter of TwiceTied, got \"weight\"");
+  CHECK(support::error([&] { convkit::tie_parameter(*tied->first, "weight", x); }) ==
+        "tie_parameter: expected a tensor [3, 3] for \"weight\", got [2, 3]");
+}

@@ -122,10 +122,34 @@ TEST_CASE("nothing here warns or throws where torch::nn::functional::interpolate
     Upsampler(UpsamplerOptions(2, 3).mode(mode))(x);
     upsample_like(x, torch::empty({9, 9}), mode);
   }
+  for (const UpsampleOptions::mode_t mode :
+       {UpsampleOptions::mode_t(torch::kNearest), UpsampleOptions::mode_t(torch::kNearestExact),
+        UpsampleOptions::mode_t(torch::kBilinear), UpsampleOptions::mode_t(torch::kArea)}) {
+    Upsample upsample(UpsampleOptions().scale_factor({1.5}).mode(mode));
+    CHECK(upsample(x).sizes() == torch::IntArrayRef{2, 2, 7, 10});
+  }
   CHECK(warnings.count == 0);
   namespace F = torch::nn::functional;
   CHECK_THROWS_AS(F::interpolate(x, F::InterpolateFuncOptions().scale_factor({{2.0}})),
                   std::out_of_range);
+}
+
+TEST_CASE("Upsample takes one number for all axes, or one for each", "[upsample]") {
+  const torch::Tensor x = torch::randn({2, 3, 5, 7});
+  CHECK(Upsample(UpsampleOptions().size({4}))(x).sizes() == torch::IntArrayRef{2, 3, 4, 4});
+  CHECK(Upsample(UpsampleOptions().size({4, 6}))(x).sizes() == torch::IntArrayRef{2, 3, 4, 6});
+  const Upsample twice(UpsampleOptions().scale_factor({2}));
+  CHECK(twice->clone()->as<UpsampleImpl>()->forward(x[0]).sizes() == torch::IntArrayRef{3, 5, 14});
+  CHECK(c10::str(*twice) == "Upsample(scale_factor=[2], mode=kNearest)");
+  using support::error;
+  CHECK(error([&] { Upsample{UpsampleOptions()}; }) ==
+        "Upsample: expected either a size or a scale_factor, got none");
+  CHECK(error([&] { Upsample(UpsampleOptions().size({3}).scale_factor({2})); }) ==
+        "Upsample: expected either a size or a scale_factor, got both");
+  CHECK(error([&] { Upsample(UpsampleOptions().scale_factor({-1})); }) ==
+        "Upsample: expected scale_factor > 0, got -1");
+  CHECK(error([&] { Upsample(UpsampleOptions().size({1, 2, 3}))(x); }) ==
+        "Upsample: expected a size of 2 numbers for an input [2, 3, 5, 7], got 3");
 }
 
 TEST_CASE("upsample_like refuses other inputs and modes", "[upsample][errors]") {

@@ -284,7 +284,58 @@ def network_blocks():
             yield Case("CNBlock", {"dim": 8, "layer_scale": 0.3, "stochastic_depth_prob": stochastic_depth_prob}, (8, *size[1:]))
 
 
+def multihead_attentions():
+    given = {"embed_dim": 8, "num_heads": 2}
+    for batch_first in (False, True):
+        options = {**given, "batch_first": batch_first}
+        for more in ({}, {"need_weights": False}, {"average_attn_weights": False}, {"grad": True}, {"bias": False},
+                     {"grad": True, "need_weights": False}, {"dropout": 0.3}, {"dropout": 0.3, "need_weights": False},
+                     {"mask": "bool"}, {"mask": "float"}, {"mask": "bool 3d", "need_weights": False}, {"mask": "float 3d"},
+                     {"padding": "bool"}, {"padding": "float"}, {"padding": "bool", "need_weights": False},
+                     {"mask": "bool", "padding": "bool"}, {"mask": "float", "padding": "float", "need_weights": False},
+                     {"mask": "bool", "is_causal": True, "need_weights": False}, {"mask": "bool", "is_causal": True},
+                     {"mask": "bool", "padding": "bool", "is_causal": True, "need_weights": False},
+                     {"add_bias_kv": True}, {"add_zero_attn": True, "need_weights": False}, {"num_heads": 1},
+                     {"add_bias_kv": True, "add_zero_attn": True, "mask": "float", "padding": "float"},
+                     {"given": "memory"}, {"given": "memory", "need_weights": False, "bias": False}, {"given": "three"},
+                     {"given": "three", "kdim": 5, "vdim": 6}, {"given": "memory", "kdim": 5, "vdim": 5, "bias": False}):
+            yield Case("MultiheadAttention", {**options, **more}, (3, 4, 8))
+        yield Case("MultiheadAttention", {**options, "mask": "float"}, (1, 5, 8))
+        for more in ({}, {"need_weights": False, "mask": "bool 3d"}, {"padding": "bool"}, {"given": "memory", "average_attn_weights": False}):
+            yield Case("MultiheadAttention", {**options, **more}, (5, 8))
+        for dtype in ("float64", "bfloat16"):
+            yield Case("MultiheadAttention", options, (3, 4, 8), dtype=dtype)
+
+
+def upsamples():
+    for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "area"):
+        for options in ({"scale_factor": 2.0}, {"scale_factor": [1.5, 3.0]}, {"size": 7}, {"size": [9, 4]},
+                        {"scale_factor": 1.7, "recompute_scale_factor": True}):
+            for align_corners in ((False, True) if mode.startswith("bi") else (None,)):
+                align = {} if align_corners is None else {"align_corners": align_corners}
+                yield Case("Upsample", {"mode": mode, **options, **align}, (2, 3, 6, 5))
+    yield Case("Upsample", {"mode": "linear", "scale_factor": 2.0}, (2, 3, 6))
+    yield Case("Upsample", {"mode": "trilinear", "scale_factor": 2.0}, (2, 3, 4, 3, 5))
+    yield Case("Upsample", {"mode": "nearest", "size": 5}, (2, 3, 6), dtype="float64")
+
+
+def parametrized():
+    sizes = {"Conv1d": (2, 4, 9), "Conv2d": (2, 4, 6, 5), "Conv3d": (2, 4, 4, 5, 6), "Linear": (2, 5, 4)}
+    for layer in ("Conv1d", "Conv2d", "Conv2d grouped", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Linear"):
+        size = sizes[layer.replace("Transpose", "").split()[0]]
+        for kind in ("", "old "):
+            yield Case("WeightNorm", {"layer": layer, "kind": kind + "weight_norm"}, size)
+            yield Case("SpectralNorm", {"layer": layer, "kind": kind + "spectral_norm"}, size)
+    for kind in ("", "old "):
+        for dim in (1, "all"):
+            yield Case("WeightNorm", {"layer": "Conv2d", "kind": kind + "weight_norm", "dim": dim}, sizes["Conv2d"])
+        for options in ({"dim": 1}, {"power_iterations": 3}):
+            yield Case("SpectralNorm", {"layer": "Conv2d", "kind": kind + "spectral_norm", **options}, sizes["Conv2d"])
+        for module in ("Weight", "Spectral"):
+            yield Case(f"{module}Norm", {"layer": "Conv2d", "kind": f"{kind}{module.lower()}_norm"}, sizes["Conv2d"], dtype="float64")
+
+
 def cases():
     for family in (norms, conv_norm_activations, stochastic_depths, attentions, convolutions, conv_blocks, separable_convolutions, upsamplers, same,
-                   blur_pools, special, standardised_convolutions, more_attentions, segmentations, network_blocks):
+                   blur_pools, special, standardised_convolutions, more_attentions, segmentations, network_blocks, multihead_attentions, upsamples, parametrized):
         yield from family()

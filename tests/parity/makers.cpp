@@ -213,6 +213,7 @@ const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> table = [] {
     auto result = layer_makers();
     result.merge(model_makers());
+    result.merge(torch_makers());
     return result;
   }();
   return table;

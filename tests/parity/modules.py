@@ -264,3 +264,68 @@ def FusedMBConv(stochastic_depth_prob=0.0, norm="BatchNorm2d", **options):
 
 def CNBlock(dim, layer_scale, stochastic_depth_prob):
     return convnext.CNBlock(dim, layer_scale, stochastic_depth_prob)
+
+
+def Upsample(size=None, scale_factor=None, **options):
+    return nn.Upsample(size, tuple(scale_factor) if isinstance(scale_factor, list) else scale_factor, **options)
+
+
+class MultiheadAttention(nn.Module):
+    """torch.nn's on one tensor: as query, key and value, or with others made of it, and with masks; what it gives in
+    one tensor. With `grad` there are gradients in eval mode too."""
+
+    def __init__(self, given="self", mask=None, padding=None, grad=False, need_weights=True, average_attn_weights=True,
+                 is_causal=False, **options):
+        super().__init__()
+        self.given, self.mask, self.padding, self.grad = given, mask, padding, grad
+        self.flags = {"need_weights": need_weights, "average_attn_weights": average_attn_weights, "is_causal": is_causal}
+        self.attn = nn.MultiheadAttention(**options)
+
+    def masks(self, query, key):
+        along = 1 if self.attn.batch_first and query.dim() == 3 else 0
+        length, keys = query.shape[along], key.shape[along]
+        batch = query.shape[1 - along] if query.dim() == 3 else 1
+        masks = {}
+        if self.mask is not None:
+            later = torch.ones(length, keys, dtype=torch.bool).triu(1)
+            masks["attn_mask"] = later if "bool" in self.mask else later.to(query.dtype) / -2
+            if "3d" in self.mask:
+                masks["attn_mask"] = masks["attn_mask"].expand(batch * self.attn.num_heads, -1, -1).contiguous()
+        if self.padding is not None:
+            last = torch.zeros(batch, keys, dtype=torch.bool)
+            last[:, -1:] = True
+            last = last if query.dim() == 3 else last[0]
+            masks["key_padding_mask"] = last if self.padding == "bool" else last.to(query.dtype) / -3
+        return masks
+
+    def forward(self, x):
+        key = value = x
+        if self.given != "self":
+            key = value = x[..., :self.attn.kdim] * 2
+        if self.given == "three":
+            value = x[..., :self.attn.vdim] + 1
+        with torch.set_grad_enabled(torch.is_grad_enabled() or self.grad):
+            y, weights = self.attn(x, key, value, **self.masks(x, key), **self.flags)
+        return y.flatten() if weights is None else torch.cat([y.flatten(), weights.flatten()])
+
+
+def weight_of(layer, kind, dim=None, power_iterations=1):
+    """One of torch.nn's layers by its name, with a weight that is norm times direction, or of norm 1."""
+    layer = LAYERS[layer]()
+    utils = nn.utils if kind.startswith("old") else nn.utils.parametrizations
+    if kind.endswith("weight_norm"):
+        return utils.weight_norm(layer, dim={None: 0, "all": None}.get(dim, dim))
+    return utils.spectral_norm(layer, n_power_iterations=power_iterations, dim=dim)
+
+
+LAYERS = {
+    "Conv1d": lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1),
+    "Conv2d": lambda: nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"),
+    "Conv2d grouped": lambda: nn.Conv2d(4, 6, 3, groups=2, bias=False),
+    "Conv3d": lambda: nn.Conv3d(4, 6, (1, 2, 3)),
+    "ConvTranspose1d": lambda: nn.ConvTranspose1d(4, 6, 4, stride=2, padding=1),
+    "ConvTranspose2d": lambda: nn.ConvTranspose2d(4, 6, 3, stride=2, output_padding=1),
+    "ConvTranspose3d": lambda: nn.ConvTranspose3d(4, 6, 2),
+    "Linear": lambda: nn.Linear(4, 6),
+}
+WeightNorm = SpectralNorm = weight_of

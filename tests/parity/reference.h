@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,18 @@ class Case {
   bool boolean(const char* option) const { return options().at(option); }
   int64_t option(const char* name) const { return options().at(name); }
   double real(const char* name) const { return options().at(name); }
+  /// Nothing where it is a word, such as "all".
+  std::optional<int64_t> optional(const char* option) const {
+    const nlohmann::json& value = options().at(option);
+    return value.is_string() ? std::nullopt : std::optional(value.get<int64_t>());
+  }
   std::vector<int64_t> integers(const char* option) const { return options().at(option); }
+  /// One number, or a list of them.
+  template <typename T>
+  std::vector<T> numbers(const char* option) const {
+    const nlohmann::json& value = options().at(option);
+    return value.is_array() ? value.get<std::vector<T>>() : std::vector<T>{value.get<T>()};
+  }
   torch::ExpandingArray<2> pair(const char* name) const {
     const nlohmann::json& value = options().at(name);
     const bool one = !value.is_array();

@@ -1,7 +1,8 @@
 """pages.py FOLDER FILE.py|NAME=MODULE:CALLABLE...: ports modules and records what they compute, for check.cpp.
 
-Of a file it takes the classes in its CASES, with their inputs; other modules are torchvision's, at 2,3,64,64, or as NAME
-says: NAME@2,3,96,96, or NAME@@2,3,96,96 for one that takes no other image. Each is ported with one input, and recorded
+Of a file it takes the classes in its CASES, with their inputs; of FILE.py@2/7 every seventh alone, beginning with the
+third. Other modules are torchvision's, at 2,3,64,64, or as NAME says: NAME@2,3,96,96, or NAME@@2,3,96,96 for one that
+takes no other image; in a file, the input of such a one is @2,3,96,96. Each is ported with one input, and recorded
 with another one that has more rows and pixels. A process forked from this one does each. FOLDER gets NAME.h,
 NAME.safetensors, and pages.h, which includes all of them.
 Prints what was refused. Exits with 1 if a class of a file is refused, or one of REFUSED is not, or for another reason.
@@ -13,6 +14,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 import traceback
@@ -23,19 +25,19 @@ sys.path.insert(0, str(HERE.parents[1] / "parity"))
 
 
 def run(main, arguments):
-    """What a command of the package does: its exit status, and what it says on stderr."""
+    """What a command of the package does: its exit status, what it says on stderr, and what it returns."""
     sys.argv = arguments
-    said = io.StringIO()
+    said, result = io.StringIO(), None
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:
-            main()
+            result = main()
             status = 0
         except SystemExit as exit:
             status = exit.code if isinstance(exit.code, int) else 1
         except BaseException:
             traceback.print_exc()
             status = 1
-    return status, said.getvalue()
+    return status, said.getvalue(), result
 
 
 def forked(function, log):
@@ -57,44 +59,48 @@ def forked(function, log):
 
 
 def make(folder, name, callable, ported, recorded, kwargs):
-    from convkit import port, record
+    from convkit import port, project, record
 
     inputs = [word for given in ported for word in ("--input", given)]
     made = [callable, "--kwargs", json.dumps(kwargs)]
-    status, said = run(port.main, ["port.py", *made, *inputs, "-o", str(folder / f"{name}.h")])
+    status, said, page = run(port.main, ["port.py", *made, *inputs, "-o", str(folder / f"{name}.h")])
     if status == 0:
+        (folder / f"{name}.run").write_text(project.forward_of(page, name))
         inputs = [word for given in recorded for word in ("--input", given)]
-        status, more = run(record.main, ["record.py", *made, *inputs, "--train", "--fresh",
+        status, more, _ = run(record.main, ["record.py", *made, *inputs, "--train", "--fresh",
                                          "-o", str(folder / f"{name}.safetensors")])
         said += more
     print(said, end="")
     return status
 
 
-def grown(given, by=32):
-    """Sizes with one more row, and larger images."""
-    if ":" in given:
-        return given
+def grown(given):
+    """Sizes with one more row, and larger images unless an @ says otherwise."""
+    by = 0 if given.startswith("@") else 32
+    given, colon, bound = given.lstrip("@").partition(":")
     sizes = [int(size) for size in given.split(",")]
-    return ",".join(str(n + 1 if d == 0 else n + by if d >= 2 and len(sizes) == 4 else n) for d, n in enumerate(sizes))
+    sizes = [n + 1 if d == 0 else n + by if d >= 2 and len(sizes) == 4 else n for d, n in enumerate(sizes)]
+    return ",".join(map(str, sizes)) + colon + bound
 
 
 def cases_of(argument):
     """(name, callable, inputs to port with, inputs to record, kwargs, what it is refused with)."""
-    if not argument.endswith(".py"):
+    found = re.fullmatch(r"(.*\.py)(?:@(\d+)/(\d+))?", argument)
+    if not found:
         name, _, callable = argument.partition("=")
         name, _, given = name.partition("@")
-        by = 0 if given.startswith("@") else 32
         callable, _, kwargs = (callable or f"torchvision.models:{name}").partition("?")
-        sizes = given.lstrip("@") or "2,3,64,64"
-        yield name, callable, [sizes], [grown(sizes, by)], json.loads(kwargs or "{}"), None
+        given = given or "2,3,64,64"
+        yield name, callable, [given.lstrip("@")], [grown(given)], json.loads(kwargs or "{}"), None
         return
+    argument, first, parts = found[1], int(found[2] or 0), int(found[3] or 1)
     spec = importlib.util.spec_from_file_location(pathlib.Path(argument).stem, argument)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for name, inputs, *kwargs in module.CASES:
-        yield name, f"{argument}:{name}", inputs, list(map(grown, inputs)), *(kwargs or [{}]), None
-    for name, inputs, said in module.REFUSED:
+    for name, inputs, *kwargs in module.CASES[first::parts]:
+        yield (name, f"{argument}:{name}", [given.lstrip("@") for given in inputs], list(map(grown, inputs)),
+               *(kwargs or [{}]), None)
+    for name, inputs, said in module.REFUSED[first::parts]:
         yield name, f"{argument}:{name}", inputs, inputs, {}, said
 
 
@@ -124,6 +130,8 @@ def main():
                 failed.append(f"{name}: {said.splitlines()[-1] if said else status}, see {log}")
     lines = [f'#include "{name}.h"' for name, _ in pages]
     uses = [f"use({name}, {root})" for name, root in pages]
+    from convkit import project
+    lines += ["", project.USING, project.HELPERS, *((folder / f"{name}.run").read_text() for name, _ in pages)]
     lines += ["", " \\\n  ".join(["#define CONVKIT_PAGES(use)", *uses]), ""]
     (folder / "pages.h").write_text("\n".join(lines))
     sys.exit("\n".join(failed) if failed else 0)

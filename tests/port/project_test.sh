@@ -10,12 +10,20 @@ fail() { echo "FAILED: $1"; exit 1; }
 quietly() { "$@" > "$work/log" 2>&1 || { cat "$work/log"; fail "$*"; }; }
 
 export PYTHONPATH="$here/../../apps/python"
-quietly "$python" -m convkit.port "$here/small.py:Attention" --input 2,3,16,16 --project "$work/port"
 quietly cmake --install "$build" --prefix "$work/convkit"
-quietly cmake -S "$work/port" -B "$work/port/build" -G Ninja -D CMAKE_BUILD_TYPE=Debug \
-  -D CMAKE_PREFIX_PATH="$work/convkit;$prefixes"
-quietly cmake --build "$work/port/build"
-quietly "$work/port/build/check"
+# prove FOLDER MODULE:CALLABLE --input...
+prove() {
+  local folder=$1
+  quietly "$python" -m convkit.port "${@:2}" --project "$folder"
+  quietly cmake -S "$folder" -B "$folder/build" -G Ninja -D CMAKE_BUILD_TYPE=Debug \
+    -D CMAKE_PREFIX_PATH="$work/convkit;$prefixes"
+  quietly cmake --build "$folder/build"
+  quietly "$folder/build/check"
+}
+prove "$work/results" "$here/results.py:TwoInputs" --input 2,3,8,8 --input 2,5
+grep -q '^end to end: 2 of 2 equal' "$work/log" || { cat "$work/log"; fail "two results"; }
+prove "$work/port" "$here/small.py:Attention" --input 2,3,16,16
+grep -q '^compile() for \[3, 3, 48, 48\]: the same' "$work/log" || { cat "$work/log"; fail "other sizes, and compile()"; }
 "$python" - "$work/port/Attention.safetensors" "$work/other.safetensors" <<'PYTHON'
 import sys
 from safetensors import safe_open

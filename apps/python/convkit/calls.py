@@ -1,5 +1,6 @@
 """What a module computes, call by call, and in a training step."""
 
+import dataclasses
 import inspect
 import os
 import traceback
@@ -56,6 +57,8 @@ def leaves(value):
         return [("", value)]
     if hasattr(value, "_asdict"):
         value = value._asdict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, (dict, type)):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, (list, tuple)):
         value = dict(enumerate(value))
     if not isinstance(value, dict):

@@ -1,38 +1,36 @@
-"""What a page cannot say of a module's weights and modes: found before it is traced."""
-
-import torch
+"""What a page cannot say of a module's parts and modes: found before it is traced."""
 
 from .refused import Refused
+from .specs import Specs
 
 
-def refuse(m, path, what):
-    raise Refused(type(m), path, what)
-
-
-def check_weights(module):
-    """A page makes each weight once, of float32, and trains it."""
-    owners, paths = {}, {}
+def check_shared(module):
+    """A module with weights that has two names has them in one module, whose struct can say so."""
+    paths, parents = {}, {"": module}
     for path, m in module.named_modules(remove_duplicate=False):
-        if id(m) in paths and [*m.parameters(), *m.buffers()]:
-            refuse(m, path, f"it is also '{paths[id(m)]}': the page cannot share modules with weights yet")
-        if id(m) in paths:
+        parents[path] = m
+        first = paths.setdefault(id(m), path)
+        if first == path or not [*m.parameters(), *m.buffers()]:
             continue
-        paths[id(m)] = path
-        for name, weight in m._parameters.items():
-            if weight is None:
-                continue
-            if id(weight) in owners:
-                refuse(m, path, f"its '{name}' is also '{owners[id(weight)]}': the page cannot tie weights yet")
-            owners[id(weight)] = f"{path}.{name}".lstrip(".")
-            of_torch = type(m).__module__.startswith("torch.nn.")
-            if of_torch and not weight.requires_grad:
-                refuse(m, path, f"its '{name}' does not require a gradient, which the page cannot say yet")
-            if of_torch and weight.dtype != torch.float32:
-                refuse(m, path, f"its '{name}' of {weight.dtype}: make the module of float32, and convert it in C++")
+        parent, other = (parents[where.rpartition(".")[0]] for where in (path, first))
+        inside = path.rpartition(".")[0]
+        if paths[id(parent)] != inside:  # in a module that is shared itself
+            continue
+        if parent is not other or Specs.is_list(parent):
+            raise Refused(type(m), path, f"it is also '{first}': the page shares children of one module alone")
 
 
 def check_mode(module, training):
     """A page's train() and eval() reach everything in it."""
     for path, m in module.named_modules():
         if m.training != training:
-            refuse(m, path, f"it stays in {'eval mode' if training else 'training'} when the module is told otherwise")
+            mode = "eval mode" if training else "training"
+            raise Refused(type(m), path, f"it stays in {mode} when the module is told otherwise")
+
+
+def check_constants(module, constants):
+    """A tensor that is an attribute of a module is one of its weights, unless forward changes it."""
+    for path, m in module.named_modules():
+        for name, (tensor, version) in constants.get(id(m), {}).items():
+            if getattr(m, name, None) is not tensor or tensor._version != version:
+                raise Refused(type(m), path, f"its tensor '{name}', which forward changes, is no buffer")

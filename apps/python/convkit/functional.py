@@ -1,7 +1,7 @@
 """torch.nn.functional in C++."""
 
 from .graph import Expression
-from .operators import OPERATORS, Operator, Written, function, listed, pair, same
+from .operators import OPERATORS, Operator, Written, function, inside, listed, method, pair, same
 
 
 def in_place(name, parameters="input", default=""):
@@ -33,14 +33,22 @@ def adaptive(name, dims):
     return Operator("input output_size", lambda w, x, size: Written(f"torch::{name}({w(x)}, {pair(size, w, dims)})"))
 
 
+def columns(name, parameters):
+    """What unfold and fold call, all of whose numbers are pairs."""
+    return Operator(parameters, lambda w, x, *sizes: Written(
+        f"torch::{name}({', '.join([w(x), *(pair(size, w) for size in sizes)])})"))
+
+
 def convolved(name, parameters):
-    """Braces could be the words that padding may be."""
+    """Braces and a 0 could be the words that padding may be."""
     operator = function(name, parameters)
     write = operator.write
 
     def explicit(w, *values):
         values = list(values)
-        if isinstance(values[4], (list, tuple)):
+        if all(same(value, default) for value, default in zip(values[4:], (0, 1, 1))):
+            return write(w, *values)
+        if isinstance(values[4], (list, tuple)) or type(values[4]) is int:
             values[4] = Expression(f"torch::IntArrayRef({listed(values[4], w)})")
         return write(w, *values)
     operator.write = explicit
@@ -51,10 +59,14 @@ def interpolated(w, x, size, scale_factor, mode, align_corners, recompute_scale_
     def vector(value, kind):
         count = len(value) if isinstance(value, (list, tuple)) else 2
         return f"std::vector<{kind}>({pair(value, w, count)})"
-    if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic", "linear", "trilinear", "area") or antialias:
-        raise ValueError(f"interpolate with the mode {mode}, antialias {antialias}")
+    if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic", "linear", "trilinear", "area"):
+        raise ValueError(f"interpolate with the mode {mode}")
     if getattr(x, "dims", 4) != 4 and not isinstance(size if scale_factor is None else scale_factor, (list, tuple)):
         raise ValueError("one size of an image that is not [N, C, H, W]")
+    if antialias:
+        if mode not in ("bilinear", "bicubic") or size is None:
+            raise ValueError(f"interpolate with antialias, the mode {mode} and a scale_factor of {scale_factor}")
+        return Written(f"torch::_upsample_{mode}2d_aa({w(x)}, {pair(size, w)}, {w(bool(align_corners))})")
     options = "nn::functional::InterpolateFuncOptions()"
     if size is not None:
         options += f".size({vector(size, 'int64_t')})"
@@ -64,6 +76,11 @@ def interpolated(w, x, size, scale_factor, mode, align_corners, recompute_scale_
         names = {"bilinear": "Bilinear", "bicubic": "Bicubic", "nearest-exact": "NearestExact", "area": "Area",
                  "linear": "Linear", "trilinear": "Trilinear"}
         options += f".mode(torch::k{names[mode]})"
+    if align_corners is None and mode == "nearest-exact":
+        align_corners = False  # LibTorch warns where it is not said
+    scales = scale_factor if isinstance(scale_factor, (list, tuple)) else [scale_factor]
+    if recompute_scale_factor is None and any(isinstance(scale, float) and scale != int(scale) for scale in scales):
+        recompute_scale_factor = False  # and of this
     if align_corners is not None:
         options += f".align_corners({w(align_corners)})"
     if recompute_scale_factor is not None:
@@ -76,9 +93,18 @@ def normalized(w, x, p, dim, eps):
                    f".eps({w(eps)}))")
 
 
+def channels_dropped(dims):
+    def write(w, x, p, training, inplace):
+        if x.dims != dims + 2:
+            raise ValueError(f"dropout{dims}d of {x.dims} dimensions")
+        return Written(f"torch::feature_dropout{'_' if inplace else ''}({w(x)}, {w(p)}, {w(training)})")
+    return write
+
+
 def _define():
     both = OPERATORS
-    both["relu"] = in_place("relu")
+    both["relu"] = Operator("input inplace=False", lambda w, x, inplace: Written(
+        f"{inside(w(x), 3)}.relu_()" if inplace else f"torch::relu({w(x)})"))
     both["selu"] = in_place("selu")
     both["celu"] = in_place("celu", "input alpha=1.0")
     both["elu"] = in_place("elu", "input alpha=1.0")
@@ -105,6 +131,9 @@ def _define():
         both[f"max_pool{dims}d"] = pooled(
             f"max_pool{dims}d", dims, "input kernel_size stride=None padding=0 dilation=1 ceil_mode=False "
             "return_indices=False", [0, 1, False, False])
+        both[f"max_pool{dims}d_with_indices"] = pooled(
+            f"max_pool{dims}d_with_indices", dims, "input kernel_size stride=None padding=0 dilation=1 ceil_mode=False "
+            "return_indices=False", [0, 1, False, True])
         both[f"avg_pool{dims}d"] = pooled(
             f"avg_pool{dims}d", dims, "input kernel_size stride=None padding=0 ceil_mode=False count_include_pad=True "
             "divisor_override=None", [0, False, True, None])
@@ -113,6 +142,9 @@ def _define():
         f"torch::pad({w(x)}, {listed(pad, w)}" + (f", {w(mode)}" if mode != "constant" or value else "")
         + (f", {w(value)}" if value else "") + ")"))
     both["layer_norm"] = function("layer_norm", "input normalized_shape weight=None bias=None eps=1e-5", keep=2)
+    both["rms_norm"] = function("rms_norm", "input normalized_shape weight=None eps=None", keep=2)
+    both["unfold"] = columns("im2col", "input kernel_size dilation=1 padding=0 stride=1")
+    both["fold"] = columns("col2im", "input output_size kernel_size dilation=1 padding=0 stride=1")
     both["group_norm"] = function("group_norm", "input num_groups weight=None bias=None eps=1e-5", keep=2)
     both["batch_norm"] = Operator(
         "input running_mean running_var weight=None bias=None training=False momentum=0.1 eps=1e-5",
@@ -123,7 +155,14 @@ def _define():
     both["interpolate"] = Operator("input size=None scale_factor=None mode='nearest' align_corners=None "
                                    "recompute_scale_factor=None antialias=False", interpolated)
     both["scaled_dot_product_attention"] = function(
-        "scaled_dot_product_attention", "query key value attn_mask=None dropout_p=0.0 is_causal=False", keep=3)
+        "scaled_dot_product_attention", "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None "
+        "enable_gqa=False", keep=3)
+    for name in ("triu", "tril"):
+        both[name] = method(name, "input diagonal=0")
+    for dims in (1, 2, 3):
+        both[f"dropout{dims}d"] = Operator("input p=0.5 training=True inplace=False", channels_dropped(dims))
+    both["rms_norm"] = function("rms_norm", "input normalized_shape weight=None eps=None", keep=2)
+    both["channel_shuffle"] = function("channel_shuffle", "input groups")
     both["pixel_shuffle"] = function("pixel_shuffle", "input upscale_factor")
     both["pixel_unshuffle"] = function("pixel_unshuffle", "input downscale_factor")
 

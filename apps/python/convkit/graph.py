@@ -11,6 +11,10 @@ class Node:
         self.kind, self.target, self.args, self.type, self.line = kind, target, args, type, line
         self.name = None  # of the variable that holds it in Python
         self.dims = None  # of a tensor
+        self.training = False  # whether only training does it
+        self.instead = None    # the node whose variable it gives another value, in training
+        self.default = None  # of an input: C++ of what it is when it is left out
+        self.names, self.constants = [], {}  # of a call: what its arguments are called, and the other arguments
 
     def __repr__(self):
         return f"{self.kind} {self.target}"
@@ -24,7 +28,8 @@ class Graph:
     def __init__(self, inputs):
         self.inputs = inputs
         self.nodes = list(inputs)
-        self.output = None
+        self.output, self.result = None, "Tensor"  # the value, and its type
+        self.constants = {}  # the other arguments
         self.decisions = []
         self.line = None
 
@@ -72,7 +77,8 @@ class Graph:
             if node.kind == "call" and node.target in without:
                 continue
             index[id(node)] = len(index)
-            rows.append((node.kind, node.target, node.type, shape_of(node.args)))
+            instead = node.instead and place(node.instead)
+            rows.append((node.kind, node.target, kind_of(node), shape_of(node.args), node.training, instead))
         return tuple(rows), shape_of(self.output)
 
     def rebuilt(self, numbers):
@@ -93,13 +99,19 @@ class Graph:
         graph = Graph([])
         for node in self.nodes:
             copy = Node(node.kind, node.target, copied(node.args), node.type, node.line)
-            copy.name, copy.dims = node.name, node.dims
+            copy.name, copy.dims, copy.default, copy.training = node.name, node.dims, node.default, node.training
+            copy.instead = copies.get(id(node.instead))
             copies[id(node)] = copy
             graph.nodes.append(copy)
         graph.inputs = [copies[id(node)] for node in self.inputs]
-        graph.output = copied(self.output)
+        graph.output, graph.result, graph.constants = copied(self.output), self.result, self.constants
         graph.line = self.line
         return graph
+
+
+def kind_of(node):
+    """What its type is, without the members of records."""
+    return node.type if isinstance(node.type, str) else "record"
 
 
 def is_number(value):

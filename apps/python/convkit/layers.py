@@ -1,5 +1,7 @@
 """The classes that torch::nn or convkit has, by exact type: how C++ makes each, and what of it would not be equal."""
 
+import inspect
+
 from torch import nn
 
 from .graph import Expression
@@ -15,9 +17,11 @@ class Leaf:
         self.options = list(options)  # (name, value, default), chained
         self.values = [value for _, value in self.first] + [value for _, value, _ in self.options]
         self.names = [name for name, _ in self.first] + [name for name, _, _ in self.options]
+        self.headers = {header}
         self.key = ("leaf", type, fixed, len(self.first), len(self.options))
         # Python overwrites the input, and C++ has no such form: then nobody may look at the input again.
         self.inputs_kept = inputs_kept
+        self.parameters = None  # the names of its arguments, where it takes others than one tensor
 
     def write(self, values):
         """C++ that makes it, with these values in the place of its own."""
@@ -30,6 +34,12 @@ class Leaf:
         return f"{self.type}({self.type}Options({first}){chained})"
 
 
+def several(m, leaf):
+    """Of a module that takes other arguments than one tensor: those of Python, in the same order."""
+    leaf.parameters = list(inspect.signature(m.forward).parameters)
+    return leaf
+
+
 def written(value):
     if isinstance(value, tuple):
         return f"{{{', '.join(map(literal, value))}}}"
@@ -40,7 +50,8 @@ def plain(value):
     """(2, 2) is 2."""
     if isinstance(value, (tuple, list)):
         value = tuple(value)
-        return value[0] if value and all(one == value[0] for one in value) else value
+        alike = value and all(type(one) is type(value[0]) for one in value) and isinstance(value[0], (bool, int, float))
+        return value[0] if alike and all(one == value[0] for one in value) else value
     return value
 
 
@@ -58,7 +69,7 @@ PADDING_MODES = {"zeros": "", "reflect": "torch::kReflect", "replicate": "torch:
 
 
 def convolution(m):
-    name = type(m).__name__
+    name = type(m).__name__.removeprefix("Parametrized")  # which a weight norm puts before it
     fixed = "" if m.padding_mode == "zeros" else f".padding_mode({PADDING_MODES[m.padding_mode]})"
     options = [("stride", plain(m.stride), 1)]
     if isinstance(m.padding, str):
@@ -104,6 +115,48 @@ def layer_norm(m):
     return leaf
 
 
+def multihead_attention(m):
+    separate = m.in_proj_weight is None
+    options = [("dropout", float(m.dropout), 0.0), ("bias", m.in_proj_bias is not None, True),
+               ("add_bias_kv", m.bias_k is not None, False), ("add_zero_attn", m.add_zero_attn, False)]
+    options += [("kdim", m.kdim, None), ("vdim", m.vdim, None)] if separate else []
+    return several(m, Leaf("convkit::MultiheadAttention", "convkit/multihead_attention.h",
+                           [("embed_dim", m.embed_dim), ("num_heads", m.num_heads)],
+                           [*options, ("batch_first", m.batch_first, False)]))
+
+
+def recurrent(m):
+    name = type(m).__name__
+    options = [("num_layers", m.num_layers, 1), ("bias", m.bias, True), ("batch_first", m.batch_first, False),
+               ("dropout", float(m.dropout), 0.0), ("bidirectional", m.bidirectional, False)]
+    if name == "LSTM":
+        options.append(("proj_size", m.proj_size, 0))
+    fixed = ".nonlinearity(torch::kReLU)" if m.mode == "RNN_RELU" else ""
+    return several(m, Leaf(f"nn::{name}", "torch/nn/modules/rnn.h", [("input_size", m.input_size),
+                                                                     ("hidden_size", m.hidden_size)], options, fixed))
+
+
+def recurrent_cell(m):
+    fixed = ".nonlinearity(torch::kReLU)" if getattr(m, "nonlinearity", "tanh") == "relu" else ""
+    return several(m, Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/rnn.h", [
+        ("input_size", m.input_size), ("hidden_size", m.hidden_size)], [("bias", m.bias, True)], fixed))
+
+
+def bilinear(m):
+    first = [("in1_features", m.in1_features), ("in2_features", m.in2_features), ("out_features", m.out_features)]
+    return several(m, Leaf("nn::Bilinear", "torch/nn/modules/linear.h", first, [("bias", m.bias is not None, True)]))
+
+
+def cosine_similarity(m):
+    return several(m, Leaf("nn::CosineSimilarity", "torch/nn/modules/distance.h", (),
+                           [("dim", m.dim, 1), ("eps", m.eps, 1e-8)]))
+
+
+def pairwise_distance(m):
+    return several(m, Leaf("nn::PairwiseDistance", "torch/nn/modules/distance.h", (),
+                           [("p", float(m.norm), 2.0), ("eps", m.eps, 1e-6), ("keepdim", m.keepdim, False)]))
+
+
 def linear(m):
     first = [("in_features", m.in_features), ("out_features", m.out_features)]
     return Leaf("nn::Linear", "torch/nn/modules/linear.h", first, [("bias", m.bias is not None, True)])
@@ -114,6 +167,10 @@ def embedding(m):
     fixed = "" if m.padding_idx is None else f".padding_idx({m.padding_idx})"
     return Leaf("nn::Embedding", "torch/nn/modules/embedding.h",
                 [("num_embeddings", m.num_embeddings), ("embedding_dim", m.embedding_dim)], (), fixed)
+
+
+def shrink(m):
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/activation.h", [("lambda", float(m.lambd))])
 
 
 def activation(first=(), options=(), own_inplace=False):
@@ -162,6 +219,12 @@ def max_pool(m):
                  ("dilation", plain(m.dilation), 1), ("ceil_mode", m.ceil_mode, False)])
 
 
+def max_unpool(m):
+    kernel = plain(m.kernel_size)
+    return several(m, Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h", [("kernel_size", kernel)],
+                           [("stride", plain(m.stride), kernel), ("padding", plain(m.padding), 0)]))
+
+
 def avg_pool(m):
     kernel = plain(m.kernel_size)
     require(getattr(m, "divisor_override", None) is None, "divisor_override")
@@ -170,10 +233,34 @@ def avg_pool(m):
                  ("ceil_mode", m.ceil_mode, False), ("count_include_pad", m.count_include_pad, True)])
 
 
+def power_pool(m):
+    kernel = plain(m.kernel_size)
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h",
+                [("norm_type", float(m.norm_type)), ("kernel_size", kernel)],
+                [("stride", kernel if m.stride is None else plain(m.stride), kernel),
+                 ("ceil_mode", m.ceil_mode, False)])
+
+
+def fold(m):
+    first = [("output_size", plain(m.output_size))] if type(m) is nn.Fold else []
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/fold.h", [*first, ("kernel_size", plain(m.kernel_size))],
+                [(name, plain(getattr(m, name)), default) for name, default in
+                 (("dilation", 1), ("padding", 0), ("stride", 1))])
+
+
+def response_norm(m):
+    if type(m) is nn.CrossMapLRN2d:
+        require(m.size % 2 == 1, f"an even size {m.size}, with which C++'s backward fails")
+        require(m.k == int(m.k), f"a k of {m.k}")
+    k = [("k", int(m.k), 1)] if type(m) is nn.CrossMapLRN2d else [("k", float(m.k), 1.0)]
+    return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/normalization.h", [("size", m.size)],
+                [("alpha", m.alpha, 1e-4), ("beta", m.beta, 0.75), *k])
+
+
 def adaptive_pool(m):
     size = plain(m.output_size)
     require(not getattr(m, "return_indices", False), "return_indices")
-    require(size is not None and (not isinstance(size, tuple) or None not in size), "an output_size of None")
+    require(size is not None, "an output_size of None")
     return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h", [("output_size", size)])
 
 
@@ -192,8 +279,41 @@ def softmax(m):
     return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/activation.h", [("dim", m.dim)])
 
 
-def pixel_shuffle(m):
-    return Leaf("nn::PixelShuffle", "torch/nn/modules/pixelshuffle.h", [("upscale_factor", m.upscale_factor)])
+MODES = {"linear": "Linear", "bilinear": "Bilinear", "bicubic": "Bicubic", "trilinear": "Trilinear",
+         "nearest-exact": "NearestExact", "area": "Area"}
+
+
+def upsample(m):
+    """Numbers for each axis are no parameters of a constructor."""
+    name = "size" if m.size is not None else "scale_factor"
+    given, fixed = plain(getattr(m, name)), ""
+    require(given is not None, "neither a size nor a scale_factor")
+    if isinstance(given, tuple):
+        fixed = f".{name}({written(given)})"
+    if m.mode != "nearest":
+        fixed += f".mode(torch::k{MODES[m.mode]})"
+    if m.align_corners is not None:
+        fixed += f".align_corners({literal(m.align_corners)})"
+    if m.recompute_scale_factor:
+        fixed += ".recompute_scale_factor(true)"
+    options = [] if isinstance(given, tuple) else [(name, given, None)]
+    leaf = Leaf("convkit::Upsample", "convkit/upsample.h", (), options, fixed)
+    leaf.key = (*leaf.key, name)
+    write = leaf.write
+    leaf.write = lambda values: write([Expression(f"{{{written(value)}}}") for value in values])
+    return leaf
+
+
+def unflatten(m):
+    require(isinstance(m.dim, int) and all(isinstance(size, int) for size in m.unflattened_size), "names of dimensions")
+    sizes = ", ".join(map(str, m.unflattened_size))
+    leaf = Leaf("nn::Unflatten", "torch/nn/modules/linear.h", fixed=f"{m.dim}, std::vector<int64_t>{{{sizes}}}")
+    leaf.write = lambda values: f"nn::Unflatten(nn::UnflattenOptions({leaf.fixed}))"
+    return leaf
+
+
+def pixel_shuffle(factor):
+    return lambda m: Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pixelshuffle.h", [(factor, getattr(m, factor))])
 
 
 def nothing(header):
@@ -201,10 +321,11 @@ def nothing(header):
 
 
 TABLE = {}
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def _define():
-    for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d):
+    for kind in CONVOLUTIONS:
         TABLE[kind] = convolution
     for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
         TABLE[kind] = batch_norm
@@ -212,27 +333,40 @@ def _define():
         TABLE[kind] = lambda m: batch_norm(m, False, False)
     for kind in (nn.ReLU, nn.ReLU6, nn.SELU):
         TABLE[kind] = simple_relu
-    for kind in (nn.Dropout, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout):
+    for kind in (nn.Dropout, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout):
         TABLE[kind] = dropout
     for dims in (1, 2, 3):
         TABLE[getattr(nn, f"MaxPool{dims}d")] = max_pool
         TABLE[getattr(nn, f"AvgPool{dims}d")] = avg_pool
         TABLE[getattr(nn, f"AdaptiveAvgPool{dims}d")] = adaptive_pool
         TABLE[getattr(nn, f"AdaptiveMaxPool{dims}d")] = adaptive_pool
-    for kind in (nn.ZeroPad2d, nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReplicationPad1d, nn.ReplicationPad2d,
-                 nn.ConstantPad1d, nn.ConstantPad2d):
-        TABLE[kind] = padding
-    for kind in (nn.Sigmoid, nn.Tanh, nn.LogSigmoid, nn.Softsign, nn.Tanhshrink):
+        TABLE[getattr(nn, f"LPPool{dims}d")] = power_pool
+        for kind in ("Zero", "Reflection", "Replication", "Constant"):
+            TABLE[getattr(nn, f"{kind}Pad{dims}d")] = padding
+    for kind in (nn.Sigmoid, nn.Tanh, nn.LogSigmoid, nn.Softsign, nn.Tanhshrink, nn.Softmax2d):
         TABLE[kind] = nothing("activation")
+    for kind in (nn.RNN, nn.LSTM, nn.GRU):
+        TABLE[kind] = recurrent
+    for kind in (nn.RNNCell, nn.LSTMCell, nn.GRUCell):
+        TABLE[kind] = recurrent_cell
+    for kind in (nn.Softmax, nn.LogSoftmax, nn.Softmin):
+        TABLE[kind] = softmax
     for kind in (nn.SiLU, nn.Mish):
         TABLE[kind] = activation()
     TABLE.update({
-        nn.GroupNorm: group_norm, nn.LayerNorm: layer_norm, nn.Linear: linear, nn.Embedding: embedding, nn.GELU: gelu,
-        nn.Hardswish: ours_inplace, nn.Hardsigmoid: ours_inplace, nn.Flatten: flatten, nn.Softmax: softmax,
-        nn.LogSoftmax: softmax, nn.PixelShuffle: pixel_shuffle, nn.Identity: nothing("linear"),
+        nn.GroupNorm: group_norm, nn.LayerNorm: layer_norm, nn.LocalResponseNorm: response_norm,
+        nn.CrossMapLRN2d: response_norm, nn.Linear: linear, nn.Bilinear: bilinear, nn.Embedding: embedding,
+        nn.MultiheadAttention: multihead_attention, nn.Identity: nothing("linear"), nn.Flatten: flatten,
+        nn.Upsample: upsample, nn.UpsamplingNearest2d: upsample, nn.UpsamplingBilinear2d: upsample,
+        nn.Unflatten: unflatten, nn.Fold: fold, nn.Unfold: fold, nn.PixelShuffle: pixel_shuffle("upscale_factor"),
+        nn.PixelUnshuffle: pixel_shuffle("downscale_factor"), nn.CosineSimilarity: cosine_similarity,
+        nn.PairwiseDistance: pairwise_distance, nn.MaxUnpool2d: max_unpool, nn.GELU: gelu, nn.Hardswish: ours_inplace,
+        nn.Hardsigmoid: ours_inplace, nn.Hardshrink: shrink, nn.Softshrink: shrink,
         nn.LeakyReLU: activation((), [("negative_slope", 0.01)], True), nn.ELU: activation((), [("alpha", 1.0)], True),
         nn.CELU: activation((), [("alpha", 1.0)], True),
         nn.Hardtanh: activation((), [("min_val", -1.0), ("max_val", 1.0)], True),
+        nn.Threshold: activation(("threshold", "value"), (), True),
+        nn.RReLU: activation((), [("lower", 1 / 8), ("upper", 1 / 3)], True),
         nn.PReLU: lambda m: Leaf("nn::PReLU", "torch/nn/modules/activation.h", (),
                                  [("num_parameters", m.num_parameters, 1), ("init", m.init, 0.25)]),
         nn.Softplus: activation((), [("beta", 1.0), ("threshold", 20.0)]),

@@ -9,7 +9,11 @@ from .graph import Expression, Node
 # What the example answers once and for all: it is the same for every input that the module is made for.
 PLAIN = {"dtype", "device", "layout", "is_cuda", "is_cpu", "is_mps", "is_xla", "is_meta", "requires_grad", "ndim", "dim",
          "is_floating_point", "is_complex", "is_sparse", "is_quantized", "is_nested", "itemsize", "element_size",
-         "is_leaf", "names", "get_device", "ndimension", "__hash__", "is_tensor"}
+         "is_leaf", "names", "get_device", "ndimension", "__hash__", "is_tensor", "promote_types", "result_type", "can_cast"}
+# What changes the type alone, or nothing.
+CONVERSIONS = {"to", "float", "double", "half", "bfloat16", "long", "int", "bool", "type", "type_as"}
+# Of whose results C++ makes a std::tuple where Python's tuple has no names.
+TUPLES = {"std_mean", "var_mean", "max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"}
 # What depends on the numbers in a tensor.
 DATA = {"__bool__", "__int__", "__float__", "__index__", "__complex__", "item", "tolist", "numpy", "is_nonzero", "equal",
         "allclose", "nonzero", "unique", "__contains__", "data_ptr", "__array__", "is_contiguous", "stride"}
@@ -47,7 +51,7 @@ OPERATORS = {}
 
 # What makes tensors of nothing; C++ takes the device from the first input.
 FACTORIES = {"zeros": "size", "ones": "size", "rand": "size", "randn": "size", "full": "size fill_value",
-             "arange": "start end=None step=1", "linspace": "start end steps", "eye": "n m=None"}
+             "arange": "start end=None step=1", "linspace": "start end steps", "eye": "n m=None", "tensor": "data"}
 
 
 def made(name, args, kwargs):
@@ -58,7 +62,14 @@ def made(name, args, kwargs):
     parameters = [p for p in OPERATORS[name].signature.parameters.values() if p.name not in ("dtype", "like")]
     given = inspect.Signature(parameters).bind(*args, **kwargs)
     given.apply_defaults()
+    numbers = flattened(given.arguments.get("data", []))
+    if len(numbers) > 64 or any(isinstance(number, torch.Tensor) for number in numbers):
+        raise ValueError("more than 64 numbers, or tensors")
     return list(given.arguments.values())
+
+
+def flattened(data):
+    return [number for inner in data for number in flattened(inner)] if isinstance(data, (list, tuple)) else [data]
 
 
 def factory(name):
@@ -69,8 +80,23 @@ def factory(name):
             values = [start] if end is None else [start, end] if same(step, 1) else values
         values = [value for value in values if value is not None]
         given = ", ".join(listed(value, w) for value in values)
-        return Written(f"torch::{name}({given}, {inside(w(like), 3)}.options().dtype({w(dtype)}))")
+        options = w(dtype) if like is None else f"{inside(w(like), 3)}.options().dtype({w(dtype)})"
+        return Written(f"torch::{name}({given}, {options})")
     return Operator(f"{FACTORIES[name]} dtype=None like=None", write)
+
+
+def tensor_of(w, data, dtype, like):
+    """Of a number, or of lists of them in each other."""
+    shape, inner, numbers = [], data, flattened(data)
+    while isinstance(inner, (list, tuple)):
+        shape, inner = [*shape, len(inner)], inner[0] if inner else None
+    if dtype.is_floating_point:
+        numbers = [float(number) if type(number) is int else number for number in numbers]
+    values = ", ".join(map(w, numbers))
+    if shape:
+        values = f"std::vector<int64_t>{{{values}}}" if dtype in (torch.int64, torch.int32) else f"{{{values}}}"
+    text = f"torch::tensor({values}, {inside(w(like), 3)}.options().dtype({w(dtype)}))"
+    return Written(f"{text}.view({{{', '.join(map(str, shape))}}})" if len(shape) > 1 else text)
 
 
 def bound(name, args, kwargs):
@@ -81,8 +107,11 @@ def bound(name, args, kwargs):
         args = (*args[:at], tuple(args[at:]))
     kwargs = {key: value for key, value in kwargs.items()
               if not (key in ("out", "_stacklevel", "memory_format", "dtype", "antialias", "device", "pin_memory",
-                              "requires_grad") and value in (None, False, 3, torch.preserve_format))
+                              "requires_grad") and not isinstance(value, torch.Tensor) and
+                      value in (None, False, 3, torch.preserve_format))
               and not (key == "_stacklevel")}
+    if "unbiased" in operator.signature.parameters and kwargs.get("correction") in (0, 1):
+        kwargs["unbiased"] = bool(kwargs.pop("correction"))
     given = operator.signature.bind(*args, **kwargs)
     given.apply_defaults()
     return list(given.arguments.values())
@@ -113,6 +142,14 @@ def literal(value):
     if isinstance(value, str):
         return Written(f'"{value}"')
     raise ValueError(f"{value!r} in C++")
+
+
+def is_in_place(x, key, value):
+    """Whether x[key] = value writes what stands there already, as x[key] += 1 ends in Python."""
+    if not isinstance(value, torch.Tensor) or value.untyped_storage().data_ptr() != x.untyped_storage().data_ptr():
+        return False
+    there = x[key]
+    return (there.data_ptr(), there.shape, there.stride()) == (value.data_ptr(), value.shape, value.stride())
 
 
 def listed(value, write):
@@ -199,7 +236,7 @@ def index(w, key):
             return "None"
         if value is Ellipsis:
             return "Ellipsis"
-        return w(value)
+        return f"torch::tensor({w(value)}, torch::kLong)" if isinstance(value, list) else w(value)
     return f"{{{', '.join(map(one, key if isinstance(key, list) else [key]))}}}"
 
 
@@ -207,6 +244,11 @@ def get_item(w, x, key):
     if isinstance(key, int) and not isinstance(key, bool) or isinstance(key, Expression):
         return Written(f"{inside(w(x), 3)}[{w(key)}]")
     return Written(f"{inside(w(x), 3)}.index({index(w, key)})")
+
+
+def dimensions(dim, w):
+    """A list of them, where a number alone could be something else in C++."""
+    return listed(dim if isinstance(dim, (list, tuple)) else [dim], w)
 
 
 def set_item(w, x, key, value):
@@ -242,18 +284,16 @@ def _define():
     both["pow"] = both["__pow__"] = function("pow", "input exponent")
     for name in ("sigmoid", "tanh", "exp", "log", "log2", "log1p", "sqrt", "rsqrt", "abs", "sin", "cos", "square", "erf",
                  "floor", "ceil", "round", "sign", "detach", "t", "logical_not", "contiguous", "clone", "expm1",
-                 "isnan", "sigmoid_", "tanh_", "exp_", "relu_", "float", "double", "half", "long"):
-        target = {"float": "to(torch::kFloat)", "double": "to(torch::kDouble)", "half": "to(torch::kHalf)",
-                  "long": "to(torch::kLong)"}.get(name)
-        both[name] = Operator("input", lambda w, x, target=target: Written(f"{inside(w(x), 3)}.{target}")) if target \
-            else method(name, "input")
+                 "isnan", "sigmoid_", "tanh_", "exp_", "relu_", "atan", "acos", "asin", "tan", "cosh", "sinh", "squeeze_"):
+        both[name] = method(name, "input")
     both["T"] = method("t", "input")
+    both["data"] = method("data", "input")
     both["mT"] = method("mT", "input")
     both["flatten"] = method("flatten", "input start_dim=0 end_dim=-1")
     for name in ("view", "reshape", "expand", "repeat", "permute", "tile"):
         both[name] = method(name, f"input {'dims' if name == 'permute' else 'shape'}", varargs=1)
     both["transpose"] = both["swapaxes"] = method("transpose", "input dim0 dim1")
-    for name in ("view_as", "expand_as", "type_as", "reshape_as", "logical_and", "logical_or", "maximum", "minimum"):
+    for name in ("view_as", "expand_as", "reshape_as", "logical_and", "logical_or", "maximum", "minimum"):
         both[name] = method(name, "input other")
     both["unsqueeze"] = method("unsqueeze", "input dim")
     both["squeeze"] = Operator("input dim=None", lambda w, x, dim: Written(
@@ -268,18 +308,26 @@ def _define():
     both["gather"] = method("gather", "input dim index")
     both["roll"] = method("roll", "input shifts dims=()")
     both["flip"] = method("flip", "input dims", varargs=1)
-    both["cumsum"] = method("cumsum", "input dim")
+    both["cumsum"] = method("cumsum", "input dim dtype=None")
     both["masked_fill"] = method("masked_fill", "input mask value")
     both["masked_fill_"] = method("masked_fill_", "input mask value")
     both["fill_"] = method("fill_", "input value")
     both["clamp"] = both["clip"] = method("clamp", "input min=None max=None")
-    both["clamp_"] = method("clamp_", "input min=None max=None")
+    both["clamp_"] = both["clip_"] = method("clamp_", "input min=None max=None")
     both["clamp_min"] = method("clamp_min", "input min")
     both["clamp_max"] = method("clamp_max", "input max")
     both["softmax"] = method("softmax", "input dim dtype=None")
     both["log_softmax"] = method("log_softmax", "input dim dtype=None")
-    for name in ("mean", "sum"):
+    for name in ("mean", "sum", "prod"):
         both[name] = method(name, "input dim=None keepdim=False dtype=None")
+    both["var"] = Operator("input dim=None unbiased=True keepdim=False", lambda w, x, dim, unbiased, keepdim: Written(
+        f"{inside(w(x), 3)}.var({'std::nullopt' if dim is None else dimensions(dim, w)}, {w(unbiased)}, {w(keepdim)})"))
+    # Python's norm() is this, and LibTorch's another.
+    both["norm"] = Operator("input p='fro' dim=None keepdim=False", lambda w, x, p, dim, keepdim: Written(
+        f"torch::linalg_vector_norm({w(x)}, {w(2 if p == 'fro' else p)}, "
+        f"{'std::nullopt' if dim is None else dimensions(dim, w)}, {w(keepdim)})"))
+    for name in ("all", "any"):
+        both[name] = method(name, "input dim=None keepdim=False")
     for name in ("amax", "amin"):
         both[name] = method(name, "input dim=() keepdim=False")
     both["argmax"] = method("argmax", "input dim=None keepdim=False")
@@ -291,18 +339,44 @@ def _define():
             f"{', true' if dim is not None and keepdim else ''})"))
     both["cat"] = both["concat"] = both["concatenate"] = function("cat", "tensors dim=0")
     both["stack"] = function("stack", "tensors dim=0")
+    both["meshgrid"] = Operator("tensors indexing='ij'", lambda w, tensors, indexing: Written(
+        f"torch::meshgrid({listed(tensors, w)}, {w(indexing)})"), varargs=0)
+    both["repeat_interleave"] = method("repeat_interleave", "input repeats dim=None")
+    both["to"] = method("to", "input dtype")
+    both["one_hot"] = function("one_hot", "input num_classes=-1")
+    both["__invert__"] = both["bitwise_not"] = Operator("input", lambda w, x: Written(f"~{inside(w(x), 3)}", 2))
+    both["__rpow__"] = Operator("input other", lambda w, x, other: Written(f"torch::pow({w(other)}, {w(x)})"))
+    for name, sign in (("__and__", "&"), ("__or__", "|")):
+        both[name] = Operator("input other", lambda w, x, other, sign=sign: Written(
+            f"{inside(w(x), 1)} {sign} {inside(w(other), 1)}", 0))
     both["where"] = function("where", "condition input other", keep=3)
+    both["addcmul"] = method("addcmul", "input tensor1 tensor2 value=1")
     both["addmm"] = function("addmm", "input mat1 mat2")
     for name in FACTORIES:
         both[name] = factory(name)
+    both["tensor"] = Operator("data dtype=None like=None", tensor_of)
+    both["to"] = method("to", "input dtype")
+    for name in ("std_mean", "var_mean"):
+        both[name] = function(name, "input dim=None unbiased=True keepdim=False", keep=3)
+    for name in ("std", "var"):
+        both[name] = method(name, "input dim=None unbiased=True keepdim=False", drop=False)
+    for name in ("addcmul", "addcdiv"):
+        both[name] = function(name, "input tensor1 tensor2 value=1")
+    both["aminmax"] = function("aminmax", "input dim=None keepdim=False")
+    both["repeat_interleave"] = method("repeat_interleave", "input repeats dim=None")
+    both["lerp"] = method("lerp", "input end weight")
+    both["numbers"] = Operator("numbers shape dtype", lambda w, numbers, shape, dtype: Written(
+        f"torch::tensor({w(numbers)}, {w(dtype)})" + ("" if shape is None else f".view({listed(shape, w)})")))
     for name in ("zeros_like", "ones_like", "rand_like", "randn_like"):
-        both[name] = function(name, "input")
+        both[name] = function(name, "input dtype=None")
     for name in ("new_zeros", "new_ones", "new_empty"):
         both[name] = method(name, "input size", varargs=1)
     both["new_full"] = method("new_full", "input size fill_value")
     both["bernoulli_"] = method("bernoulli_", "input p=0.5", drop=False)
     for name in ("floor_", "zero_"):
         both[name] = method(name, "input")
+    both["meshgrid"] = Operator("tensors indexing='ij'", lambda w, tensors, indexing: Written(
+        f"torch::meshgrid({listed(tensors, w)}, {w(indexing)})"), varargs=0)
     both["einsum"] = Operator("equation operands", lambda w, equation, operands: Written(
         f"torch::einsum({w(equation)}, {listed(operands, w)})"), varargs=1)
     both["__getitem__"] = Operator("input key", get_item)

@@ -16,11 +16,8 @@ stderr, for that and for a wrong argument.
 """
 
 import contextlib
-import copy
 import inspect
 import os
-import shutil
-import subprocess
 import sys
 
 import torch
@@ -28,15 +25,19 @@ from torch import nn
 
 from . import options, project
 from .calls import dtype_of, forward
-from .faithful import check_mode, check_weights
+from .faithful import check_constants, check_mode, check_shared
+from .formatting import formatted
+from .initial import elsewhere
 from .inputs import drawn, read_files
 from .making import make
 from .options import program
+from .origins import Origins
 from .page import Page
 from .refused import Refused
 from .specs import Specs
 from .structs import identifier
 from .tracing import Tracer
+from .weight_specs import weights_of
 
 
 @contextlib.contextmanager
@@ -67,38 +68,45 @@ def traced(module, inputs, specs, training):
     buffers = [(b, b.clone()) for b in module.buffers()]
     module.train(training)
     check_mode(module, training)
-    tracer = Tracer(module, lambda m: specs.leaf(m) is not None)
+    tracer = Tracer(module, specs.leaf, specs.constants)
     torch.manual_seed(0)
     result = tracer.run([x.clone() for x in inputs])
+    check_constants(module, specs.constants)
     with torch.no_grad():
         for buffer, before in buffers:
             buffer.copy_(before)
     return tracer, result
 
 
-def other_sizes(module, inputs, specs):
-    """A trace of a batch that is one larger, and of larger images if the module takes them."""
-    def grown(x, by):
+def grown(inputs, by):
+    """Inputs of a batch that is one larger, and of images that are larger by so much."""
+    def one(x):
         sizes = [n + 1 if d == 0 else n + by if d >= 2 and x.dim() >= 4 else n for d, n in enumerate(x.shape)]
         if x.is_floating_point():
             return torch.randn(sizes, dtype=x.dtype)
         return x.repeat(2, *[1] * (x.dim() - 1))[:sizes[0]]
+    return [one(x) for x in inputs]
+
+
+def other_sizes(module, inputs, specs):
+    """A trace with other sizes that the module takes, and by how much its images are larger."""
     for by in (32, 0):
         try:
-            return traced(module, [grown(x, by) for x in inputs], specs, False)[0]
+            return traced(module, grown(inputs, by), specs, False)[0], by
         except Refused:
             raise
         except Exception:  # The module does not take it.
             continue
-    return None
+    return None, None
 
 
 def check_sizes(module, first, other):
-    """Refuses a forward into which sizes went by ways that the trace did not see."""
+    """Refuses a forward into which sizes went by ways that the trace did not see. Returns whether the page takes the
+    other sizes."""
     for m in module.modules():
         for one, two in zip(first.graphs.get(id(m), []), other.graphs.get(id(m), [])):
             if one.decisions != two.decisions:
-                return  # The page checks that.
+                return False  # The page checks that.
             if one.structure() == two.structure() and one.numbers() == two.numbers():
                 continue
             other = next((a for a, b in zip(one.nodes, two.nodes) if (repr(a.args), a.target) != (repr(b.args), b.target)),
@@ -106,67 +114,42 @@ def check_sizes(module, first, other):
             line = other.line if other else None
             raise Refused(type(m), first.paths[id(m)], "a number or a loop follows from sizes by other ways than whole "
                           "numbers", f"{line[0]}, line {line[1]}" if line else None)
+    return True
 
 
-def ported(module, inputs, constructed):
+def ported(module, inputs, constructed, origins):
     """The page of a module."""
-    specs = Specs(module)
+    specs = Specs(module, origins)
     if specs.leaf(module) is not None or specs.is_list(module):
         raise Refused(type(module), "", "C++ has this class, and its page would be empty")
-    check_weights(module)
+    check_shared(module)
     evaluated, _ = traced(module, inputs, specs, False)
     trained, _ = traced(module, inputs, specs, True)
-    other = other_sizes(module, inputs, specs)
-    if other is not None:
-        check_sizes(module, evaluated, other)
+    other, by = other_sizes(module, inputs, specs)
+    takes = other is not None and check_sizes(module, evaluated, other)
     module.eval()
-    return Page(module, trained.shapes | evaluated.shapes, evaluated.graphs, trained.graphs, constructed, specs)
+    page = Page(module, trained.shapes | evaluated.shapes, evaluated.graphs, trained.graphs, constructed, specs)
+    page.larger = by if takes else None
+    return page
 
 
-def starts_elsewhere(module, seed):
-    """The weights that torch::nn's own constructors, in the page's order, do not make of the same seed."""
-    made = copy.deepcopy(module)
-    torch.manual_seed(seed)
-    for part in made.modules():
-        if type(part).__module__.startswith("torch.nn.") and hasattr(part, "reset_parameters"):
-            part.reset_parameters()
-        else:
-            for own in (part._parameters, part._buffers):
-                for key, value in own.items():
-                    if value is not None and value.numel() and not bool((value == value.flatten()[:1]).all()):
-                        with torch.no_grad():
-                            value.zero_()
-    ours, theirs = made.state_dict(), module.state_dict()
-    return [key for key in theirs if isinstance(theirs[key], torch.Tensor) and not torch.equal(ours[key], theirs[key])]
+def counted(things, one, several):
+    return f"{len(things)} {one if len(things) == 1 else several}"
 
 
-def formatted(text):
-    """The text as the project's clang-format has it, where both are at hand."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    source = os.path.normpath(os.path.join(here, "..", "..", ".."))
-    deps = os.path.join(source, ".deps", "clang-format", "clang_format", "data", "bin", "clang-format")
-    tool = deps if os.path.exists(deps) else shutil.which("clang-format")
-    style = os.path.join(source, ".clang-format")
-    if tool is None:
-        return text, "without clang-format the page has long lines"
-    given = f"file:{style}" if os.path.exists(style) else "{BasedOnStyle: Google, ColumnLimit: 100}"
-    done = subprocess.run([tool, f"--style={given}"], input=text, capture_output=True, text=True, check=False)
-    return (done.stdout, None) if done.returncode == 0 else (text, f"clang-format: {done.stderr.strip()}")
-
-
-def page_of(module, inputs, constructed, name, given):
-    page = ported(module, inputs, constructed)
-    other = starts_elsewhere(module, given.seed)
-    title = f"// {given.callable} in C++, by convkit.port with torch {torch.__version__}.\n"
+def page_of(module, inputs, constructed, origins, name, given):
+    page = ported(module, inputs, constructed, origins)
+    other = elsewhere(module, given.seed, page.specs)
+    title = f"// {os.path.basename(given.callable)} in C++, by convkit.port with torch {torch.__version__}.\n"
     if other:
-        title += (f"// Training from scratch starts elsewhere: {len(other)} tensors begin with other numbers than in "
-                  f"Python, {other[0]} first.\n")
-    empty = [f"{page.paths[id(m)]}.{name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
-             for name, buffer in m.named_buffers(recurse=False)
-             if name not in m._non_persistent_buffers_set and not bool((buffer == buffer.flatten()[:1]).all())]
+        title += (f"// Training from scratch starts elsewhere: {counted(other, 'tensor begins', 'tensors begin')} with "
+                  f"other numbers than in Python, {other[0]} first.\n")
+    empty = [f"{page.paths[id(m)]}.{weight.name}".lstrip(".") for m in module.modules() if id(m) in page.specs.structs
+             for weight in weights_of(m, page.specs)
+             if not (weight.is_parameter or weight.is_plain or weight.program or weight.numbers)]
     if empty:
-        title += (f"// Load weights before use: {len(empty)} buffers have numbers that Python's constructor computes, "
-                  f"{empty[0]} first.\n")
+        title += (f"// Load weights before use: {counted(empty, 'buffer has', 'buffers have')} numbers that Python's "
+                  f"constructor computes, {empty[0]} first.\n")
     text, note = formatted(page.text(name, title))
     return page, text, [note] if note else [], other
 
@@ -182,7 +165,7 @@ def report(page, module, other):
         elif leaf is not None:
             says = f"{'convkit' if leaf.type.startswith('convkit') else 'torch::nn'}'s {leaf.type}"
         else:
-            says = "written as convkit::Sequential" if Specs.is_sequential(m) else "written as nn::ModuleList"
+            says = f"written as {'convkit::Sequential' if Specs.is_sequential(m) else f'nn::{type(m).__name__}'}"
         rows.setdefault((kind, says), []).append(m)
     lines = [f"{kind}: {says}, {len(ms)} of them" for (kind, says), ms in rows.items()]
     lines.append("initial weights: those of the seed" if not other else
@@ -195,23 +178,22 @@ def main():
     sources = read_files(given.inputs)
     torch.set_num_threads(1)
     torch.manual_seed(given.seed)
-    with watched_constructors() as constructed:
+    with watched_constructors() as constructed, Origins() as origins:
         module = make(given.callable, given.kwargs)
     inputs = drawn(sources, dtype_of(module))
     module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), origins:  # a first forward may make buffers too
         forward(module, [x.clone() for x in inputs])
     stem = given.output or given.callable.rpartition(":")[2].rpartition(".")[2]
     name = identifier(os.path.basename(stem).removesuffix(".h"))
     try:
-        page, text, notes, other = page_of(module, inputs, constructed, name, given)
-        if given.project:
-            project.check_fits(page)
+        page, text, notes, other = page_of(module, inputs, constructed, origins, name, given)
     except Refused as refused:
         print(f"{program()}: {' '.join(str(refused).split())}", file=sys.stderr)
         sys.exit(2)
     if given.project:
-        project.write(given, page, name, text)
+        larger = None if page.larger is None else lambda inputs: grown(inputs, page.larger)
+        notes += project.write(given, page, name, text, larger)
     else:
         with open(given.output, "w", encoding="utf-8") as file:
             file.write(text)
@@ -220,6 +202,7 @@ def main():
     if given.report:
         print("\n".join(report(page, module, other)))
     print(f"{given.project or given.output}: {len(page.structs)} structs, {text.count(chr(10))} lines")
+    return page
 
 
 if __name__ == "__main__":

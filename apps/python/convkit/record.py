@@ -49,8 +49,9 @@ def save(tensors, metadata, file):
             os.remove(partial)
 
 
-def record(given):
-    """Writes the recording that the arguments ask for, and returns what to say of it."""
+def record(given, larger=None):
+    """Writes the recording that the arguments ask for, and returns what to say of it. `larger` makes other inputs of
+    the given ones, whose calls are recorded after theirs."""
     torch.set_num_threads(given.threads)
     sources = read_files(given.inputs)  # now, not after a long constructor
     torch.manual_seed(given.seed)
@@ -79,6 +80,8 @@ def record(given):
     recorder = Recorder(module)
     with torch.no_grad():
         forward(module, [x.clone() for x in inputs])
+        if larger is not None:
+            forward(module, larger(inputs))
     recorder.close()
     notes += unproven(module, recorder)
     tensors |= recorder.tensors

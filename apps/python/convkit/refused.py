@@ -3,6 +3,12 @@
 import inspect
 import os
 
+import torch
+
+# Whose code is not the module's own.
+TORCH = os.path.dirname(torch.__file__)
+HERE = os.path.dirname(os.path.abspath(__file__))
+
 
 class Refused(Exception):
     def __init__(self, kind, path, what, where=None):

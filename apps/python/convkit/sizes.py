@@ -11,7 +11,8 @@ class Size(int):
         size.node, size.context = node, context
         return size
 
-    __hash__ = int.__hash__
+    def __hash__(self):  # of a cache it takes nothing that another module put there
+        return hash((int.__int__(self), id(self.context)))
 
     def __bool__(self):
         return self != 0
@@ -21,6 +22,31 @@ class Size(int):
 
     def __int__(self):
         return int.__int__(self)  # what torch is called with
+
+
+class Quotient(float):
+    """A size divided by another number, which knows what its whole part is."""
+
+    def __new__(cls, value, size, divisor):
+        quotient = super().__new__(cls, value)
+        quotient.size, quotient.divisor = size, divisor
+        return quotient
+
+    def __floor__(self):
+        return self.size // self.divisor
+
+    def __ceil__(self):
+        return (self.size + (self.divisor - 1)) // self.divisor
+
+
+def _divided(self, other):
+    quotient = int.__truediv__(self, other)
+    if type(other) is int and other > 0 or isinstance(other, Size):
+        return Quotient(quotient, self, other)
+    return quotient
+
+
+Size.__truediv__ = _divided
 
 
 def _may_be_negative(node):

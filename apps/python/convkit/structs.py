@@ -5,6 +5,7 @@ import re
 
 from .graph import Expression
 from .layers import plain
+from .modes import merged
 from .refused import Refused
 from .weight_specs import weights_of
 
@@ -14,7 +15,7 @@ export extern false float for friend goto if inline int long mutable namespace n
 public register return short signed sizeof static struct switch template this throw true try typedef typename union
 unsigned using virtual void volatile while xor nn torch convkit apply buffers children clone eval forward is_training
 load modules name named_buffers named_children named_modules named_parameters parameters pretty_print register_buffer
-register_module register_parameter replace_module reset save to train unregister_module zero_grad
+register_module register_parameter replace_module reset save to train unregister_module zero_grad final override
 shared_from_this""".split())
 
 
@@ -52,53 +53,54 @@ class Forward:
         return [number for _, graph in self.graphs for number in graph.numbers()]
 
 
-def same_calls(m, path, graphs):
-    """The one graph of all calls of a module."""
-    first = graphs[0]
-    for graph in graphs[1:]:
-        if graph.structure() != first.structure() or graph.numbers() != first.numbers():
-            raise Refused(type(m), path, "it is called in two ways, which differ in what its forward does")
-    return first
-
-
 def forward_of(m, path, evaluated, trained):
     """One forward of what a module does in both modes."""
-    if evaluated is None or trained is None or evaluated.structure() != trained.structure():
-        if evaluated is None or trained is None:
-            return Forward([(None, evaluated or trained)])
-        return Forward([("is_training()", trained), (None, evaluated)])
-    merged = []
-    for one, other in zip(evaluated.numbers(), trained.numbers()):
-        if one is False and other is True:
-            merged.append(Expression("is_training()"))
-        elif one is True and other is False:
-            merged.append(Expression("!is_training()"))
-        elif one == other:
-            merged.append(one)
-        else:
-            raise Refused(type(m), path, f"the number {one} in eval mode is {other} in training")
-    return Forward([(None, evaluated.rebuilt(iter(merged)))])
+    if evaluated is None or trained is None:
+        return Forward([(None, evaluated or trained)])
+    both = merged(m, path, evaluated, trained)
+    return Forward([("is_training()", trained), (None, evaluated)] if both is None else [(None, both)])
+
+
+def order_of(modules):
+    """The names of all children, each after those that stand before it in its own module."""
+    order = []
+    for m in sorted(modules, key=lambda m: -sum(child is not None for child in m._modules.values())):
+        place = 0
+        for key in m._modules:
+            if key not in order:
+                order.insert(place, key)
+            place = order.index(key) + 1
+    return order
+
+
+def aliases_of(m):
+    """The names of children that are the same module as an earlier one, which has weights, and that one's name."""
+    first, aliases = {}, {}
+    for name, child in m._modules.items():
+        if child is not None and first.setdefault(id(child), name) != name and [*child.parameters(), *child.buffers()]:
+            aliases[name] = first[id(child)]
+    return aliases
 
 
 class Struct:
     def __init__(self, name, kind, modules, specs, forwards, constructed):
         self.name, self.kind, self.modules = name, kind, modules
         self.specs, self.forwards, self.constructed = specs, forwards, constructed
-        self.parameters, self.optional = [], {}
+        self.parameters, self.optional, self.kinds = [], {}, {}
         self.children = {}   # key -> {id of the module: spec}
         for m in sorted(modules, key=lambda m: -len(m._modules)):
             for key, child in m._modules.items():
                 if child is not None:
                     self.children.setdefault(key, {})[id(m)] = specs.of(child)
-        order = list(max(modules, key=lambda m: sum(c is not None for c in m._modules.values()))._modules)
-        self.children = {key: self.children[key] for key in order if key in self.children}
+        self.children = {key: self.children[key] for key in order_of(modules) if key in self.children}
+        self.aliases = aliases_of(modules[0])
         self.weights = {id(m): weights_of(m, specs) for m in modules}
         own = self.weights[id(modules[0])]
         self.taken = {identifier(key) for key in self.children} | {identifier(weight.name) for weight in own}
         self.candidates = self._candidates()
         self.bodies = []      # (condition, graph with this struct's expressions)
         self._find_optional()
-        self.made = {key: self._numbers_of(key, specs) for key, specs in self.children.items()}
+        self.made = {key: [self._numbers_of(key, of) for _, of in self._find_kinds(key)] for key in self.children}
         self.weight_values = [
             self._resolve_all({id(m): self.weights[id(m)][i].values for m in modules}, weight.hints)
             for i, weight in enumerate(own)]
@@ -106,9 +108,14 @@ class Struct:
         self._order_parameters()
 
     @property
+    def inputs(self):
+        return self.bodies[0][1].inputs if self.bodies else []
+
+    @property
     def is_block(self):
-        return all([node.type for node in graph.inputs] == ["Tensor"] and getattr(graph.output, "type", "") == "Tensor"
-                   for _, graph in self.bodies)
+        return bool(self.bodies) and all(
+            [node.type for node in graph.inputs] == ["Tensor"] and getattr(graph.output, "type", "") == "Tensor"
+            for _, graph in self.bodies)
 
     def _candidates(self):
         """Numbers that all modules have under one name: what the constructor was given, then attributes."""
@@ -145,18 +152,54 @@ class Struct:
         for key, specs in self.children.items():
             if len(specs) < len(self.modules):
                 present = {id(m): id(m) in specs for m in self.modules}
-                known = [c for c in self.candidates + self.parameters if c.values == present
-                         and all(type(v) is bool for v in c.values.values())]
-                parameter = known[0] if known else Parameter(self._free(f"with_{key}"), present, False)
-                self.optional[key] = self._use(parameter)
+                self.optional[key] = self._switch(present, f"with_{key}")
+
+    def _find_kinds(self, key):
+        """The kinds of a child, each with the condition under which a module has it, and its specs."""
+        kinds = {}
+        for m, spec in self.children[key].items():
+            kinds.setdefault(spec.key, {})[m] = spec
+        kinds = sorted(kinds.values(), key=lambda specs: is_nothing(next(iter(specs.values()))))
+        conditions = [None]
+        if len(kinds) > 1:
+            first, last = (next(iter(specs.values())) for specs in kinds)
+            name = f"with_{key}" if is_nothing(last) else f"{key}_is_{first.type.rpartition(':')[2].lower()}" \
+                if first.type != last.type else f"other_{key}"
+            for order in (kinds, kinds[::-1]):
+                condition = self._known_switch({id(m): id(m) in order[0] for m in self.modules})
+                if condition:
+                    kinds, conditions = order, [condition, None]
+                    break
+            else:
+                conditions = [self._switch({id(m): id(m) in kinds[0] for m in self.modules}, name), None]
+        self.kinds[key] = list(zip(conditions, kinds))
+        return self.kinds[key]
+
+    def _switch(self, present, name):
+        """C++ that is true for the modules that have something."""
+        return self._known_switch(present) or self._use(Parameter(self._free(name), present, False))
+
+    def _known_switch(self, present):
+        """The same of a number that the modules have, if there is one."""
+        candidates = self.parameters + [c for c in self.candidates if c not in self.parameters]
+        for kinds, test, text in (((bool,), lambda v: v, "{}"), ((bool,), lambda v: not v, "!{}"),
+                                  ((int, float), lambda v: v > 0, "{} > 0"), ((int,), lambda v: v != 1, "{} != 1")):
+            for c in candidates:
+                if all(type(v) in kinds and test(v) == present[m] for m, v in c.values.items()):
+                    return Expression(text.format(self._use(c)))
+        return None
 
     def resolve(self, values, hint):
         """C++ of a number that differs between modules: `values` by their ids."""
         kinds = {(type(v), v) for v in values.values()}
         if len(values) < len(self.modules):  # an optional child's: its option may be the module's own
             for known in self.parameters:
-                if hint.endswith(known.name) and all(known.values[key] == v for key, v in values.items()):
+                if hint.endswith(known.name) and all(known.values[key] == v and v not in (0, 1)
+                                                     for key, v in values.items()):
                     return Expression(known.name)
+            for known in self.parameters + self.candidates:  # large numbers are hardly alike by chance
+                if all(type(v) is int and v >= 8 and known.values[key] == v for key, v in values.items()):
+                    return self._use(known)
         if len(kinds) == 1 or len({str(v) for v in values.values()}) == 1:
             return next(iter(values.values()))
         if any(isinstance(v, Expression) for v in values.values()):
@@ -187,6 +230,15 @@ class Struct:
                 found = fits(lambda x: x // factor if type(x) is int and x % factor == 0 else None)
                 if found:
                     return Expression(f"{self._use(found)} / {factor}")
+            for text, function in (("{0} - 1", lambda x: x - 1), ("2 * {0} - 1", lambda x: 2 * x - 1),
+                                   ("{0} * {0}", lambda x: x * x)):  # of windows and of what lies between their places
+                found = fits(lambda x: function(x) if type(x) is int else None)
+                if found:
+                    return Expression(text.format(self._use(found)))
+        if all(type(v) is float for v in values.values()):
+            found = fits(lambda x: 1 - x if type(x) is float else None)
+            if found:
+                return Expression(f"1 - {self._use(found)}")
         everywhere = {id(m): values.get(id(m), next(iter(values.values()))) for m in self.modules}
         return self._use(Parameter(self._free(hint), everywhere))
 
@@ -204,6 +256,8 @@ class Struct:
         """The graphs with this struct's parameters, and the conditions under which they hold."""
         kinds = {}
         for m in self.modules:
+            if not self.forwards[id(m)].graphs:
+                continue  # It is never called, and may have the forward of others.
             missing = tuple(key for key in self.children if m._modules.get(key) is None)
             kinds.setdefault(self.forwards[id(m)].structure(), []).append((m, missing))
         groups = []  # modules whose graphs are equal where what is optional is left out
@@ -215,7 +269,7 @@ class Struct:
             else:
                 groups.append(members)
         groups = [sorted(group, key=lambda member: len(member[1])) for group in groups]
-        conditions = self._conditions(groups)
+        conditions = self._conditions(groups) if groups else []
         for group, condition in zip(groups, conditions):
             forwards = [(id(m), self.forwards[id(m)]) for m, _ in group]
             numbers = self._resolve_all({key: forward.numbers() for key, forward in forwards},
@@ -259,6 +313,11 @@ class Struct:
             return
         for before in self.parameters[:self.parameters.index(parameter)]:
             before.default = None
+
+
+def is_nothing(spec):
+    """Whether a child gives what it takes."""
+    return spec.type == "nn::Identity" or spec.type == "convkit::Sequential" and not spec.parts
 
 
 class Indistinct(Exception):

@@ -5,222 +5,30 @@ Sizes are whole numbers that know where they come from; comparing them writes do
 """
 
 import inspect
-import os
-import sys
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from . import functional  # noqa: F401: it adds to the operators
-from .graph import Graph, Node
-from .operators import DATA, FACTORIES, OPERATORS, PLAIN, bound, made
-from .refused import Refused
-from .sizes import Size, plain
+from .calls import leaves
+from .context import Context, another
+from .graph import Node
+from .results import made as made_result
+from .sizes import Size
 
-TORCH = os.path.dirname(torch.__file__)
-HERE = os.path.dirname(os.path.abspath(__file__))
 SEQUENTIAL = nn.Sequential.forward
 
 
-class Context:
-    """One call of one module."""
-
-    def __init__(self, tracer, module, path):
-        self.tracer, self.module, self.path = tracer, module, path
-        self.graph = Graph([])
-        self.values = {}  # the node of each tensor and list, by its id
-        self.lists = {}   # what stood in a list when it was used last
-        self.kept = []    # so that no id comes twice
-        self.closed = False
-        self.grad = torch.is_grad_enabled()
-        self.weights = None
-        self.paths = {id(part): name for name, part in module.named_modules()}
-
-    def refuse(self, what):
-        frame = self.frame()
-        where = f"{os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno}" if frame else None
-        raise Refused(type(self.module), self.path, what, where)
-
-    def frame(self):
-        """The innermost of the module's own code."""
-        return next(iter(self.frames()), None)
-
-    def frames(self):
-        frame = sys._getframe(1)
-        call = self.tracer.call_code
-        # A child's call of its own stands above, if it is that which asks.
-        while frame.f_code.co_filename.startswith(HERE):
-            if frame.f_code is call and frame.f_locals["context"] is self:
-                break
-            frame = frame.f_back
-        while frame is not None and frame.f_code is not call:
-            if not frame.f_code.co_filename.startswith((TORCH, HERE)) and frame.f_code.co_filename[:1] != "<":
-                yield frame
-            frame = frame.f_back
-
-    def line(self):
-        frame = self.frame()
-        return (os.path.basename(frame.f_code.co_filename), frame.f_lineno) if frame else None
-
-    def add(self, node):
-        self.graph.nodes.append(node)
-        return node
-
-    def bind(self, value, node):
-        self.values[id(value)] = node
-        self.kept.append(value)
-
-    def of(self, value):
-        """What an argument is in the graph: a node, or a constant."""
-        if isinstance(value, torch.Tensor):
-            return self.values.get(id(value)) or self.weight(value)
-        if isinstance(value, Size):
-            if value.context is not self:
-                known = self.values.get(id(value))
-                return known or self.refuse("a size of a tensor that was no argument of this module")
-            return value.node
-        if isinstance(value, (list, tuple)):
-            if id(value) in self.lists:
-                return self.growing(value)
-            return self.values.get(id(value)) or [self.of(inner) for inner in value]
-        if isinstance(value, slice):
-            return slice(self.of(value.start), self.of(value.stop), self.of(value.step))
-        if value is None or value is Ellipsis or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
-            return value
-        if isinstance(value, torch.memory_format):
-            return value
-        return self.refuse(f"an argument of type {type(value).__name__}")
-
-    def weight(self, tensor):
-        if self.weights is None:
-            self.weights = {id(value): name for named in (self.module.named_parameters, self.module.named_buffers)
-                            for name, value in named(remove_duplicate=False)}
-        name = self.weights.get(id(tensor))
-        if name is None:
-            self.refuse("a tensor that is neither an input nor a weight: it was kept outside of forward, or made by "
-                        "other means than torch's functions")
-        node = Node("weight", name)
-        node.dims = tensor.dim()
-        self.graph.nodes.append(node)
-        self.bind(tensor, node)
-        return node
-
-    def growing(self, value):
-        """A list that children are given, which may get longer from one to the next."""
-        known = self.lists.get(id(value))
-        if known is None or known[0] != [id(x) for x in value[:len(known[0])]]:
-            node = Node("list", "list", [self.of(x) for x in value], "Tensors", self.line())
-            self.bind(value, self.add(node))
-        else:
-            node = self.values[id(value)]
-            for x in value[len(known[0]):]:
-                self.add(Node("push", "push_back", [node, self.of(x)], "void", self.line()))
-        self.lists[id(value)] = ([id(x) for x in value],)
-        return node
-
-    def learn_names(self):
-        """Looks up which variables of Python hold the values so far."""
-        for frame in self.frames():
-            for name, value in frame.f_locals.items():
-                node = value.node if isinstance(value, Size) and value.context is self else self.values.get(id(value))
-                if isinstance(node, Node) and node.name is None and node.kind not in ("input", "weight"):
-                    node.name = name
-
-    def give(self, value, node):
-        """Binds what a call or an operator gave to its node."""
-        if isinstance(value, torch.Tensor):
-            node.type, node.dims = "Tensor", value.dim()
-            self.bind(value, node)
-            return value
-        if isinstance(value, (list, tuple)) and value and all(isinstance(inner, torch.Tensor) for inner in value):
-            if hasattr(value, "_fields") and type(value).__module__ != "torch.return_types":
-                self.refuse(f"a result of type {type(value).__name__}")
-            node.type = "Tuple" if type(value).__module__ == "torch.return_types" else "Tensors"
-            self.bind(value, node)
-            for i, inner in enumerate(value):
-                item = self.add(Node("item", i, [node]))
-                self.give(inner, item)
-            return value
-        if value is None:
-            node.type = "void"
-            return value
-        return self.refuse(f"a result of type {type(value).__name__}")
-
-    def size(self, value, tensor, dim):
-        node = self.add(Node("op", "size", [self.of(tensor), dim], "int64_t"))
-        return Size(value, node, self)
-
-    def operator(self, function, args, kwargs):
-        name = function.__name__
-        if name == "__get__":
-            name = getattr(function.__self__, "__name__", "?")
-            if name == "shape":
-                return tuple(self.size(n, args[0], i) for i, n in enumerate(function(*args)))
-            if name in PLAIN:
-                return function(*args)
-        result = function(*plain(args), **plain(kwargs))
-        if name == "_assert" and isinstance(args[0], bool):  # the decision is written down already
-            return result
-        if name == "size":
-            dim = args[1] if len(args) > 1 else kwargs.get("dim")
-            if dim is not None:
-                return self.size(result, args[0], dim)
-            return tuple(self.size(n, args[0], i) for i, n in enumerate(result))
-        if name == "numel":
-            return Size(result, self.add(Node("op", "numel", [self.of(args[0])], "int64_t")), self)
-        if name in PLAIN:
-            return result
-        if name == "_set_grad_enabled" or torch.is_grad_enabled() != self.grad:
-            self.refuse("no_grad or enable_grad inside of forward")
-        if name in DATA:
-            self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on data")
-        if name not in OPERATORS:
-            self.refuse(f"torch's {name}, which has no form in C++ here yet")
-        if torch.is_autocast_enabled("cpu"):
-            self.refuse("autocast inside of forward")
-        try:
-            arguments = made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
-        except (TypeError, ValueError) as error:
-            self.refuse(f"torch's {name} with arguments that have no form in C++ here yet: {error}")
-        if name in FACTORIES:
-            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None)
-            if like is None or result.requires_grad:
-                self.refuse(f"torch's {name} where no input says on what device")
-            arguments += [result.dtype]
-        node = Node("op", name, [self.of(value) for value in arguments], line=self.line())
-        if name in FACTORIES:
-            node.args.append(like)
-        self.graph.nodes.append(node)
-        return self.give(result, node)
-
-    def enter(self, parameters, values):
-        """Makes inputs of the arguments that are tensors or sizes."""
-        for name, value in zip(parameters, values):
-            tensors = isinstance(value, (list, tuple)) and value and all(isinstance(x, torch.Tensor) for x in value)
-            if not tensors and not isinstance(value, (torch.Tensor, Size)):
-                if isinstance(value, dict) or isinstance(value, (list, tuple)) and value:
-                    self.refuse(f"the argument {name} of type {type(value).__name__}")
-                continue  # a constant
-            node = Node("input", name, type="int64_t" if isinstance(value, Size) else "Tensor")
-            node.name = name
-            self.graph.inputs.append(node)
-            self.graph.nodes.append(node)
-            if isinstance(value, Size):
-                self.bind(value, node)
-            else:
-                self.give(value, node)
-
-
 class Tracer(TorchFunctionMode):
-    """Traces one run. `is_known` says of a module that C++ has it: what it does is not looked at."""
+    """Traces one run. `leaf_of` gives what C++ has of a module, or None: what a leaf does is not looked at."""
 
-    def __init__(self, module, is_known):
+    def __init__(self, module, leaf_of, constants):
         super().__init__()
-        self.root, self.is_known = module, is_known
+        self.root, self.leaf_of = module, leaf_of
         self.paths = {id(part): name for name, part in module.named_modules()}
         self.stack = []
         self.graphs = {}  # of each module by its id, one for each call
+        self.constants = constants  # of each module by its id: the tensors that are attributes of it
         self.shapes = {}  # of each module by its id: what its first call took and gave
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -242,33 +50,50 @@ class Tracer(TorchFunctionMode):
             parent.learn_names()
             if id(module) not in parent.paths:
                 parent.refuse(f"the call of a {type(module).__name__} that is no part of the module")
-            given = [v for v in values if isinstance(v, (torch.Tensor, Size)) or isinstance(v, (list, tuple)) and v]
-            taken = [parent.growing(v) if type(v) is list and id(v) not in parent.values or id(v) in parent.lists
-                     else parent.of(v) for v in given]
-            node = Node("call", parent.paths[id(module)], taken, line=parent.line())
-        if parent is not None and self.is_known(module):
-            if any(p != "input" for p in parameters[1:]) and len(values) > 1:
+            if torch.is_grad_enabled() != parent.grad:
+                parent.refuse("the call of a child inside of no_grad")
+            given = [parent.argument(value, (id(module), name)) for name, value in zip(parameters, values)]
+            node = Node("call", parent.paths[id(module)], [taken for taken, kind in given if kind], line=parent.line())
+            kinds = [kind for _, kind in given]
+            node.names = [name for name, kind in zip(parameters, kinds) if kind]
+            node.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
+        else:
+            kinds = ["Tensor"] * len(values)
+        self.stack.append(None)  # What it asks of weights is no part of the forward.
+        leaf = self.leaf_of(module) if parent is not None else None
+        self.stack.pop()
+        if leaf is not None:
+            if leaf.parameters:
+                node.args = parent.arguments(module, args, kwargs)
+            elif any(p != "input" for p in parameters[1:]) and len(values) > 1:
                 parent.refuse(f"{type(module).__name__} with more than one argument")
             self.stack.append(None)
         else:
             context = Context(self, module, path)
             self.stack.append(context)
-            context.enter(parameters, values)
+            sizes = context.enter(parameters, values, kinds)
+            args = [sizes.get(id(value), value) for value in args]
+            kwargs = {name: sizes.get(id(value), value) for name, value in kwargs.items()}
+            context.graph.constants = {name: value for name, value, kind in zip(parameters, values, kinds) if not kind}
         try:
             result = original(module, *args, **kwargs)
             if context is not None:
-                context.graph.output = output_of(context, result)
+                context.graph.output, context.graph.result = output_of(context, result)
                 context.closed = True
                 context.graph.prune()
                 context.graph.line = inspect.getsourcelines(type(module).forward)[1] if parent is None else None
                 self.graphs.setdefault(id(module), []).append(context.graph)
         finally:
             self.stack.pop()
-        self.shapes.setdefault(id(module), (values[:1], result))
+        self.shapes.setdefault(id(module), (leaves(dict(zip(parameters, values))), result))
         if parent is None:
             return result
+        if any(result is value for value in values):
+            result = another(result)
         parent.graph.nodes.append(node)
-        return parent.give(result, node)
+        if leaf is not None and isinstance(result, tuple):
+            return parent.give_tuple(result, node)
+        return parent.give(result, node, context and context.graph.result)
 
     def run(self, inputs):
         original = nn.Module.__call__
@@ -316,8 +141,6 @@ def arguments_of(module, args, kwargs):
 
 
 def output_of(context, result):
-    if isinstance(result, (torch.Tensor, Size)):
-        return context.of(result)
-    if type(result) in (list, tuple) and result and all(isinstance(x, torch.Tensor) for x in result):
-        return context.of(result)
-    return context.refuse(f"a result of type {type(result).__name__}")
+    if result is None or isinstance(result, int) and not isinstance(result, Size):
+        context.refuse(f"a result of type {type(result).__name__}")
+    return made_result(context, result, (id(context.module), "Output"))
