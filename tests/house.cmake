@@ -3,9 +3,11 @@ cmake_minimum_required(VERSION 3.25)
 
 # 1. A public header includes only headers that stand earlier in this list, and no fmt.
 set(order arithmetic module init conv same filters activation norm blocks separable upsample
-    attention multihead_attention parametrize segmentation models/classifier models/resnet models/mobilenetv2 models/mobilenetv3
-    models/efficientnet models/convnext models/unet models state_dict checkpoint compare summary
-    compile convkit)
+    attention multihead_attention parametrize segmentation models/classifier models/alexnet models/vgg models/squeezenet
+    models/inception models/googlenet models/resnet models/densenet models/mobilenetv2
+    models/mobilenetv3 models/shufflenetv2 models/mnasnet models/efficientnet models/regnet
+    models/convnext models/segmentation models/unet models/video models state_dict checkpoint
+    compare summary compile convkit)
 file(GLOB_RECURSE headers RELATIVE ${source}/include/convkit ${source}/include/convkit/*.h)
 foreach(header IN LISTS headers)
   string(REGEX REPLACE "\\.h$" "" name "${header}")
@@ -38,6 +40,12 @@ foreach(header IN LISTS headers)
   get_filename_component(name ${header} NAME_WE)
   set(found ${sources})
   list(FILTER found INCLUDE REGEX "(^|/)${name}\\.cpp$")
+  foreach(file IN LISTS found)  # src/models/segmentation.cpp is models/segmentation.h's alone
+    string(REGEX REPLACE "cpp$" "h" own ${file})
+    if(NOT own STREQUAL header AND (own IN_LIST headers OR header MATCHES "/"))
+      list(REMOVE_ITEM found ${file})
+    endif()
+  endforeach()
   set("source_of_${header}" "${found}")
 endforeach()
 foreach(file IN LISTS private_headers sources)
@@ -159,17 +167,20 @@ if(EXISTS ${source}/include/convkit/README.md)
 endif()
 file(READ ${source}/${tables} readme)
 foreach(header IN LISTS headers)
-  file(STRINGS ${source}/include/convkit/${header} modules
-       REGEX "^CONVKIT_MODULE\\([A-Za-z0-9]+\\);")
+  file(STRINGS ${source}/include/convkit/${header} lines
+       REGEX "^(CONVKIT_MODULE\\(|namespace |}  // namespace )")
   set(scope "")
-  if(header MATCHES "^models/([a-z_0-9]+)\\.h$")
-    set(scope "models::${CMAKE_MATCH_1}::")
-  endif()
-  foreach(module IN LISTS modules)
-    string(REGEX REPLACE "^CONVKIT_MODULE.([A-Za-z0-9]+).*" "${scope}\\1" module "${module}")
-    string(FIND "${readme}" "| `${module}` |" found)
-    if(found EQUAL -1)
-      message(SEND_ERROR "${tables} has no row for `${module}`")
+  foreach(line IN LISTS lines)
+    if(line MATCHES "^CONVKIT_MODULE.([A-Za-z0-9]+)")
+      string(SUBSTRING "${scope}${CMAKE_MATCH_1}" 9 -1 module)  # after convkit::
+      string(FIND "${readme}" "| `${module}` |" found)
+      if(found EQUAL -1)
+        message(SEND_ERROR "${tables} has no row for `${module}`")
+      endif()
+    elseif(line MATCHES "^namespace ([a-z_0-9:]+)")
+      string(APPEND scope "${CMAKE_MATCH_1}::")
+    elseif(line MATCHES "^}  // namespace ([a-z_0-9:]+)")
+      string(REGEX REPLACE "${CMAKE_MATCH_1}::$" "" scope "${scope}")
     endif()
   endforeach()
 endforeach()

@@ -44,11 +44,16 @@ function(convkit_networks name label)
 endfunction()
 
 set(families resnet18 mobilenet_v2 mobilenet_v3_small efficientnet_b0 convnext_tiny unet_resnet18)
+set(small squeezenet1_1 shufflenet_v2_x0_5)
 set(variants resnet50_dilated resnet18_group_norm resnet18_frozen mobilenet_v2_narrow
-    mobilenet_v3_small_tail efficientnet_b0_options convnext_tiny_options unet_options)
+    mobilenet_v3_small_tail efficientnet_b0_options convnext_tiny_options unet_options
+    alexnet_options vgg11_options densenet121_dropout mnasnet0_5_version_1 regnet_y_400mf_options
+    googlenet_options inception_v3_plain fcn_resnet50_aux deeplabv3_mobilenet_v3_large_aux)
 list(TRANSFORM families APPEND "@97x131,224x224")
+list(TRANSFORM small APPEND "@97x131")
 list(TRANSFORM variants APPEND "@97x131")
-convkit_networks(networks networks ${variants} RECORDED ${families})
+convkit_networks(networks networks ${variants} lraspp_mobilenet_v3_large@97x131 mc3_18@6x48x40
+  RECORDED ${families} ${small})
 
 foreach(network
     resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d resnext101_64x4d
@@ -56,7 +61,23 @@ foreach(network
     efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6
     efficientnet_b7 efficientnet_v2_s efficientnet_v2_m efficientnet_v2_l
     convnext_small convnext_base convnext_large
+    alexnet vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn squeezenet1_0
+    densenet121 densenet161 densenet169 densenet201
+    shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0
+    mnasnet0_5 mnasnet0_75 mnasnet1_0 mnasnet1_3
+    regnet_x_400mf regnet_x_800mf regnet_x_1_6gf regnet_x_3_2gf regnet_x_8gf regnet_x_16gf
+    regnet_x_32gf regnet_y_400mf regnet_y_800mf regnet_y_1_6gf regnet_y_3_2gf regnet_y_8gf
+    regnet_y_16gf regnet_y_32gf regnet_y_128gf
     unet_resnet34 unet_resnet50 unet_resnet101 unet_resnet152 unet_resnext50_32x4d
     unet_resnext101_32x8d)
   convkit_networks(networks.${network} slow RECORDED ${network}@97x131)
+endforeach()
+
+# Those with several heads, and those of videos.
+foreach(network
+    googlenet@97x131 inception_v3@299x299 fcn_resnet50@97x131 fcn_resnet101@97x131
+    deeplabv3_resnet50@97x131 deeplabv3_resnet101@97x131 deeplabv3_mobilenet_v3_large@97x131
+    r3d_18@6x48x40 r2plus1d_18@6x48x40 s3d@13x209x209)
+  string(REGEX REPLACE "@.*" "" name ${network})
+  convkit_networks(networks.${name} slow ${network})
 endforeach()

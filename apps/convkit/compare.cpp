@@ -77,6 +77,20 @@ std::string text_of(const Compiled& compiled) {
                      found.relative_to_scale, compiled.engine);
 }
 
+/// Compares all heads of a network.
+convkit::Comparison compared(convkit::models::Network& network,
+                             const convkit::Recording& recording, double tolerance) {
+  if (dynamic_cast<convkit::models::MultiHead*>(network.get()) == nullptr) {
+    return convkit::compare(*network, recording, {.tolerance = tolerance});
+  }
+  const auto forward = [&](const std::vector<torch::Tensor>& x) {
+    TORCH_CHECK_VALUE(x.size() == 1, "compare: expected a recording with one input, got ",
+                      x.size());
+    return network.outputs(x[0]).values();
+  };
+  return convkit::compare(*network, forward, recording, {.tolerance = tolerance});
+}
+
 int compare(const CompareFlags& options) {
   const convkit::Recording recording = convkit::load_recording(options.recording);
   at::set_num_threads(static_cast<int>(recording.threads));
@@ -84,7 +98,7 @@ int compare(const CompareFlags& options) {
   convkit::models::CreateOptions create;
   if (options.num_classes != 0) create.num_classes = options.num_classes;
   convkit::models::Network network = convkit::models::create(options.model, create);
-  const auto comparison = convkit::compare(*network, recording, {.tolerance = options.tolerance});
+  const auto comparison = compared(network, recording, options.tolerance);
   std::optional<Compiled> compiled;
   if (options.compiled && comparison.keys.empty()) {
     compiled = compare_compiled(network, recording, options.tolerance);

@@ -54,10 +54,10 @@ void add_summary(CLI::App& app, Command& chosen) {
   command->footer("convkit summary resnet18 --input 1,3,224,224 --depth 2");
   const auto options = std::make_shared<SummaryFlags>();
   command->add_option("MODEL", options->model, "A name that `convkit models` lists")->required();
-  command->add_option("--input", options->input, "The size of its input: N,C,H,W")
+  command->add_option("--input", options->input, "The size of its input: N,C,H,W, or N,C,T,H,W")
       ->required()
       ->delimiter(',')
-      ->expected(4)
+      ->expected(4, 5)
       ->check(CLI::Range(int64_t{1}, int64_t{100000}));
   CLI::Option* weights = command->add_option("--weights", options->weights,
                                              "A checkpoint that has to fit, or a recording");

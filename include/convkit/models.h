@@ -1,11 +1,22 @@
 #pragma once
 
+#include <convkit/models/alexnet.h>
 #include <convkit/models/convnext.h>
+#include <convkit/models/densenet.h>
 #include <convkit/models/efficientnet.h>
+#include <convkit/models/googlenet.h>
+#include <convkit/models/inception.h>
+#include <convkit/models/mnasnet.h>
 #include <convkit/models/mobilenetv2.h>
 #include <convkit/models/mobilenetv3.h>
+#include <convkit/models/regnet.h>
 #include <convkit/models/resnet.h>
+#include <convkit/models/segmentation.h>
+#include <convkit/models/shufflenetv2.h>
+#include <convkit/models/squeezenet.h>
 #include <convkit/models/unet.h>
+#include <convkit/models/vgg.h>
+#include <convkit/models/video.h>
 
 #include <cstdint>
 #include <memory>
@@ -31,16 +42,20 @@ class CONVKIT_API Network : public torch::nn::ModuleHolder<torch::nn::Module> {
   Network(const torch::nn::ModuleHolder<Contained>& network)  // NOLINT(google-explicit-constructor)
       : Network(std::shared_ptr<torch::nn::Module>(network.ptr())) {}
 
+  /// Gives the result, of a network with several heads the main one.
   torch::Tensor operator()(const torch::Tensor& x);
 
+  /// Calls MultiHead::outputs; of a network with one head its result is `out`.
+  MultiHead::Outputs outputs(const torch::Tensor& x);
+
   /// Calls Backbone::features.
-  /// Throws: c10::TypeError for a network that is no Backbone, a Unet.
+  /// Throws: c10::TypeError for a network that is no Backbone, one for segmentation.
   std::vector<torch::Tensor> features(const torch::Tensor& x);
 };
 
 /// The options that all networks of `create` have.
 struct CreateOptions {
-  /// By default 1000, and 1 for a Unet.
+  /// By default torchvision's: 1000, 21 for segmentation and 400 for videos; and 1 for a Unet.
   std::optional<int64_t> num_classes = std::nullopt;
 };
 

@@ -125,6 +125,14 @@ void check_pixels(const char* module, const torch::Tensor& x, torch::IntArrayRef
                     weight.scalar_type(), ")");
 }
 
+void check_video(const char* module, const torch::Tensor& x, int64_t channels,
+                 const torch::Tensor& weight) {
+  TORCH_CHECK_VALUE(x.defined() && x.dim() == 5 && x.size(1) == channels && x.size(2) >= 1, module,
+                    ": expected input [N, ", channels, ", T, H, W], got ",
+                    x.defined() ? c10::str(x.sizes()) : "an undefined tensor");
+  check_pixels(module, x, {-2, -1}, weight);
+}
+
 void check_image(const char* module, const torch::Tensor& x, Batch batch) {
   check_shape(module, x, std::nullopt, batch);
 }

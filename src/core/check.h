@@ -39,6 +39,11 @@ void check_input(const char* module, const torch::Tensor& x, int64_t channels, B
 void check_pixels(const char* module, const torch::Tensor& x, torch::IntArrayRef spatial,
                   const torch::Tensor& weight);
 
+/// Throws c10::ValueError unless x is [N, channels, T, H, W] and of the type and on the device of
+/// `weight`.
+void check_video(const char* module, const torch::Tensor& x, int64_t channels,
+                 const torch::Tensor& weight);
+
 /// Throws c10::ValueError unless x is [N, C, H, W] (or [C, H, W]), for a module that takes any
 /// number of channels and has no weight.
 void check_image(const char* module, const torch::Tensor& x, Batch batch = Batch::kOptional);

@@ -26,6 +26,19 @@ Builder builder(const char* name, Holder (*function)(const Options&)) {
 const std::vector<Builder>& builders() {
   static const std::vector<Builder> table = [] {
     std::vector<Builder> result = {
+        builder("alexnet", alexnet),
+        builder("vgg11", vgg11),
+        builder("vgg11_bn", vgg11_bn),
+        builder("vgg13", vgg13),
+        builder("vgg13_bn", vgg13_bn),
+        builder("vgg16", vgg16),
+        builder("vgg16_bn", vgg16_bn),
+        builder("vgg19", vgg19),
+        builder("vgg19_bn", vgg19_bn),
+        builder("squeezenet1_0", squeezenet1_0),
+        builder("squeezenet1_1", squeezenet1_1),
+        builder("googlenet", googlenet),
+        builder("inception_v3", inception_v3),
         builder("resnet18", resnet18),
         builder("resnet34", resnet34),
         builder("resnet50", resnet50),
@@ -36,9 +49,21 @@ const std::vector<Builder>& builders() {
         builder("resnext101_64x4d", resnext101_64x4d),
         builder("wide_resnet50_2", wide_resnet50_2),
         builder("wide_resnet101_2", wide_resnet101_2),
+        builder("densenet121", densenet121),
+        builder("densenet161", densenet161),
+        builder("densenet169", densenet169),
+        builder("densenet201", densenet201),
         builder("mobilenet_v2", mobilenet_v2),
         builder("mobilenet_v3_large", mobilenet_v3_large),
         builder("mobilenet_v3_small", mobilenet_v3_small),
+        builder("shufflenet_v2_x0_5", shufflenet_v2_x0_5),
+        builder("shufflenet_v2_x1_0", shufflenet_v2_x1_0),
+        builder("shufflenet_v2_x1_5", shufflenet_v2_x1_5),
+        builder("shufflenet_v2_x2_0", shufflenet_v2_x2_0),
+        builder("mnasnet0_5", mnasnet0_5),
+        builder("mnasnet0_75", mnasnet0_75),
+        builder("mnasnet1_0", mnasnet1_0),
+        builder("mnasnet1_3", mnasnet1_3),
         builder("efficientnet_b0", efficientnet_b0),
         builder("efficientnet_b1", efficientnet_b1),
         builder("efficientnet_b2", efficientnet_b2),
@@ -50,10 +75,35 @@ const std::vector<Builder>& builders() {
         builder("efficientnet_v2_s", efficientnet_v2_s),
         builder("efficientnet_v2_m", efficientnet_v2_m),
         builder("efficientnet_v2_l", efficientnet_v2_l),
+        builder("regnet_x_400mf", regnet_x_400mf),
+        builder("regnet_x_800mf", regnet_x_800mf),
+        builder("regnet_x_1_6gf", regnet_x_1_6gf),
+        builder("regnet_x_3_2gf", regnet_x_3_2gf),
+        builder("regnet_x_8gf", regnet_x_8gf),
+        builder("regnet_x_16gf", regnet_x_16gf),
+        builder("regnet_x_32gf", regnet_x_32gf),
+        builder("regnet_y_400mf", regnet_y_400mf),
+        builder("regnet_y_800mf", regnet_y_800mf),
+        builder("regnet_y_1_6gf", regnet_y_1_6gf),
+        builder("regnet_y_3_2gf", regnet_y_3_2gf),
+        builder("regnet_y_8gf", regnet_y_8gf),
+        builder("regnet_y_16gf", regnet_y_16gf),
+        builder("regnet_y_32gf", regnet_y_32gf),
+        builder("regnet_y_128gf", regnet_y_128gf),
         builder("convnext_tiny", convnext_tiny),
         builder("convnext_small", convnext_small),
         builder("convnext_base", convnext_base),
         builder("convnext_large", convnext_large),
+        builder("fcn_resnet50", fcn_resnet50),
+        builder("fcn_resnet101", fcn_resnet101),
+        builder("deeplabv3_resnet50", deeplabv3_resnet50),
+        builder("deeplabv3_resnet101", deeplabv3_resnet101),
+        builder("deeplabv3_mobilenet_v3_large", deeplabv3_mobilenet_v3_large),
+        builder("lraspp_mobilenet_v3_large", lraspp_mobilenet_v3_large),
+        builder("r3d_18", video::r3d_18),
+        builder("mc3_18", video::mc3_18),
+        builder("r2plus1d_18", video::r2plus1d_18),
+        builder("s3d", video::s3d),
     };
     for (const std::string& encoder : unet::encoder_names()) {
       result.push_back({"unet_" + encoder, [encoder](const CreateOptions& given) {
@@ -98,6 +148,13 @@ std::string nearest(const std::string& name) {
 
 torch::Tensor Network::operator()(const torch::Tensor& x) {
   return forward_child(*get(), x);
+}
+
+MultiHead::Outputs Network::outputs(const torch::Tensor& x) {
+  if (auto* network = dynamic_cast<MultiHead*>(get())) return network->outputs(x);
+  MultiHead::Outputs outputs;
+  outputs.insert("out", (*this)(x));
+  return outputs;
 }
 
 std::vector<torch::Tensor> Network::features(const torch::Tensor& x) {

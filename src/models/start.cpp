@@ -1,5 +1,7 @@
 #include "models/start.h"
 
+#include <convkit/init.h>
+
 #include "core/check.h"
 
 #include <torch/nn/init.h>
@@ -26,6 +28,14 @@ void start_linears(const nn::Module& network, const std::function<void(nn::Linea
     if (linear == nullptr) continue;
     start(*linear);
     nn::init::zeros_(linear->bias);
+  }
+}
+
+void start_truncated(const nn::Module& network,
+                     const std::function<double(const nn::Module& layer)>& std) {
+  for (const auto& module : network.modules(/*include_self=*/false)) {
+    if (auto* conv = module->as<nn::Conv2d>()) trunc_normal_(conv->weight, 0, std(*module));
+    if (auto* linear = module->as<nn::Linear>()) trunc_normal_(linear->weight, 0, std(*module));
   }
 }
 

@@ -17,6 +17,11 @@ void start_convolutions(const torch::nn::Module& network);
 void start_linears(const torch::nn::Module& network,
                    const std::function<void(torch::nn::LinearImpl&)>& start);
 
+/// Draws the weights of convolutions and linear layers from the normal distribution of deviation
+/// `std(layer)`, cut at 2; their biases stay as they are.
+void start_truncated(const torch::nn::Module& network,
+                     const std::function<double(const torch::nn::Module& layer)>& std);
+
 /// These throw c10::ValueError for what no network or block can be made of.
 void check_num_classes(const char* network, int64_t num_classes);
 void check_multiplier(const char* network, const char* option, double value);

@@ -12,7 +12,7 @@ using namespace convkit;
 
 TEST_CASE("create() knows every name that names() gives", "[models]") {
   const auto names = models::names();
-  CHECK(names.size() == 35);
+  CHECK(names.size() == 85);
   CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
   models::Network network = models::create("mobilenet_v3_small", {.num_classes = 10});
   network->eval();
@@ -21,6 +21,25 @@ TEST_CASE("create() knows every name that names() gives", "[models]") {
   models::Network unet = models::create("unet_resnet18", {.num_classes = 4});
   unet->eval();
   CHECK(unet(torch::randn({1, 3, 45, 70})).sizes() == torch::IntArrayRef({1, 4, 45, 70}));
+}
+
+TEST_CASE("outputs() gives every head, and forward the main one", "[models]") {
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::randn({2, 3, 64, 64});
+  const auto keys = [&](models::Network network) { return network.outputs(x).keys(); };
+  using Keys = std::vector<std::string>;
+  models::GoogLeNet net = models::googlenet({.num_classes = 10});
+  CHECK(keys(net) == Keys{"logits", "aux_logits2", "aux_logits1"});
+  net->eval();
+  CHECK(keys(net) == Keys{"logits"});
+  CHECK(torch::equal(net(x), net->outputs(x)["logits"]));
+  CHECK(keys(models::create("mobilenet_v3_small")) == Keys{"out"});
+  auto segmenter = models::deeplabv3_mobilenet_v3_large({.num_classes = 4, .aux_loss = true});
+  segmenter->eval();
+  CHECK(keys(segmenter) == Keys{"out", "aux"});
+  CHECK(segmenter(x).sizes() == torch::IntArrayRef({2, 4, 64, 64}));
+  CHECK(support::error([] { models::lraspp_mobilenet_v3_large({.aux_loss = true}); }) ==
+        "LRASPP: expected no aux_loss, for it has no second head");
 }
 
 TEST_CASE("create() suggests the names nearest to an unknown one", "[models][errors]") {
@@ -55,9 +74,15 @@ TEST_CASE("features() gives the last map of each size", "[models][shape]") {
   CHECK(shapes("mobilenet_v2") == Maps{{16, 2}, {24, 4}, {32, 8}, {96, 16}, {1280, 32}});
   CHECK(shapes("mobilenet_v3_small") == Maps{{16, 2}, {16, 4}, {24, 8}, {48, 16}, {576, 32}});
   CHECK(shapes("efficientnet_b0") == Maps{{16, 2}, {24, 4}, {40, 8}, {112, 16}, {1280, 32}});
+  CHECK(shapes("shufflenet_v2_x0_5") == Maps{{24, 2}, {24, 4}, {48, 8}, {96, 16}, {1024, 32}});
+  CHECK(shapes("mnasnet0_5") == Maps{{8, 2}, {16, 4}, {24, 8}, {48, 16}, {1280, 32}});
+  CHECK(shapes("regnet_x_400mf") == Maps{{32, 2}, {32, 4}, {64, 8}, {160, 16}, {400, 32}});
+  CHECK(shapes("googlenet") == Maps{{64, 2}, {192, 4}, {480, 8}, {832, 16}, {1024, 32}});
   CHECK(shapes("convnext_tiny") == Maps{{96, 4}, {192, 8}, {384, 16}, {768, 32}});
   CHECK(support::error([&] { models::create("unet_resnet18").features(x); }) ==
         "Network: expected one that has features, got Unet");
+  CHECK(support::error([&] { models::create("lraspp_mobilenet_v3_large").features(x); }) ==
+        "Network: expected one that has features, got LRASPP");
 }
 
 TEST_CASE("a ResNet without its head is an encoder", "[models][shape]") {
@@ -160,6 +185,92 @@ TEST_CASE("blocks of networks obey the laws of every module", "[models][clone]")
   SECTION("CNBlock") {
     check(models::convnext::CNBlock(8, 0.5, 0));
   }
+  SECTION("Fire") {
+    check(models::squeezenet::Fire(8, 2, 3, 5));
+  }
+  SECTION("GoogLeNet's Inception") {
+    check(models::googlenet_blocks::Inception({8, 2, 2, 3, 2, 3, 4}));
+  }
+  SECTION("Inception v3's blocks") {
+    check(models::inception::InceptionBlock(models::inception::Mixed::kA, 8, 4));
+    check(models::inception::InceptionBlock(models::inception::Mixed::kB, 8));
+    check(models::inception::InceptionBlock(models::inception::Mixed::kD, 8));
+  }
+  SECTION("DenseBlock") {
+    check(models::densenet::DenseBlock(3, 8, 2, 4, 0));
+  }
+  SECTION("ShuffleNetV2's") {
+    check(models::shufflenetv2::InvertedResidual(8, 8, 1));
+    check(models::shufflenetv2::InvertedResidual(8, 12, 2));
+  }
+  SECTION("MNASNet's") {
+    check(models::mnasnet::InvertedResidual(8, 8, 5, 1, 2));
+  }
+  SECTION("ResBottleneckBlock") {
+    check(models::regnet::ResBottleneckBlock(
+        models::regnet::BlockOptions(8, 12, 2).group_width(4).se_ratio(0.25)));
+  }
+}
+
+TEST_CASE("the networks' own options and inputs are checked", "[models][errors]") {
+  const torch::Tensor x = torch::randn({1, 4, 64, 64});
+  const auto error = [](const auto& function) { return support::error(function); };
+  CHECK(error([] { models::alexnet({.dropout = 2}); }) ==
+        "AlexNet: expected 0 <= dropout <= 1, got 2");
+  CHECK(error([] { models::vgg::layout("vgg12"); }) ==
+        "vgg::layout: expected the name of a VGG, got \"vgg12\"");
+  CHECK(error([] { models::squeezenet::SqueezeNet("1_2"); }) ==
+        "SqueezeNet: expected version 1_0 or 1_1, got 1_2");
+  CHECK(error([&] { models::squeezenet1_1()(x); }) ==
+        "SqueezeNet: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::squeezenet::Fire(8, 0, 1, 1); }) ==
+        "Fire: expected squeeze_planes >= 1, got 0");
+  CHECK(error([&] { models::googlenet()->outputs(x); }) ==
+        "GoogLeNet: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::inception::InceptionBlock(models::inception::Mixed::kC, 8); }) ==
+        "InceptionBlock: expected channels >= 1, got 0");
+  CHECK(error([] { models::densenet121({.bn_size = 0}); }) ==
+        "DenseLayer: expected bn_size >= 1, got 0");
+  CHECK(error([] { models::densenet::DenseLayer(8, 4, 2, 0)->forward({}); }) ==
+        "DenseLayer: expected at least one map, got none");
+  CHECK(error([] { models::shufflenetv2::InvertedResidual(8, 6, 1); }) ==
+        "InvertedResidual: expected for stride 1 as many channels inp as 2 floor(oup / 2) = 6, got "
+        "8");
+  CHECK(error([] { models::mnasnet::InvertedResidual(8, 8, 4, 1, 2); }) ==
+        "InvertedResidual: expected kernel_size 3 or 5, got 4");
+  CHECK(error([] { models::mnasnet0_5({.version = 3}); }) ==
+        "MNASNet: expected version 1 or 2, got 3");
+  CHECK(error([] { models::regnet::BlockParams::from_init_params(4, 12, 8, 2, 8); }) ==
+        "BlockParams: expected w_0 that is a positive multiple of 8, got 12");
+  CHECK(error([] { models::regnet::RegNet(models::regnet::BlockParams{}); }) ==
+        "RegNet: expected at least one stage, got none");
+  CHECK(error([&] { models::regnet_x_400mf()(x); }) ==
+        "RegNet: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  using models::segmentation::BackboneKind;
+  CHECK(error([] { models::segmentation::FCN(BackboneKind::kMobileNetV3Large); }) ==
+        "FCN: expected a ResNet, got kMobileNetV3Large");
+  CHECK(error([&] { models::lraspp_mobilenet_v3_large()(x); }) ==
+        "LRASPP: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  CHECK(error([&] { models::video::mc3_18()(x); }) ==
+        "VideoResNet: expected input [N, 3, T, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::video::BasicBlock(4, 0, models::video::ConvKind::kConv2Plus1D); }) ==
+        "BasicBlock: expected planes >= 1, got 0");
+  CHECK(error([] { models::video::s3d({.num_classes = 0}); }) ==
+        "S3D: expected num_classes >= 1, got 0");
+}
+
+TEST_CASE("a DenseNet takes the keys of before torchvision 0.3", "[models]") {
+  models::densenet::DenseLayer layer(8, 4, 2, 0);
+  const StateDict expected = state_dict(*layer);
+  StateDict old;
+  for (const auto& entry : expected) {
+    std::string key = entry.key();
+    key.insert(4, ".");  // norm1.weight -> norm.1.weight
+    old.insert(key, entry.value().clone());
+  }
+  models::densenet::DenseLayer other(8, 4, 2, 0);
+  load_state_dict(*other, old);
+  CHECK(torch::equal(other->conv2->weight, layer->conv2->weight));
 }
 
 TEST_CASE("blocks of networks refuse impossible options and inputs", "[models][errors]") {

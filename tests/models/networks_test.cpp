@@ -4,6 +4,7 @@
 #include "parity/reference.h"
 
 #include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -50,6 +51,47 @@ models::Network build(const std::string& name) {
     return models::Network(models::convnext_tiny(
         {.num_classes = 7, .stochastic_depth_prob = 0.5, .layer_scale = 0.3}));
   }
+  if (name == "alexnet_options") {
+    return models::Network(models::alexnet({.num_classes = 7, .dropout = 0.3}));
+  }
+  if (name == "vgg11_options") {
+    return models::Network(
+        models::vgg11({.num_classes = 7, .init_weights = false, .dropout = 0.3}));
+  }
+  if (name == "densenet121_dropout") {
+    return models::Network(models::densenet121({.num_classes = 7, .bn_size = 2, .drop_rate = 0.3}));
+  }
+  if (name == "mnasnet0_5_version_1") {
+    return models::Network(models::mnasnet0_5({.num_classes = 7, .dropout = 0.3, .version = 1}));
+  }
+  if (name == "regnet_y_400mf_options") {
+    return models::Network(
+        models::regnet_y_400mf({.num_classes = 7,
+                                .stem_width = 16,
+                                .norm_layer = {.kind = Norm::kGroupNorm, .groups = 8},
+                                .activation = {Activation::kSiLU}}));
+  }
+  if (name == "googlenet_options") {
+    return models::Network(models::googlenet({.num_classes = 7,
+                                              .transform_input = true,
+                                              .init_weights = false,
+                                              .dropout = 0.5,
+                                              .dropout_aux = 0.3}));
+  }
+  if (name == "inception_v3_plain") {
+    return models::Network(models::inception_v3({.num_classes = 7,
+                                                 .aux_logits = false,
+                                                 .transform_input = true,
+                                                 .init_weights = false,
+                                                 .dropout = 0.3}));
+  }
+  if (name == "fcn_resnet50_aux") {
+    return models::Network(models::fcn_resnet50({.num_classes = 7, .aux_loss = true}));
+  }
+  if (name == "deeplabv3_mobilenet_v3_large_aux") {
+    return models::Network(
+        models::deeplabv3_mobilenet_v3_large({.num_classes = 7, .aux_loss = true}));
+  }
   if (name == "unet_options") {
     models::unet::UnetOptions options;
     options.encoder_name = "resnet18";
@@ -86,6 +128,9 @@ class Reference {
     tensors_ = std::move(file.state);
   }
   bool has(const std::string& name) const { return tensors_.contains(name); }
+  std::size_t count(const std::string& prefix) const {
+    return with_prefix_removed(tensors_, prefix).size();
+  }
   torch::Tensor tensor(const std::string& name) const { return tensors_[name].clone(); }
   StateDict state() const { return with_prefix_removed(tensors_, "state/"); }
 
@@ -103,15 +148,27 @@ void check_hashes(const std::string& what, const StateDict& ours, const nlohmann
   }
 }
 
+/// Compares all that a network gives, under Python's names.
+void check_outputs(const std::string& what, const models::MultiHead::Outputs& outputs,
+                   const Reference& reference, const std::string& prefix) {
+  CHECK(outputs.size() == reference.count(prefix));
+  for (const auto& output : outputs) {
+    const std::string name = prefix + output.key();
+    REQUIRE(reference.has(name));
+    check_alive(what + " " + output.key(), reference.tensor(name));
+    check_equal(what + " " + output.key(), output.value(), reference.tensor(name));
+  }
+}
+
 void check_inference(models::Network& network, const Reference& reference,
                      const std::string& size) {
   const torch::NoGradGuard no_grad;
   network->eval();
   const torch::Tensor x = reference.tensor(size + "x");
-  const torch::Tensor y = reference.tensor(size + "eval_output");
-  check_alive("eval output", y);
-  check_equal("eval output", network(x), y);
-  check_equal("a clone's", models::Network(network->clone())(x), y);
+  const models::MultiHead::Outputs outputs = network.outputs(x);
+  check_outputs("eval output", outputs, reference, size + "eval_output/");
+  check_equal("forward's", network(x), outputs[0].value());
+  check_equal("a clone's", models::Network(network->clone())(x), outputs[0].value());
   if (!reference.has(size + "map/0")) return;
 
   const auto maps = network.features(x);
@@ -130,10 +187,13 @@ void check_training_step(models::Network& network, const Reference& reference,
   network->zero_grad();
   torch::manual_seed(reference.json.at("seed").get<uint64_t>() + 1);
   const torch::Tensor x = reference.tensor(size + "x").requires_grad_();
-  const torch::Tensor y = network(x);
-  check_alive("train output", reference.tensor(size + "train_output"));
-  check_equal("train output", y, reference.tensor(size + "train_output"));
-  y.backward(reference.tensor(size + "gradient"));
+  const models::MultiHead::Outputs outputs = network.outputs(x);
+  check_outputs("train output", outputs, reference, size + "train_output/");
+  std::vector<torch::Tensor> gradients_of_outputs;
+  for (const auto& output : outputs) {
+    gradients_of_outputs.push_back(reference.tensor(size + "gradient/" + output.key()));
+  }
+  torch::autograd::backward(outputs.values(), gradients_of_outputs);
   CHECK(hashed(x.grad()) == hashes.at("input_gradient").get<int64_t>());
   StateDict gradients;
   for (const auto& parameter : network->named_parameters()) {
@@ -156,7 +216,8 @@ void check_network(const Reference& reference) {
     const std::string size = std::to_string(i) + "/";
     INFO("size " << i);
     check_inference(network, reference, size);
-    const Summary summary = summarize(*network, reference.tensor(size + "x"));
+    const torch::Tensor x = reference.tensor(size + "x");
+    const Summary summary = summarize(*network, [&] { network.outputs(x); });
     CHECK(2 * summary.macs == steps[i].at("flops").get<int64_t>());
     CHECK(summary.parameters == reference.json.at("parameters").get<int64_t>());
     check_training_step(network, reference, size, steps[i]);

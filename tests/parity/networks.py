@@ -9,6 +9,7 @@ import torchvision_operators  # noqa: F401, isort: skip
 import json
 import os
 import sys
+import unittest.mock
 
 import segmentation_models_pytorch as smp
 import torch
@@ -18,6 +19,20 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 SEED = 20
+
+
+
+def segmentation(name, **options):
+    return torchvision.models.get_model(name, weights=None, weights_backbone=None, **options)
+
+
+def mnasnet_of_version_1(alpha, **options):
+    """As MNASNet makes itself when it loads a state_dict of version 1: its stem is that of alpha 1."""
+    depths = torchvision.models.mnasnet._get_depths
+    with unittest.mock.patch.object(torchvision.models.mnasnet, "_get_depths",
+                                    lambda alpha: depths(1.0)[:2] + depths(alpha)[2:]):
+        return torchvision.models.MNASNet(alpha, **options)
+
 
 # By the names of tests/models/networks_test.cpp, networks with options of their own.
 VARIANTS = {
@@ -34,6 +49,19 @@ VARIANTS = {
         num_classes=7, dropout=0.5, stochastic_depth_prob=0.6, norm_layer=lambda channels: nn.GroupNorm(8, channels)),
     "convnext_tiny_options": lambda: torchvision.models.convnext_tiny(
         num_classes=7, stochastic_depth_prob=0.5, layer_scale=0.3),
+    "alexnet_options": lambda: torchvision.models.alexnet(num_classes=7, dropout=0.3),
+    "vgg11_options": lambda: torchvision.models.vgg11(num_classes=7, init_weights=False, dropout=0.3),
+    "densenet121_dropout": lambda: torchvision.models.densenet121(num_classes=7, bn_size=2, drop_rate=0.3),
+    "mnasnet0_5_version_1": lambda: mnasnet_of_version_1(0.5, num_classes=7, dropout=0.3),
+    "regnet_y_400mf_options": lambda: torchvision.models.regnet_y_400mf(
+        num_classes=7, stem_width=16, activation=nn.SiLU, norm_layer=lambda channels: nn.GroupNorm(8, channels)),
+    "googlenet_options": lambda: torchvision.models.googlenet(
+        num_classes=7, transform_input=True, init_weights=False, dropout=0.5, dropout_aux=0.3),
+    "inception_v3_plain": lambda: torchvision.models.inception_v3(
+        num_classes=7, aux_logits=False, transform_input=True, init_weights=False, dropout=0.3),
+    "fcn_resnet50_aux": lambda: segmentation("fcn_resnet50", num_classes=7, aux_loss=True),
+    "deeplabv3_mobilenet_v3_large_aux": lambda: segmentation(
+        "deeplabv3_mobilenet_v3_large", num_classes=7, aux_loss=True),
     "unet_options": lambda: smp.Unet(
         "resnet18", encoder_weights=None, encoder_depth=4, decoder_use_norm=False, decoder_channels=(64, 48, 32, 16),
         decoder_attention_type="scse", decoder_interpolation="bilinear", in_channels=4, classes=3, activation="sigmoid"),
@@ -46,8 +74,11 @@ def build(name):
         return VARIANTS[name](), None
     if name.startswith("unet_"):
         return smp.Unet(name.removeprefix("unet_"), encoder_weights=None), None
+    if name.startswith(("fcn_", "deeplabv3_", "lraspp_")):
+        return segmentation(name), None
     published = torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"]
-    return torchvision.models.get_model(name, weights=None), published
+    # The weights of googlenet leave its auxiliary heads out of what they count.
+    return torchvision.models.get_model(name, weights=None), None if name == "googlenet" else published
 
 
 def hashed(tensor):
@@ -58,7 +89,7 @@ def hashed(tensor):
 
 def settle(network, x):
     """Values of its own for every tensor, and statistics that keep the maps near 1: a fresh network is nearly dead."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in network.modules() if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d))]
     with torch.no_grad():
         for name, value in network.state_dict().items():
             if name.endswith("weight") and value.dim() == 1:
@@ -77,21 +108,53 @@ def settle(network, x):
             norm.momentum = momentum
 
 
+def strided(network):
+    """The network's layers in their order, and before which of them it gives its map."""
+    models = torchvision.models
+    if isinstance(network, models.ResNet):
+        names = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
+        return names, ["maxpool", "layer1", "layer2", "layer3", "layer4"]
+    if isinstance(network, models.ShuffleNetV2):
+        return ["conv1", "maxpool", "stage2", "stage3", "stage4", "conv5"], ["maxpool", "stage2", "stage3", "stage4"]
+    if isinstance(network, models.GoogLeNet):
+        names = [name for name, _ in network.named_children() if name not in ("aux1", "aux2")]
+        return names[:names.index("avgpool")], ["maxpool1", "maxpool2", "maxpool3", "maxpool4"]
+    if isinstance(network, models.Inception3):
+        names = [name for name, _ in network.named_children() if name != "AuxLogits"]
+        return names[:names.index("avgpool")], ["maxpool1", "maxpool2", "Mixed_6a", "Mixed_7a"]
+    return [], []
+
+
 def maps(network, x):
-    """The last map of each size, and the last of all."""
-    if isinstance(network, torchvision.models.ResNet):
-        found = [network.relu(network.bn1(network.conv1(x)))]
-        y = network.maxpool(found[0])
-        for layer in (network.layer1, network.layer2, network.layer3, network.layer4):
-            y = layer(y)
-            found.append(y)
-        return found
-    found, y = [], None
-    for layer in getattr(network, "features", []):
-        before, y = y, layer(x if y is None else y)
-        if before is not None and y.shape[2:] != before.shape[2:]:
-            found.append(before)
-    return found + [y] if y is not None else []
+    """The last map of each size, and the last of all; none of a video."""
+    found, y = [], x
+    if x.dim() != 4:
+        return []
+    names, before = strided(network)
+    if names:
+        if getattr(network, "transform_input", False):
+            y = network._transform_input(y)
+        for name in names:
+            if name in before:
+                found.append(y)
+            y = getattr(network, name)(y)
+        return found + [y]
+    layers = getattr(network, "features", getattr(network, "layers", []))
+    if isinstance(network, torchvision.models.RegNet):
+        layers = [network.stem, *network.trunk_output]
+    for i, layer in enumerate(layers):
+        given, y = y, layer(y)
+        if i > 0 and y.shape[2:] != given.shape[2:]:
+            found.append(given)
+    return found + [y] if len(layers) else []
+
+
+def named(network, result):
+    """What a network gives, under Python's names; of one that gives a tensor it is `out`."""
+    if isinstance(result, torch.Tensor):
+        heads = (torchvision.models.GoogLeNet, torchvision.models.Inception3)  # several in training alone
+        return {"logits" if isinstance(network, heads) else "out": result}
+    return dict(result if isinstance(result, dict) else result._asdict())
 
 
 def step(network, x):
@@ -99,7 +162,8 @@ def step(network, x):
     network.eval()
     with torch.no_grad():
         with FlopCounterMode(display=False) as counter:
-            tensors = {"x": x, "eval_output": network(x)}
+            outputs = named(network, network(x))
+        tensors = {"x": x} | {f"eval_output/{key}": y for key, y in outputs.items()}
         for i, value in enumerate(maps(network, x)):
             tensors[f"map/{i}"] = value
 
@@ -107,10 +171,11 @@ def step(network, x):
     network.zero_grad()
     torch.manual_seed(SEED + 1)
     x = x.clone().requires_grad_()
-    y = network(x)
-    tensors["train_output"] = y.detach()
-    tensors["gradient"] = torch.randn(y.shape)
-    y.backward(tensors["gradient"])
+    outputs = named(network, network(x))
+    gradients = [torch.randn(y.shape) for y in outputs.values()]
+    tensors |= {f"train_output/{key}": y.detach() for key, y in outputs.items()}
+    tensors |= {f"gradient/{key}": gradient for key, gradient in zip(outputs, gradients)}
+    torch.autograd.backward(list(outputs.values()), gradients)
     hashes = {"flops": counter.get_total_flops(), "input_gradient": hashed(x.grad),
               "gradients": [0 if p.grad is None else hashed(p.grad) for p in network.parameters()],
               "trained_once": [hashed(value) for value in network.state_dict().values()]}

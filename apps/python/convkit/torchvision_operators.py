@@ -14,7 +14,7 @@ OPERATORS = ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 declared = []  # kept, since what it declares goes with it
 
 
-def has_operators(folder):
+def _have_loaded(folder):
     if hasattr(torch.ops.torchvision, "nms"):
         return True
     for library in folder.glob("_C*.so"):
@@ -26,6 +26,18 @@ def has_operators(folder):
     return False
 
 
+def declare(spec):
+    """Declares the operators for the torchvision of this spec if its own do not load; returns whether it did. Beside
+    those of a complete torchvision a second declaration would abort the process."""
+    if spec is None or not spec.origin or _have_loaded(pathlib.Path(spec.origin).parent):
+        return False
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in OPERATORS:
+        library.define(operator)
+    declared.append(library)
+    return True
+
+
 class Finder(importlib.abc.MetaPathFinder):
     """Is asked for torchvision before Python looks for it, and leaves the finding to others."""
 
@@ -34,11 +46,7 @@ class Finder(importlib.abc.MetaPathFinder):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin and not has_operators(pathlib.Path(spec.origin).parent):
-            library = torch.library.Library("torchvision", "FRAGMENT")
-            for operator in OPERATORS:
-                library.define(operator)
-            declared.append(library)
+        if declare(spec):
             print("convkit: torchvision's C++ operators do not load beside this torch: its Python parts go without "
                   "them", file=sys.stderr)
         return spec

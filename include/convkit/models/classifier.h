@@ -3,6 +3,7 @@
 #include <convkit/module.h>
 
 #include <torch/nn/modules/pooling.h>
+#include <torch/ordered_dict.h>
 
 #include <cstddef>
 #include <string>
@@ -25,6 +26,22 @@ class CONVKIT_API Backbone {
   virtual std::vector<torch::Tensor> features(const torch::Tensor& x) = 0;
 };
 
+/// A network with more than one result. Its forward gives the main one, so that it runs wherever
+/// one tensor is expected, and computes no more than that.
+class CONVKIT_API MultiHead {
+ public:
+  using Outputs = torch::OrderedDict<std::string, torch::Tensor>;
+
+  MultiHead() = default;
+  MultiHead(const MultiHead&) = default;
+  MultiHead& operator=(const MultiHead&) = default;
+  virtual ~MultiHead();
+
+  /// Gives all that Python's forward gives in the same mode, under Python's names, the main result
+  /// first.
+  virtual Outputs outputs(const torch::Tensor& x) = 0;
+};
+
 namespace detail {
 
 /// Throws c10::ValueError unless x is [N, C, H, W] as the first convolution, in `stem`, takes it.
@@ -33,17 +50,10 @@ CONVKIT_API void check_image_for(const std::string& network, const torch::nn::Mo
 
 }  // namespace detail
 
-/// y = classifier(flattened avgpool(features(x))), as all of torchvision's networks after ResNet
-/// are.
+/// A Backbone whose layers stand in one Sequential, in the order in which they run.
 template <typename Derived>
-class Classifier : public Block<Derived>, public Backbone {
+class LayeredBackbone : public Block<Derived>, public Backbone {
  public:
-  torch::Tensor forward(const torch::Tensor& x) override {
-    torch::Tensor y = features_(checked(x));
-    y = avgpool(y).flatten(1);
-    return classifier(y);
-  }
-
   std::vector<torch::Tensor> features(const torch::Tensor& x) override {
     std::vector<torch::Tensor> maps;
     torch::Tensor y = checked(x);
@@ -55,20 +65,17 @@ class Classifier : public Block<Derived>, public Backbone {
     return maps;
   }
 
-  Sequential features_{nullptr};  ///< the child `features`
-  torch::nn::AdaptiveAvgPool2d avgpool{nullptr};
-  Sequential classifier{nullptr};
+  Sequential features_{nullptr};  ///< the child `features`, which MNASNet calls `layers`
 
  protected:
   /// Begins the child `features` anew.
-  void reset_features() {
-    features_ = this->register_module("features", Sequential());
-    avgpool = torch::nn::AdaptiveAvgPool2d(1);  // MobileNetV2's is no child
+  void reset_features(const char* name = "features") {
+    features_ = this->register_module(name, Sequential());
     halves_.clear();
   }
 
   /// Appends a layer to `features`, and notes whether it makes the map smaller.
-  void add_feature(SequentialChild layer, bool halves) {
+  void add_feature(SequentialChild layer, bool halves = false) {
     features_->push_back(std::move(layer));
     halves_.push_back(halves);
   }
@@ -81,6 +88,27 @@ class Classifier : public Block<Derived>, public Backbone {
 
  private:
   std::vector<bool> halves_;
+};
+
+/// y = classifier(flattened avgpool(features(x))), as many of torchvision's networks are.
+template <typename Derived>
+class Classifier : public LayeredBackbone<Derived> {
+ public:
+  torch::Tensor forward(const torch::Tensor& x) override {
+    torch::Tensor y = this->features_(this->checked(x));
+    y = avgpool(y).flatten(1);
+    return classifier(y);
+  }
+
+  torch::nn::AdaptiveAvgPool2d avgpool{nullptr};
+  Sequential classifier{nullptr};
+
+ protected:
+  /// Begins `features` anew, and makes an avgpool to one number, which MobileNetV2 has as no child.
+  void reset_features() {
+    LayeredBackbone<Derived>::reset_features();
+    avgpool = torch::nn::AdaptiveAvgPool2d(1);
+  }
 };
 
 }  // namespace convkit::models
