@@ -7,6 +7,7 @@ function(convkit_port name label)
   convkit_executable(${name}_check EXCLUDE_FROM_ALL port/check.cpp)
   target_include_directories(${name}_check PRIVATE ${folder})
   set_target_properties(${name}_check PROPERTIES UNITY_BUILD OFF)
+  target_compile_options(${name}_check PRIVATE -O0)  # it runs for a moment, and is compiled each time
   add_test(NAME ${name}.pages COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/port/pages.py ${folder} ${ARGN})
   add_test(NAME ${name}.build COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target ${name}_check)
   add_test(NAME ${name} COMMAND ${name}_check ${folder})

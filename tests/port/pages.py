@@ -76,11 +76,11 @@ def make(folder, name, callable, ported, recorded, kwargs):
 
 def grown(given):
     """Sizes with one more row, and larger images unless an @ says otherwise."""
-    if ":" in given:
-        return given
     by = 0 if given.startswith("@") else 32
-    sizes = [int(size) for size in given.lstrip("@").split(",")]
-    return ",".join(str(n + 1 if d == 0 else n + by if d >= 2 and len(sizes) == 4 else n) for d, n in enumerate(sizes))
+    given, colon, bound = given.lstrip("@").partition(":")
+    sizes = [int(size) for size in given.split(",")]
+    sizes = [n + 1 if d == 0 else n + by if d >= 2 and len(sizes) == 4 else n for d, n in enumerate(sizes)]
+    return ",".join(map(str, sizes)) + colon + bound
 
 
 def cases_of(argument):

@@ -61,7 +61,8 @@ class Untabled(nn.Module):
         self.drop = nn.Dropout1d(0.3)
 
     def forward(self, x):
-        x = self.pad(self.shuffle(x))[..., :4]
+        x = self.pad(self.shuffle(x))
+        x = x[..., :4]
         return self.drop((self.norm(x) + self.plain(x)).flatten(2))
 
 
@@ -119,7 +120,7 @@ class Orthogonal(nn.Module):
         return self.fc(x)
 
 
-class Mixed(nn.Module):
+class TwoTypes(nn.Module):
     def __init__(self):
         super().__init__()
         self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8).double()
@@ -151,7 +152,7 @@ CASES = [("Normed", ["2,3,8,8"]), ("Attends", ["2,3,16,16"]), ("Untabled", ["2,4
          ("Double", ["2,3,6,6"])]
 REFUSED = [
     ("Orthogonal", ["2,8"], "a parametrization of weight by _Orthogonal"),
-    ("Mixed", ["2,8"], "its 'weight' is torch.float32, and others are of another type"),
+    ("TwoTypes", ["2,8"], "its 'weight' is torch.float32, and others are of another type"),
     ("SharedElsewhere", ["2,8"], "it is also 'a.up': the page shares children of one module alone"),
     ("EvenResponse", ["2,3,4,4"], "an even size 2, with which C++'s backward fails"),
 ]

@@ -112,7 +112,8 @@ class Body:
     def _must_be_root(self, node):
         users = self.users[id(node)]
         changed = any((overwrites(user) or user.target == "__setitem__") and user.args[0] is node for user in users)
-        several = isinstance(node.type, Record) or node.type in ("Tensors", "Tuple", "void")
+        several = node.type in ("Tensors", "Tuple", "void") or isinstance(node.type, Record) and any(
+            user.kind == "item" for user in users)
         several = several or any(user.instead is node for user in users) or self._leaves_training(node)
         return (node.name is not None or len(users) != 1 or several or changed
                 or node.kind in ("check", "input") or overwrites(node))
@@ -217,6 +218,7 @@ class Body:
     def member(source, kind, key):
         if isinstance(kind, Record) and kind.source not in (tuple, list):
             return Written(f"{source}.{identifier(str(key))}")
+        key = list(kind.members).index(key) if isinstance(kind, Record) else key
         is_tuple = kind == "Tuple" or isinstance(kind, Record) and kind.source is tuple
         return Written(f"std::get<{key}>({source})" if is_tuple else f"{source}[{key}]")
 
@@ -309,7 +311,7 @@ class Body:
         self.variables[id(node)], self.holds[name] = name, node
         if name in self.types:
             self.changed.add(name)
-            in_place = node.kind == "op" and not is_pure(node) and text.startswith(f"{name}.")
+            in_place = str(node.target).endswith("_") and text.startswith(f"{name}.{node.target}(")
             self.lines.append(f"{text};" if in_place else f"{name} = {text};")
             return
         self.types[name] = node.type

@@ -24,7 +24,8 @@ def check_mode(module, training):
     """A page's train() and eval() reach everything in it."""
     for path, m in module.named_modules():
         if m.training != training:
-            raise Refused(type(m), path, f"it stays in {'eval mode' if training else 'training'} when the module is told otherwise")
+            mode = "eval mode" if training else "training"
+            raise Refused(type(m), path, f"it stays in {mode} when the module is told otherwise")
 
 
 def check_constants(module, constants):

@@ -89,8 +89,14 @@ def written(first, places, steps, count, sizes):
                       and sizes[name][0] == base + count), None)
         end = f"{whole}->size()" if whole else str(base + count)
         head = f"for (std::size_t i = {base}; i < {end}; ++i)"
-    body = text.split("\n")
-    return [f"{head} {body[0]}"] if len(body) == 1 else ["\n".join([f"{head} {{", *body, "}"])]
+    return ["\n".join(guarded(head, text.split("\n")))]
+
+
+def guarded(head, lines):
+    """Statements under a condition or in a loop: in braces, unless it is one that fits beside it."""
+    if len(lines) == 1 and len(head) + len(lines[0]) < 90:
+        return [f"{head} {lines[0]}"]
+    return [f"{head} {{", *lines, "}"]
 
 
 def with_common_begin(bodies):

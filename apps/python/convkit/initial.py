@@ -7,6 +7,10 @@ from torch.nn.utils import parametrizations
 from .parametrized import CLASSES, is_legacy, layer_of, norm_of
 
 
+# What parameters of a weight's shape are called.
+ORIGINALS = ("original", "original1", "weight_orig", "weight_v")
+
+
 def twin_of(part, kind=None, **more):
     """A module of the same options, whose weights are others, of float32."""
     def fresh(tensor):
@@ -21,7 +25,8 @@ def twin_of(part, kind=None, **more):
 
 def normed(part, norm):
     """The weights of a layer with weight or spectral norm, under their keys below it."""
-    shape = (part.weight_v if hasattr(part, "weight_v") and CLASSES[type(norm)] == "WeightNorm" else part.weight).shape
+    # Its `weight` is not asked for, which in training would change it.
+    shape = next(p.shape for name, p in part.named_parameters() if name.rpartition(".")[2] in ORIGINALS)
     twin = twin_of(part, layer_of(part), weight=torch.zeros(shape))
     twin.reset_parameters()
     weight = twin.weight.detach()
@@ -68,5 +73,10 @@ def elsewhere(module, seed):
                 found, parts = drawn(part)
                 done |= set(map(id, parts))
                 ours |= {f"{path}.{name}".lstrip("."): value for name, value in found.items() if value is not None}
+    first = {}
+    for named in (module.named_parameters, module.named_buffers):  # what is tied begins as its first owner's
+        for key, value in named(remove_duplicate=False):
+            if first.setdefault(id(value), key) in ours:
+                ours[key] = ours[first[id(value)]]
     return [key for key, value in theirs.items() if isinstance(value, torch.Tensor) and
             (key not in ours or not torch.equal(ours[key].to(value.dtype), value))]

@@ -69,7 +69,7 @@ PADDING_MODES = {"zeros": "", "reflect": "torch::kReflect", "replicate": "torch:
 
 
 def convolution(m):
-    name = type(m).__name__.removeprefix("Parametrized")
+    name = type(m).__name__.removeprefix("Parametrized")  # which a weight norm puts before it
     fixed = "" if m.padding_mode == "zeros" else f".padding_mode({PADDING_MODES[m.padding_mode]})"
     options = [("stride", plain(m.stride), 1)]
     if isinstance(m.padding, str):
@@ -225,7 +225,8 @@ def power_pool(m):
     kernel = plain(m.kernel_size)
     return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h",
                 [("norm_type", float(m.norm_type)), ("kernel_size", kernel)],
-                [("stride", plain(kernel if m.stride is None else m.stride), kernel), ("ceil_mode", m.ceil_mode, False)])
+                [("stride", kernel if m.stride is None else plain(m.stride), kernel),
+                 ("ceil_mode", m.ceil_mode, False)])
 
 
 def fold(m):
@@ -283,8 +284,8 @@ def upsample(m):
         fixed += f".align_corners({literal(m.align_corners)})"
     if m.recompute_scale_factor:
         fixed += ".recompute_scale_factor(true)"
-    leaf = Leaf("convkit::Upsample", "convkit/upsample.h", (), [] if isinstance(given, tuple) else [(name, given, None)],
-                fixed)
+    options = [] if isinstance(given, tuple) else [(name, given, None)]
+    leaf = Leaf("convkit::Upsample", "convkit/upsample.h", (), options, fixed)
     leaf.key = (*leaf.key, name)
     write = leaf.write
     leaf.write = lambda values: write([Expression(f"{{{written(value)}}}") for value in values])

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import os
 import re
+import textwrap
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from torch import nn
 from .body import Body
 from .calls import leaves
 from .clusters import clusters, levels
-from .folding import with_common_begin
+from .folding import guarded, with_common_begin
 from .layers import Leaf
 from .refused import Refused
 from .results import Records, joined
@@ -249,7 +250,7 @@ class Page:
             return kinds[0]
         if len(kinds) == 2:
             return [f"if ({condition}) {{", *kinds[0], "} else {", *kinds[1], "}"]
-        return [f"if ({condition}) {{", *kinds[0], "}"] if len(kinds[0]) > 1 else [f"if ({condition}) {kinds[0][0]}"]
+        return guarded(f"if ({condition})", kinds[0])
 
     def arguments(self, struct, names):
         def argument(node, name):
@@ -262,14 +263,15 @@ class Page:
     def comment(self, struct):
         m = struct.modules[0]
         given, result = self.shapes.get(id(m), ((), ()))
-        lines = [f"{struct.kind.__module__}.{struct.kind.__qualname__}.", ""]
+        lines = [f"{struct.kind.__module__}.{struct.kind.__qualname__}.", *said(struct.kind), ""]
         shapes = [", ".join(f"{name if several else ''} {list(tensor.shape)}".strip() for name, tensor in named)
                   for named, several in ((given, len(given) > 1), (leaves(result), not isinstance(result, (list, tuple))
                                                                    or hasattr(result, "_fields")))]
         if all(shapes):
-            lines.append(f"Shape:   {' -> '.join(shapes)}, for example")
+            text = re.sub(r"(?<=\d), (?=\d)", ",\0", f"Shape:   {' -> '.join(shapes)}, for example")  # whole shapes
+            lines += [line.replace("\0", " ") for line in textwrap.wrap(text, 94, subsequent_indent=" " * 9)]
         if not struct.bodies:
-            lines[1:1] = ["Nothing calls its forward: others use what it holds."]
+            lines[-1:-1] = ["Nothing calls its forward: others use what it holds."]
         keys = [w.name for w in struct.weights[id(m)] if w.persistent]
         for key, specs in struct.children.items():
             inner = max((list(m._modules[key].state_dict()) for m in struct.modules if m._modules.get(key) is not None),
@@ -321,6 +323,12 @@ class Page:
                         if re.search(rf"\b{word}\b", re.sub(r"//.*", "", structs)))
         return (f"{title}#pragma once\n\n{self.includes(structs)}\n\nnamespace {name} {{\n\n"
                 f"namespace nn = torch::nn;\n{using}\n{structs}\n}}  // namespace {name}\n")
+
+
+def said(kind):
+    """The first sentence of a class's own documentation, if it is plain text of one line."""
+    text = (kind.__dict__.get("__doc__") or "").strip().partition("\n")[0].strip()
+    return [text if text.endswith(".") else f"{text}."] if text and text.isascii() and len(text) < 90 else []
 
 
 def wrapped(begin, words):

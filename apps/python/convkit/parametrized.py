@@ -8,7 +8,8 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from .layers import CONVOLUTIONS, TABLE, Leaf, Unequal, literal, require
 
-CLASSES = {_WeightNorm: "WeightNorm", WeightNorm: "WeightNorm", _SpectralNorm: "SpectralNorm", SpectralNorm: "SpectralNorm"}
+CLASSES = {_WeightNorm: "WeightNorm", WeightNorm: "WeightNorm",
+           _SpectralNorm: "SpectralNorm", SpectralNorm: "SpectralNorm"}
 
 
 def norm_of(m):

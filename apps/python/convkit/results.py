@@ -7,6 +7,7 @@ import textwrap
 import torch
 
 from .refused import Refused
+from .sizes import Size
 from .structs import identifier
 
 PLAIN = {"Tensor": "torch::Tensor", "Tensors": "std::vector<torch::Tensor>", "int64_t": "int64_t", "bool": "bool"}
@@ -33,6 +34,21 @@ def parts_of(value):
     return value._asdict() if hasattr(value, "_asdict") and hasattr(value, "_fields") else None
 
 
+def has_tensors(value):
+    if isinstance(value, (torch.Tensor, Size)):
+        return True
+    parts = parts_of(value) if not isinstance(value, (list, tuple)) else dict(enumerate(value))
+    return any(map(has_tensors, (parts or {}).values()))
+
+
+def kept_of(value):
+    """The members of a dict, list or tuple that C++ gives as well: constants are known to whoever asks for them."""
+    parts = parts_of(value)
+    if parts is None:
+        parts = dict(enumerate(value)) if isinstance(value, (list, tuple)) else {}
+    return {key: inner for key, inner in parts.items() if inner is None or has_tensors(inner)}
+
+
 def is_named(value):
     return dataclasses.is_dataclass(value) or not isinstance(value, dict)
 
@@ -52,6 +68,13 @@ def made(context, value, source):
     nameless = parts is None and isinstance(value, (list, tuple))
     if nameless:
         parts = dict(enumerate(value))
+    all_kept = True
+    # The result of the whole is for others, who do not know its constants.
+    if source[1] == "Output" and context.module is not context.tracer.root and has_tensors(value):
+        kept = kept_of(value)
+        all_kept, parts = len(kept) == len(parts), kept
+        if nameless and len(kept) == 1 and not all_kept:
+            return made(context, *kept.values(), source)
     if not parts:
         context.refuse(f"{what} of type {type(value).__name__}")
     for key, inner in parts.items():
@@ -62,13 +85,13 @@ def made(context, value, source):
     values, types = ({key: pair[i] for key, pair in inner.items()} for i in (0, 1))
     if not nameless:
         for key, node in values.items():
-            if getattr(node, "name", "") is None:
+            if getattr(node, "name", "") is None and str(key).isidentifier():
                 node.name = str(key)
         return values, Record(type(value) if is_named(value) else source, types)
-    if all(type == "Tensor" for type in types.values()):
+    if all_kept and all(type == "Tensor" for type in types.values()):
         return (context.of(value) if known is None else list(values.values())), "Tensors"
-    alike = len({type if isinstance(type, str) else id(type) for type in types.values()}) == 1
-    return list(values.values()), Record(list if alike else tuple, types)
+    alike = all_kept and len({type if isinstance(type, str) else id(type) for type in types.values()}) == 1
+    return values, Record(list if alike else tuple, types)
 
 
 def joined(kind, types, specs):
@@ -164,8 +187,11 @@ class Records:
         if key is None or key in self.written:
             return
         self.written.add(key)
-        says = f"{key.__module__}.{key.__qualname__}." if not isinstance(key, tuple) else \
-            f"What {key[0]} {'gives' if key[1] == 'Output' else 'is given'}: in Python a dict."
+        if not isinstance(key, tuple):
+            says = f"{key.__module__}.{key.__qualname__}."
+        else:
+            verb = "gives" if key[1] == "Output" else "is given"
+            says = f"What {key[0]} {verb}{' as ' * bool(key[2:])}{'.'.join(key[2:])}: in Python a dict."
         lines += [f"/// {line}" for line in textwrap.wrap(says + self.notes.get(key, ""), 94)]
         lines.append(f"struct {self.names[key]} {{")
         lines += [f"{self.type(kind)} {identifier(str(name))};" for name, kind in self.of(type).items()]

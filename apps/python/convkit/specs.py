@@ -3,6 +3,7 @@
 from torch import nn
 
 from . import layers, ours, parametrized
+from .folding import guarded
 from .refused import Refused
 from .tracing import SEQUENTIAL
 
@@ -68,7 +69,7 @@ class Sequence:
         lines.append(f'{name} = register_module("{key}", {begun});')
         for piece, count in runs:
             push = f"{name}->push_back({piece});"
-            lines += [f"for (int i = 0; i < {count}; ++i) {push}"] if count >= 3 else [push] * count
+            lines += guarded(f"for (int i = 0; i < {count}; ++i)", [push]) if count >= 3 else [push] * count
         return lines
 
 

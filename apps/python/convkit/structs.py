@@ -15,7 +15,7 @@ export extern false float for friend goto if inline int long mutable namespace n
 public register return short signed sizeof static struct switch template this throw true try typedef typename union
 unsigned using virtual void volatile while xor nn torch convkit apply buffers children clone eval forward is_training
 load modules name named_buffers named_children named_modules named_parameters parameters pretty_print register_buffer
-register_module register_parameter replace_module reset save to train unregister_module zero_grad
+register_module register_parameter replace_module reset save to train unregister_module zero_grad final override
 shared_from_this""".split())
 
 
@@ -165,31 +165,41 @@ class Struct:
             first, last = (next(iter(specs.values())) for specs in kinds)
             name = f"with_{key}" if is_nothing(last) else f"{key}_is_{first.type.rpartition(':')[2].lower()}" \
                 if first.type != last.type else f"other_{key}"
-            conditions = [self._switch({id(m): id(m) in kinds[0] for m in self.modules}, name), None]
+            for order in (kinds, kinds[::-1]):
+                condition = self._known_switch({id(m): id(m) in order[0] for m in self.modules})
+                if condition:
+                    kinds, conditions = order, [condition, None]
+                    break
+            else:
+                conditions = [self._switch({id(m): id(m) in kinds[0] for m in self.modules}, name), None]
         self.kinds[key] = list(zip(conditions, kinds))
         return self.kinds[key]
 
     def _switch(self, present, name):
         """C++ that is true for the modules that have something."""
-        candidates = self.parameters + [c for c in self.candidates if c not in self.parameters]
+        return self._known_switch(present) or self._use(Parameter(self._free(name), present, False))
 
-        def fits(kinds, test):
-            return next((c for c in candidates if all(type(v) in kinds and test(v) == present[m]
-                                                      for m, v in c.values.items())), None)
+    def _known_switch(self, present):
+        """The same of a number that the modules have, if there is one."""
+        candidates = self.parameters + [c for c in self.candidates if c not in self.parameters]
         for kinds, test, text in (((bool,), lambda v: v, "{}"), ((bool,), lambda v: not v, "!{}"),
                                   ((int, float), lambda v: v > 0, "{} > 0"), ((int,), lambda v: v != 1, "{} != 1")):
-            found = fits(kinds, test)
-            if found:
-                return Expression(text.format(self._use(found)))
-        return self._use(Parameter(self._free(name), present, False))
+            for c in candidates:
+                if all(type(v) in kinds and test(v) == present[m] for m, v in c.values.items()):
+                    return Expression(text.format(self._use(c)))
+        return None
 
     def resolve(self, values, hint):
         """C++ of a number that differs between modules: `values` by their ids."""
         kinds = {(type(v), v) for v in values.values()}
         if len(values) < len(self.modules):  # an optional child's: its option may be the module's own
             for known in self.parameters:
-                if hint.endswith(known.name) and all(known.values[key] == v for key, v in values.items()):
+                if hint.endswith(known.name) and all(known.values[key] == v and v not in (0, 1)
+                                                     for key, v in values.items()):
                     return Expression(known.name)
+            for known in self.parameters + self.candidates:  # large numbers are hardly alike by chance
+                if all(type(v) is int and v >= 8 and known.values[key] == v for key, v in values.items()):
+                    return self._use(known)
         if len(kinds) == 1 or len({str(v) for v in values.values()}) == 1:
             return next(iter(values.values()))
         if any(isinstance(v, Expression) for v in values.values()):

@@ -17,7 +17,7 @@ from .calls import leaves
 from .graph import Graph, Node
 from .operators import CONVERSIONS, DATA, FACTORIES, OPERATORS, PLAIN, TUPLES, bound, is_in_place, made
 from .refused import HERE, TORCH, Refused
-from .results import Record, made as made_result, parts_of
+from .results import Record, has_tensors, kept_of, made as made_result, parts_of
 from .sizes import Size, plain
 
 SEQUENTIAL = nn.Sequential.forward
@@ -153,12 +153,12 @@ class Context:
 
     def give_members(self, value, node, kinds=None):
         """Binds what is in a list or dict to items of its node."""
-        members = parts_of(value) or dict(enumerate(value))
+        members = kept_of(value) if kinds else dict(enumerate(value))
         given = {key: inner if inner is None else
                  self.give(inner, self.add(Node("item", key, [node])), kinds and kinds[key])
                  for key, inner in members.items()}
         if any(given[key] is not inner for key, inner in members.items()):  # sizes of this context
-            value = type(value)(given.values())
+            value = type(value)(given.get(i, constant) for i, constant in enumerate(value))
         self.bind(value, node)
         self.given[id(value)] = members_of(value)
         return value
@@ -168,6 +168,10 @@ class Context:
         if isinstance(value, torch.Tensor):
             node.type, node.dims = "Tensor", value.dim()
             self.bind(value, node)
+            return value
+        kept = {} if kind is None else kept_of(value)
+        if len(kept) == 1 and isinstance(value, (list, tuple)) and len(value) > 1:  # beside constants
+            self.give(*kept.values(), node, kind)
             return value
         if kind == "Tensors" or kind is None and isinstance(value, (list, tuple)) and value and all(
                 isinstance(inner, torch.Tensor) for inner in value):
@@ -189,6 +193,7 @@ class Context:
         """Binds what a module of C++ gave as a std::tuple; what is None there is undefined."""
         node.type = "Tuple"
         self.bind(value, node)
+        self.given[id(value)] = members_of(value)
         for i, inner in enumerate(value):
             if inner is not None:
                 give = self.give_tuple if isinstance(inner, tuple) else self.give
@@ -430,13 +435,6 @@ def members_of(value):
     """What tells whether a list or dict has changed."""
     parts = parts_of(value)
     return [id(inner) for inner in value] if parts is None else [(key, id(inner)) for key, inner in parts.items()]
-
-
-def has_tensors(value):
-    if isinstance(value, (torch.Tensor, Size)):
-        return True
-    parts = parts_of(value) if not isinstance(value, (list, tuple)) else dict(enumerate(value))
-    return any(map(has_tensors, (parts or {}).values()))
 
 
 def output_of(context, result):

@@ -4,7 +4,6 @@ import torch
 
 from .operators import literal
 from .refused import Refused
-from .specs import Specs
 
 
 def of_torch(m, specs):
@@ -32,8 +31,8 @@ class Whole:
 
     def _frozen(self, m, path):
         """Loops over modules all of whose parameters are frozen, the outermost ones; lines for others' parameters."""
-        made = [p for part in m.modules() if of_torch(part, self.specs) for p in part._parameters.values() if p is not None]
-        if all(p.requires_grad for p in made):
+        made = [part for part in m.modules() if of_torch(part, self.specs)]
+        if all(p is None or p.requires_grad for part in made for p in part._parameters.values()):
             return
         if not any(p.requires_grad for p in m.parameters()):
             of = f"{self._module(path)}->" if path else ""
@@ -63,6 +62,12 @@ class Whole:
         except Refused:
             return f'named_modules("", /*include_self=*/false)["{path}"]'
 
+    def _has_members(self, m):
+        """Whether the module's parameters are members of their names in C++."""
+        leaf = self.specs.known.get(id(m))
+        return id(m) in self.specs.structs or leaf is not None and leaf.type not in ("nn::LSTM", "nn::GRU", "nn::RNN") \
+            and (leaf.type.startswith("nn::") or leaf.type == "convkit::MultiheadAttention")
+
     def _ties(self):
         """Statements that make one of the parameters that are one in Python."""
         owners, lines = {}, []
@@ -74,9 +79,7 @@ class Whole:
                     owners[id(parameter)] = (path, name)
                     continue
                 for where in (path, owners[id(parameter)][0]):
-                    owner = self.root.get_submodule(where)
-                    spec = None if Specs.is_list(owner) else self.specs.of(owner)
-                    if spec is None or getattr(spec, "type", "") in ("nn::LSTM", "nn::GRU", "nn::RNN"):
+                    if not self._has_members(self.root.get_submodule(where)):
                         raise Refused(type(m), path, f"its '{name}' is also '{'.'.join(owners[id(parameter)])}'")
                 source, own = (self.page.weight_path(self.struct, f"{where}.{key}".lstrip("."))
                                for where, key in (owners[id(parameter)], (path, name)))
