@@ -71,6 +71,9 @@ TEST_CASE("every module computes on CUDA what it computes on the CPU", "[cuda]")
         UpsampleMode::kBilinear, UpsampleMode::kBicubic, UpsampleMode::kPixelShuffle}) {
     check_cuda(Upsampler(UpsamplerOptions(4, 8).mode(mode)), x);
   }
+  check_cuda(Upsample(UpsampleOptions().scale_factor({1.5}).mode(torch::kBicubic)), x);
+  check_cuda(WeightNorm(standard_conv2d(4, 8)), x);
+  check_cuda(SpectralNorm(standard_conv2d(4, 8)), x);
   check_cuda(StdConv2d(4, 8, 3), x);
   check_cuda(ScaledStdConv2d(4, 8, 3), x);
   check_cuda(CbamModule(4), x);

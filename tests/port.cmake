@@ -7,7 +7,6 @@ function(convkit_port name label)
   convkit_executable(${name}_check EXCLUDE_FROM_ALL port/check.cpp)
   target_include_directories(${name}_check PRIVATE ${folder})
   set_target_properties(${name}_check PROPERTIES UNITY_BUILD OFF)
-  target_compile_options(${name}_check PRIVATE -O0)  # it runs for a moment, and is compiled each time
   add_test(NAME ${name}.pages COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/port/pages.py ${folder} ${ARGN})
   add_test(NAME ${name}.build COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target ${name}_check)
   add_test(NAME ${name} COMMAND ${name}_check ${folder})
@@ -27,8 +26,8 @@ endfunction()
 convkit_port(port "" ${CMAKE_CURRENT_SOURCE_DIR}/port/small.py ${CMAKE_CURRENT_SOURCE_DIR}/port/results.py
   ${CMAKE_CURRENT_SOURCE_DIR}/port/weights.py ${CMAKE_CURRENT_SOURCE_DIR}/port/table.py)
 
-# torchvision's, one of each family. GoogLeNet and Inception give more in training
-# than in eval mode; the segmentation networks give dicts, with and without what an auxiliary classifier says.
+# torchvision's, one of each family. GoogLeNet and Inception give more in training than in eval mode; the segmentation
+# networks and the pyramid of features give dicts, with and without what an auxiliary classifier says.
 set(segmentation "torchvision.models.segmentation")
 set(alone "?{\"weights\":null,\"weights_backbone\":null}")
 set(with_aux "?{\"weights\":null,\"weights_backbone\":null,\"aux_loss\":true}")
@@ -43,7 +42,8 @@ convkit_port(port_networks slow
   "deeplabv3_resnet50=${segmentation}:deeplabv3_resnet50${alone}"
   "deeplabv3_resnet101=${segmentation}:deeplabv3_resnet101${with_aux}"
   "deeplabv3_mobilenet_v3_large=${segmentation}:deeplabv3_mobilenet_v3_large${with_aux}"
-  "lraspp_mobilenet_v3_large=${segmentation}:lraspp_mobilenet_v3_large${alone}")
+  "lraspp_mobilenet_v3_large=${segmentation}:lraspp_mobilenet_v3_large${alone}"
+  "fpn=torchvision.models.detection.backbone_utils:resnet_fpn_backbone?{\"backbone_name\":\"resnet18\",\"weights\":null,\"trainable_layers\":5}")
 
 # timm's, one of each of its files; seven at a time, since their recordings are large.
 foreach(part RANGE 13)

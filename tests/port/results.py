@@ -115,7 +115,44 @@ class Auxiliary(nn.Module):
         return {"out": y * 2}
 
 
-CASES = [("TwoInputs", ["2,3,8,8", "2,5"]), ("Heads", ["2,3,8,8"]), ("Auxiliary", ["2,3,8,8"])]
+class Pyramid(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.next = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return {"levels": [x, self.next(x)], "moments": Moments(x.mean(1, keepdim=True), x * 2)}
+
+
+class Uses(nn.Module):
+    def forward(self, given, moments, *rest, scale=None):
+        mean, _ = moments
+        y = given["levels"][0] * mean + moments.spread
+        if scale is not None:
+            y = y * scale
+        return y + rest[0], "a constant"
+
+
+class Members(nn.Module):
+    """Dicts and lists that change after a child gave them, and results that go on to another child."""
+
+    def __init__(self):
+        super().__init__()
+        self.pyramid, self.uses = Pyramid(), Uses()
+
+    def forward(self, x):
+        given = self.pyramid(x)
+        levels, moments = given["levels"], given["moments"]
+        y, _ = self.uses(given, moments, x[:, :1])
+        z, _ = self.uses(given, Moments(moments.mean * 2, spread=y), x[:, 1:2], scale=y.sigmoid())
+        levels.append(z)
+        given["all"] = torch.cat(levels, 1)
+        return given, None
+
+
+CASES = [("TwoInputs", ["2,3,8,8", "2,5"]), ("Heads", ["2,3,8,8"]), ("Auxiliary", ["2,3,8,8"]),
+         ("Members", ["2,3,8,8"])]
 
 
 class Counts(nn.Module):

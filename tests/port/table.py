@@ -1,6 +1,7 @@
 """A module with instances of every class in the table of those that C++ has, each called: a row without one fails."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from convkit.layers import TABLE
@@ -15,6 +16,8 @@ VIEWS = {
     "tokens": lambda x: x[:, :, :7].transpose(1, 2),                # [N, 7, 4]
     "unfolded": lambda x: x.view(x.shape[0], 16, 24),
     "fresh": lambda x: x * 1,
+    "maxima": lambda x: F.max_pool2d(VIEWS["image"](x), 2, return_indices=True)[0],
+    "places": lambda x: F.max_pool2d(VIEWS["image"](x), 2, return_indices=True)[1],
     "indices": lambda x: (x[:, 0, :5] * 3).abs().long().clamp(0, 9),
 }
 ALONG = {1: "signal", 2: "image", 3: "volume"}
@@ -73,6 +76,8 @@ CASES_OF = {
         nn.LayerNorm: [((12,), {}), (((8, 12),), {"eps": 1e-3, "elementwise_affine": False})],
         nn.Unfold: [((2,), {}), (((2, 3),), {"dilation": 2, "padding": 1, "stride": (1, 2)})],
     }),
+    nn.AdaptiveAvgPool2d: [("image", (1,), {}), ("image", ((2, 3),), {}), ("image", ((None, 4),), {})],
+    nn.MaxUnpool2d: [(("maxima", "places"), (2,), {}), (("maxima", "places"), ((2, 3), 2), {})],
     nn.Upsample: [("image", (None, 2), {}), ("image", (None, (1.5, 2.0), "nearest-exact"), {}),
                   ("signal", (50,), {"mode": "area"}), ("volume", (None, 2, "trilinear", True), {}),
                   ("signal", (None, 1.5), {"mode": "linear", "recompute_scale_factor": True}),
@@ -88,6 +93,8 @@ CASES_OF = {
     nn.CosineSimilarity: [(("rows", "others"), (), {}), (("image", "image"), (2, 1e-3), {})],
     nn.PairwiseDistance: [(("rows", "others"), (), {}), (("rows", "others"), (1, 1e-3, True), {})],
     nn.MultiheadAttention: [(("tokens", "tokens", "tokens"), (4, 2), {"batch_first": True, "dropout": 0.2})],
+    nn.RNNCell: [("rows", (4, 3), {}), ("rows", (4, 3), {"nonlinearity": "relu", "bias": False})],
+    nn.LSTMCell: [("rows", (4, 3), {})], nn.GRUCell: [("rows", (4, 3), {}), ("rows", (4, 3), {"bias": False})],
     nn.RNN: [("tokens", (4, 3), {}), ("tokens", (4, 3), {"nonlinearity": "relu", "batch_first": True, "bias": False})],
     nn.LSTM: [("tokens", (4, 3, 2), {"dropout": 0.3, "bidirectional": True}),
               ("tokens", (4, 5), {"proj_size": 2, "batch_first": True})],

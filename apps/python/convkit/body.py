@@ -2,6 +2,7 @@
 
 import itertools
 
+from .effects import ASSIGNING, is_inplace, is_pure, overwrites
 from .folding import folded, singular
 from .graph import Node, nodes_in
 from .layers import Leaf
@@ -12,23 +13,9 @@ from .results import Record
 from .structs import TAKEN, identifier
 
 NUMBERS = {"size", "numel", "+", "-", "*", "/", "%"}
-ASSIGNING = {"add_", "sub_", "mul_", "div_", "__iadd__", "__isub__", "__imul__", "__itruediv__"}
-RANDOM = {"rand", "randn", "rand_like", "randn_like", "dropout", "alpha_dropout", "feature_alpha_dropout"}
 INVENTED = {"list": "maps", "chunk": "parts", "split": "parts", "unbind": "parts", "cat": "joined", "size": "size",
             "mean": "mean"}
 TYPES = {"Tensor": "torch::Tensor", "Tensors": "std::vector<torch::Tensor>", "Tuple": "auto"}
-
-
-def is_inplace(node):
-    """Whether it is a function whose option says that it overwrites its input."""
-    return node.kind == "op" and node.args and node.args[-1] is True and node.target in OPERATORS and \
-        "inplace" in OPERATORS[node.target].signature.parameters
-
-
-def is_pure(node):
-    return node.kind in ("item", "weight", "list") or node.kind == "op" and not (
-        node.target in RANDOM or node.target == "__setitem__" or node.target.endswith("_") and node.target[:2] != "__"
-        or node.target in ASSIGNING or is_inplace(node))
 
 
 def called(path):
@@ -38,11 +25,6 @@ def called(path):
         return name
     names = [name for name in names if not name.isdigit()] or [f"child{name}"]
     return singular(names[-1])
-
-
-def overwrites(node):
-    """Whether it writes into its first argument, and gives that."""
-    return node.kind == "op" and (node.target in ASSIGNING or node.target != "relu" and is_inplace(node))
 
 
 class Body:

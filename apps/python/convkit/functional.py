@@ -131,6 +131,9 @@ def _define():
         both[f"max_pool{dims}d"] = pooled(
             f"max_pool{dims}d", dims, "input kernel_size stride=None padding=0 dilation=1 ceil_mode=False "
             "return_indices=False", [0, 1, False, False])
+        both[f"max_pool{dims}d_with_indices"] = pooled(
+            f"max_pool{dims}d_with_indices", dims, "input kernel_size stride=None padding=0 dilation=1 ceil_mode=False "
+            "return_indices=False", [0, 1, False, True])
         both[f"avg_pool{dims}d"] = pooled(
             f"avg_pool{dims}d", dims, "input kernel_size stride=None padding=0 ceil_mode=False count_include_pad=True "
             "divisor_override=None", [0, False, True, None])

@@ -136,6 +136,12 @@ def recurrent(m):
                                                                      ("hidden_size", m.hidden_size)], options, fixed))
 
 
+def recurrent_cell(m):
+    fixed = ".nonlinearity(torch::kReLU)" if getattr(m, "nonlinearity", "tanh") == "relu" else ""
+    return several(m, Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/rnn.h", [
+        ("input_size", m.input_size), ("hidden_size", m.hidden_size)], [("bias", m.bias, True)], fixed))
+
+
 def bilinear(m):
     first = [("in1_features", m.in1_features), ("in2_features", m.in2_features), ("out_features", m.out_features)]
     return several(m, Leaf("nn::Bilinear", "torch/nn/modules/linear.h", first, [("bias", m.bias is not None, True)]))
@@ -213,6 +219,12 @@ def max_pool(m):
                  ("dilation", plain(m.dilation), 1), ("ceil_mode", m.ceil_mode, False)])
 
 
+def max_unpool(m):
+    kernel = plain(m.kernel_size)
+    return several(m, Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h", [("kernel_size", kernel)],
+                           [("stride", plain(m.stride), kernel), ("padding", plain(m.padding), 0)]))
+
+
 def avg_pool(m):
     kernel = plain(m.kernel_size)
     require(getattr(m, "divisor_override", None) is None, "divisor_override")
@@ -248,7 +260,7 @@ def response_norm(m):
 def adaptive_pool(m):
     size = plain(m.output_size)
     require(not getattr(m, "return_indices", False), "return_indices")
-    require(size is not None and (not isinstance(size, tuple) or None not in size), "an output_size of None")
+    require(size is not None, "an output_size of None")
     return Leaf(f"nn::{type(m).__name__}", "torch/nn/modules/pooling.h", [("output_size", size)])
 
 
@@ -335,6 +347,8 @@ def _define():
         TABLE[kind] = nothing("activation")
     for kind in (nn.RNN, nn.LSTM, nn.GRU):
         TABLE[kind] = recurrent
+    for kind in (nn.RNNCell, nn.LSTMCell, nn.GRUCell):
+        TABLE[kind] = recurrent_cell
     for kind in (nn.Softmax, nn.LogSoftmax, nn.Softmin):
         TABLE[kind] = softmax
     for kind in (nn.SiLU, nn.Mish):
@@ -346,7 +360,7 @@ def _define():
         nn.Upsample: upsample, nn.UpsamplingNearest2d: upsample, nn.UpsamplingBilinear2d: upsample,
         nn.Unflatten: unflatten, nn.Fold: fold, nn.Unfold: fold, nn.PixelShuffle: pixel_shuffle("upscale_factor"),
         nn.PixelUnshuffle: pixel_shuffle("downscale_factor"), nn.CosineSimilarity: cosine_similarity,
-        nn.PairwiseDistance: pairwise_distance, nn.GELU: gelu, nn.Hardswish: ours_inplace,
+        nn.PairwiseDistance: pairwise_distance, nn.MaxUnpool2d: max_unpool, nn.GELU: gelu, nn.Hardswish: ours_inplace,
         nn.Hardsigmoid: ours_inplace, nn.Hardshrink: shrink, nn.Softshrink: shrink,
         nn.LeakyReLU: activation((), [("negative_slope", 0.01)], True), nn.ELU: activation((), [("alpha", 1.0)], True),
         nn.CELU: activation((), [("alpha", 1.0)], True),

@@ -13,7 +13,7 @@ PLAIN = {"dtype", "device", "layout", "is_cuda", "is_cpu", "is_mps", "is_xla", "
 # What changes the type alone, or nothing.
 CONVERSIONS = {"to", "float", "double", "half", "bfloat16", "long", "int", "bool", "type", "type_as"}
 # Of whose results C++ makes a std::tuple where Python's tuple has no names.
-TUPLES = {"std_mean", "var_mean"}
+TUPLES = {"std_mean", "var_mean", "max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"}
 # What depends on the numbers in a tensor.
 DATA = {"__bool__", "__int__", "__float__", "__index__", "__complex__", "item", "tolist", "numpy", "is_nonzero", "equal",
         "allclose", "nonzero", "unique", "__contains__", "data_ptr", "__array__", "is_contiguous", "stride"}
@@ -368,7 +368,7 @@ def _define():
     both["numbers"] = Operator("numbers shape dtype", lambda w, numbers, shape, dtype: Written(
         f"torch::tensor({w(numbers)}, {w(dtype)})" + ("" if shape is None else f".view({listed(shape, w)})")))
     for name in ("zeros_like", "ones_like", "rand_like", "randn_like"):
-        both[name] = function(name, "input")
+        both[name] = function(name, "input dtype=None")
     for name in ("new_zeros", "new_ones", "new_empty"):
         both[name] = method(name, "input size", varargs=1)
     both["new_full"] = method("new_full", "input size fill_value")

@@ -41,7 +41,7 @@ def leaf_of(m):
     if norm is None:
         return None
     kind = layer_of(m)
-    require(kind in CONVOLUTIONS or kind is nn.Linear, f"the {CLASSES[type(norm)]} of a {kind.__name__}")
+    require(kind in CONVOLUTIONS or kind is nn.Linear, f"a {CLASSES[type(norm)]} of {kind.__name__}")
     inner, name, options = TABLE[kind](m), CLASSES[type(norm)], ""
     if name == "SpectralNorm":
         if norm.n_power_iterations != 1:

@@ -45,7 +45,10 @@ def forward_in_ways(m, path, evaluated, trained):
     defaults = defaults_of(m)
     used = {name for graphs in modes for graph in graphs
             for name in (*graph.constants, *(node.target for node in graph.inputs))}
-    names = [name for name in defaults if name in used] + sorted(used - set(defaults))
+    # In the order of the signature, where *rest is rest0, rest1, and so on.
+    order = list(defaults)
+    names = sorted(used, key=lambda name: order.index(name) if name in order else
+                   order.index(name.rstrip("0123456789")) if name.rstrip("0123456789") in order else len(order))
     ways = {}
     for i, graphs in enumerate(modes):
         for graph in graphs:
