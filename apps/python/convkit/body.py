@@ -257,7 +257,7 @@ class Body:
         while True:
             held = self.holds.get(name)
             free = held is None or self._last_use(held) <= now
-            if free and self.types.get(name, node.type) == node.type and name not in TAKEN:
+            if free and self.types.get(name, node.type) == node.type and name not in TAKEN | {*self.inputs}:
                 return name
             name, count = f"{wanted}{count}", count + 1
 

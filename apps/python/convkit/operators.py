@@ -236,7 +236,7 @@ def index(w, key):
             return "None"
         if value is Ellipsis:
             return "Ellipsis"
-        return w(value)
+        return f"torch::tensor({w(value)}, torch::kLong)" if isinstance(value, list) else w(value)
     return f"{{{', '.join(map(one, key if isinstance(key, list) else [key]))}}}"
 
 
