@@ -187,7 +187,7 @@ class Body:
         if isinstance(spec, Leaf) and not spec.inputs_kept and node.args[0].kind == "input":
             self.refuse(node, f"an in-place {spec.type} of an argument of forward: torch::nn's has no such form")
         text = self.page.called(self.struct, node, spec, args)
-        if node.target in self.struct.optional:
+        if node.target in self.struct.optional and node.maps_one():
             child = identifier(node.target)
             return Written(f"{child} ? {text} : {args}", 0)
         given = spec.struct.result if isinstance(spec, Ported) else node.type

@@ -19,6 +19,10 @@ class Node:
     def __repr__(self):
         return f"{self.kind} {self.target}"
 
+    def maps_one(self):
+        """Whether it gives one tensor of one tensor, so that the latter can stand where a child is missing."""
+        return self.type == "Tensor" and [getattr(given, "type", None) for given in self.args] == ["Tensor"]
+
 
 class Expression(str):
     """C++ that stands for a number: a parameter of the constructor, or is_training()."""
@@ -56,7 +60,7 @@ class Graph:
         index, rows = {}, []
 
         def place(value):
-            while value.kind == "call" and value.target in without:
+            while value.kind == "call" and value.target in without and value.maps_one():
                 value = value.args[0]
             return ("node", index[id(value)])
 
@@ -74,7 +78,7 @@ class Graph:
             return repr(value)
 
         for node in self.nodes:
-            if node.kind == "call" and node.target in without:
+            if node.kind == "call" and node.target in without and node.maps_one():
                 continue
             index[id(node)] = len(index)
             instead = node.instead and place(node.instead)
