@@ -50,6 +50,45 @@ foreach(part RANGE 13)
   convkit_port(port_timm_${part} slow ${CMAKE_CURRENT_SOURCE_DIR}/port/timm_networks.py@${part}/14)
 endforeach()
 
+# Networks as people write them.
+convkit_port(port_user slow ${CMAKE_CURRENT_SOURCE_DIR}/port/user.py)
+
+# Each decoder of segmentation_models_pytorch on three encoders: a program for each encoder.
+set(vit_resnet18 "tu-vit_tiny_patch16_224")
+set(vit_mobilenet_v2 "tu-deit_tiny_patch16_224")
+set(vit_efficientnet-b0 "tu-vit_small_patch16_224")
+foreach(encoder resnet18 mobilenet_v2 efficientnet-b0)
+  set(networks "")
+  foreach(decoder Unet UnetPlusPlus MAnet Linknet FPN PSPNet PAN DeepLabV3 DeepLabV3Plus UPerNet Segformer DPT)
+    set(sizes "2,3,64,64")
+    set(name ${encoder})
+    if(decoder STREQUAL "PAN")
+      set(sizes "2,3,256,256")
+    elseif(decoder STREQUAL "DPT")
+      set(sizes "@2,3,224,224")
+      set(name ${vit_${encoder}})
+    endif()
+    list(APPEND networks "${decoder}@${sizes}=segmentation_models_pytorch:${decoder}?{\"encoder_name\":\"${name}\",\"encoder_weights\":null}")
+  endforeach()
+  convkit_port(port_segmentation.${encoder} slow ${networks})
+endforeach()
+
+# Networks, and layers, of kornia.
+set(hardnet "{\"pretrained\":false}")
+convkit_port(port_kornia slow
+  "HardNet@@2,1,32,32=kornia.feature:HardNet?${hardnet}" "HyNet@@2,1,32,32=kornia.feature:HyNet?${hardnet}"
+  "SOSNet@@2,1,32,32=kornia.feature:SOSNet?${hardnet}" "TFeat@@2,1,32,32=kornia.feature:TFeat?${hardnet}"
+  "DexiNed=kornia.filters.dexined:DexiNed?${hardnet}"
+  "MobileViT@@2,3,256,256=kornia.models.vit_mobile:MobileViT?{\"mode\":\"xxs\"}"
+  "EfficientViT=kornia.models.efficient_vit.backbone:efficientvit_backbone_b0"
+  "Sobel@2,3,16,16=kornia.filters:Sobel" "BlurPool@2,3,16,16=kornia.filters:BlurPool2D?{\"kernel_size\":3}"
+  "Ycbcr@2,3,16,16=kornia.color:RgbToYcbcr")
+
+# The excerpts of pages in the prose are on them.
+add_test(NAME port_excerpts COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/port/excerpts.py
+                                    ${PROJECT_SOURCE_DIR}/apps/python/README.md)
+set_tests_properties(port_excerpts PROPERTIES ENVIRONMENT OMP_NUM_THREADS=1)
+
 if(NOT BUILD_SHARED_LIBS)
   add_test(NAME port_project COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/port/project_test.sh ${PROJECT_BINARY_DIR}
                                      "${TORCH_INSTALL_PREFIX};${dnnl_DIR}" ${python})

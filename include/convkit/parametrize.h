@@ -17,7 +17,7 @@ namespace convkit {
 
 namespace detail {
 class WeightedLayer;
-}
+}  // namespace detail
 
 /// Options of WeightNorm.
 struct CONVKIT_API WeightNormOptions {

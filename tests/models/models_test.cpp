@@ -189,7 +189,8 @@ TEST_CASE("blocks of networks obey the laws of every module", "[models][clone]")
     check(models::squeezenet::Fire(8, 2, 3, 5));
   }
   SECTION("GoogLeNet's Inception") {
-    check(models::googlenet_blocks::Inception({8, 2, 2, 3, 2, 3, 4}));
+    check(models::googlenet_blocks::Inception(
+        models::googlenet_blocks::InceptionChannels{8, 2, 2, 3, 2, 3, 4}));
   }
   SECTION("Inception v3's blocks") {
     check(models::inception::InceptionBlock(models::inception::Mixed::kA, 8, 4));
@@ -231,8 +232,9 @@ TEST_CASE("the networks' own options and inputs are checked", "[models][errors]"
         "InceptionBlock: expected channels >= 1, got 0");
   CHECK(error([] { models::densenet121({.bn_size = 0}); }) ==
         "DenseLayer: expected bn_size >= 1, got 0");
-  CHECK(error([] { models::densenet::DenseLayer(8, 4, 2, 0)->forward({}); }) ==
-        "DenseLayer: expected at least one map, got none");
+  CHECK(error([] {
+          models::densenet::DenseLayer(8, 4, 2, 0)->forward(std::vector<torch::Tensor>{});
+        }) == "DenseLayer: expected at least one map, got none");
   CHECK(error([] { models::shufflenetv2::InvertedResidual(8, 6, 1); }) ==
         "InvertedResidual: expected for stride 1 as many channels inp as 2 floor(oup / 2) = 6, got "
         "8");

@@ -236,7 +236,7 @@ class Context:
         if name in DATA:
             of = "its layout in memory" if name in ("data_ptr", "is_contiguous", "stride") else "data"
             self.refuse(f"{name.strip('_')}() of a tensor: what follows depends on {of}")
-        if name not in OPERATORS and name not in CONVERSIONS:
+        if name not in OPERATORS and name not in CONVERSIONS and name != "new_tensor":
             self.refuse(f"torch's {name}, which has no form in C++ here yet")
         if torch.is_autocast_enabled("cpu"):
             self.refuse("autocast inside of forward")
@@ -245,12 +245,15 @@ class Context:
             if result.dtype == args[0].dtype and result.data_ptr() == args[0].data_ptr():
                 self.bind(result, self.of(args[0]))
                 return result
+        like = None
+        if name == "new_tensor":
+            name, like, args = "tensor", self.of(args[0]), args[1:]
         try:
             arguments = made(name, args, kwargs) if name in FACTORIES else bound(name, args, kwargs)
         except (TypeError, ValueError) as error:
             self.refuse(f"torch's {name} with arguments that have no form in C++ here yet: {error}")
         if name in FACTORIES:
-            like = next((x for x in self.graph.inputs if x.type == "Tensor"), None) or self.nearest_weight()
+            like = like or next((x for x in self.graph.inputs if x.type == "Tensor"), None) or self.nearest_weight()
             if like is None or result.requires_grad:
                 self.refuse(f"torch's {name} where neither an input nor a weight says on what device")
             arguments += [result.dtype]

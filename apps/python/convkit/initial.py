@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from .parametrized import CLASSES, is_legacy, layer_of, norm_of
+from .weight_specs import weights_of
 
 
 # What parameters of a weight's shape are called.
@@ -44,7 +45,7 @@ def normed(part, norm):
     return found | {f"{below}.original": weight, f"{below}.0._u": again._u, f"{below}.0._v": again._v}
 
 
-def drawn(part):
+def drawn(part, specs):
     """The weights of one part, under their keys below it, and the parts in it that these are of."""
     norm = norm_of(part)
     if norm is not None:
@@ -55,22 +56,25 @@ def drawn(part):
         twin.out_proj.reset_parameters()  # in its constructor
         twin._reset_parameters()
         return dict(twin.named_parameters()), list(part.modules())
+    own = {**part._parameters, **part._buffers}
+    if id(part) in specs.structs:  # whose weights the page makes, if it can
+        return {weight.name: own[weight.name] for weight in weights_of(part, specs)
+                if weight.name in own and (weight.is_plain or weight.program or weight.numbers)}, [part]
     if type(part).__module__.startswith("torch.nn.") and hasattr(part, "reset_parameters"):
         twin.reset_parameters()
         return {**twin._parameters, **twin._buffers}, [part]
-    # What a page's struct has of its own: one number all over, if that is what Python has.
-    return {name: value for name, value in {**part._parameters, **part._buffers}.items()
+    return {name: value for name, value in own.items()
             if value is not None and value.numel() and bool((value == value.flatten()[:1]).all())}, [part]
 
 
-def elsewhere(module, seed):
+def elsewhere(module, seed, specs):
     """The keys of the weights that begin with other numbers than in Python."""
     torch.manual_seed(seed)
     theirs, ours, done = module.state_dict(), {}, set()
     with torch.no_grad():
         for path, part in module.named_modules():
             if id(part) not in done:
-                found, parts = drawn(part)
+                found, parts = drawn(part, specs)
                 done |= set(map(id, parts))
                 ours |= {f"{path}.{name}".lstrip("."): value for name, value in found.items() if value is not None}
     first = {}

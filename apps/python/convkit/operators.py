@@ -318,7 +318,7 @@ def _define():
     both["clamp_max"] = method("clamp_max", "input max")
     both["softmax"] = method("softmax", "input dim dtype=None")
     both["log_softmax"] = method("log_softmax", "input dim dtype=None")
-    for name in ("mean", "sum"):
+    for name in ("mean", "sum", "prod"):
         both[name] = method(name, "input dim=None keepdim=False dtype=None")
     both["var"] = Operator("input dim=None unbiased=True keepdim=False", lambda w, x, dim, unbiased, keepdim: Written(
         f"{inside(w(x), 3)}.var({'std::nullopt' if dim is None else dimensions(dim, w)}, {w(unbiased)}, {w(keepdim)})"))

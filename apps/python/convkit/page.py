@@ -307,6 +307,7 @@ class Page:
                 headers.add(header)
         headers |= {"torch/types.h"}
         system = {"vector"} if "std::vector" in text else set()
+        system |= {"cstddef"} if "std::size_t" in text else set()
         system |= {"cstdint"} if "int64_t" in text else set()
         system |= {"memory"} if "std::shared_ptr" in text else set()
         system |= {"optional"} if "std::optional" in text else set()

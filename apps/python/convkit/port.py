@@ -139,7 +139,7 @@ def counted(things, one, several):
 
 def page_of(module, inputs, constructed, origins, name, given):
     page = ported(module, inputs, constructed, origins)
-    other = elsewhere(module, given.seed)
+    other = elsewhere(module, given.seed, page.specs)
     title = f"// {os.path.basename(given.callable)} in C++, by convkit.port with torch {torch.__version__}.\n"
     if other:
         title += (f"// Training from scratch starts elsewhere: {counted(other, 'tensor begins', 'tensors begin')} with "
