@@ -6,7 +6,6 @@ import os
 import re
 import textwrap
 
-import torch
 from torch import nn
 
 from .body import Body
@@ -16,7 +15,7 @@ from .folding import guarded, with_common_begin
 from .layers import Leaf
 from .refused import Refused
 from .results import Records, joined
-from .specs import Ported, Sequence, Specs
+from .specs import Ported, Sequence
 from .structs import Forward, Indistinct, Struct, identifier
 from .ways import forward_in_ways, give_decided
 from .whole import Whole
