@@ -78,8 +78,8 @@ std::string text_of(const Compiled& compiled) {
 }
 
 /// Compares all heads of a network.
-convkit::Comparison compared(convkit::models::Network& network,
-                             const convkit::Recording& recording, double tolerance) {
+convkit::Comparison compared(convkit::models::Network& network, const convkit::Recording& recording,
+                             double tolerance) {
   if (dynamic_cast<convkit::models::MultiHead*>(network.get()) == nullptr) {
     return convkit::compare(*network, recording, {.tolerance = tolerance});
   }

@@ -577,7 +577,7 @@ TEST_CASE("tensors that are no images compute the same when compiled", "[compile
                  [&](const Compiled::Tensors& in) { return Compiled::Tensors{embedding(in[0])}; },
                  {torch::tensor({{1, 9, 3}, {0, 2, 2}}, torch::kLong)});
 
-  MultiheadAttention attention(MultiheadAttentionOptions(8, 2));
+  torch::nn::MultiheadAttention attention(torch::nn::MultiheadAttentionOptions(8, 2));
   support::settle(*attention);
   check_compiled(attention.ptr(),
                  [&](const Compiled::Tensors& in) {
