@@ -28,6 +28,10 @@ void modules() {
                            {.skip_mismatched = true});
   std::vector<torch::Tensor> maps = net.features(image);  // 1/2, 1/4, ... 1/32 of the image's size
 
+  auto fcn = convkit::models::fcn_resnet50({.aux_loss = true});
+  auto outputs = fcn->outputs(image);
+  torch::Tensor mask = outputs["out"].argmax(1);  // and outputs["aux"], for the loss
+
   namespace unet = convkit::models::unet;
   auto segmenter = unet::Unet(unet::UnetOptions{.encoder_name = "resnet18", .classes = 3});
   torch::Tensor masks = segmenter(image);  // [1, 3, H, W]
@@ -40,7 +44,8 @@ void modules() {
   auto b = a;           // a second name of the same module
   auto c = a->clone();  // a second module
 
-  std::cout << "maps: " << maps.size() << ", masks: " << masks.sizes() << '\n'
+  std::cout << "maps: " << maps.size() << ", masks: " << mask.sizes() << ", " << masks.sizes()
+            << '\n'
             << "parameters: " << convkit::parameter_count(*half) << " and "
             << convkit::parameter_count(*lean) << '\n'
             << "one module: " << (a.get() == b.get()) << ", and " << (a.ptr() == c) << '\n';
