@@ -113,7 +113,7 @@ def strided(network):
     models = torchvision.models
     if isinstance(network, models.ResNet):
         names = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
-        return names, ["maxpool", "layer1", "layer2", "layer3", "layer4"]
+        return names, ["maxpool", "layer2", "layer3", "layer4"]
     if isinstance(network, models.ShuffleNetV2):
         return ["conv1", "maxpool", "stage2", "stage3", "stage4", "conv5"], ["maxpool", "stage2", "stage3", "stage4"]
     if isinstance(network, models.GoogLeNet):
