@@ -30,6 +30,13 @@ foreach(header IN LISTS headers)
   endforeach()
 endforeach()
 
+# They are installed in this order, all of them.
+file(STRINGS ${source}/CMakeLists.txt installed REGEX "^ +include/convkit/.*\\.h")
+list(TRANSFORM installed REPLACE "^ +include/convkit/(.*)\\.h.*" "\\1")
+if(NOT installed STREQUAL order)
+  message(SEND_ERROR "CMakeLists.txt lists other headers, or in another order: ${installed}")
+endif()
+
 # 2. The rooms of src/, in order: a file includes headers of its own room and of those above it. A public
 # header belongs to the room of its source, and to the rooms inside that one.
 set(rooms core layers models weights watch files compare summary
