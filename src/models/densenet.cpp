@@ -13,17 +13,12 @@ namespace convkit::models {
 
 namespace nn = torch::nn;
 
+using detail::conv1x1;
+using detail::relu;
+
 namespace densenet {
 
 namespace {
-
-nn::ReLU relu() {
-  return nn::ReLU(nn::ReLUOptions(/*inplace=*/true));
-}
-
-nn::Conv2d conv1x1(int64_t in_channels, int64_t out_channels) {
-  return nn::Conv2d(nn::Conv2dOptions(in_channels, out_channels, 1).bias(false));
-}
 
 /// torchvision's _Transition: half the channels, and half the size.
 Sequential transition(int64_t num_input_features) {

@@ -14,17 +14,12 @@ namespace convkit::models {
 
 namespace nn = torch::nn;
 
+using detail::conv1x1;
+using detail::relu;
+
 namespace shufflenetv2 {
 
 namespace {
-
-nn::ReLU relu() {
-  return nn::ReLU(nn::ReLUOptions(/*inplace=*/true));
-}
-
-nn::Conv2d conv1x1(int64_t in_channels, int64_t out_channels) {
-  return nn::Conv2d(nn::Conv2dOptions(in_channels, out_channels, 1).bias(false));
-}
 
 nn::Conv2d depthwise_conv(int64_t channels, int64_t stride) {
   return nn::Conv2d(nn::Conv2dOptions(channels, channels, 3)

@@ -17,15 +17,9 @@ namespace convkit::models {
 
 namespace nn = torch::nn;
 
+using detail::relu;
+
 namespace squeezenet {
-
-namespace {
-
-nn::ReLU relu() {
-  return nn::ReLU(nn::ReLUOptions(/*inplace=*/true));
-}
-
-}  // namespace
 
 FireImpl::FireImpl(int64_t inplanes, int64_t squeeze_planes, int64_t expand1x1_planes,
                    int64_t expand3x3_planes)

@@ -39,6 +39,14 @@ void start_truncated(const nn::Module& network,
   }
 }
 
+nn::ReLU relu() {
+  return nn::ReLU(nn::ReLUOptions(/*inplace=*/true));
+}
+
+nn::Conv2d conv1x1(int64_t in_channels, int64_t out_channels) {
+  return nn::Conv2d(nn::Conv2dOptions(in_channels, out_channels, 1).bias(false));
+}
+
 void check_num_classes(const char* network, int64_t num_classes) {
   convkit::detail::check_positive(network, "num_classes", num_classes);
 }

@@ -14,6 +14,8 @@ namespace convkit::models {
 
 namespace nn = torch::nn;
 
+using detail::relu;
+
 namespace vgg {
 
 namespace {
@@ -35,10 +37,6 @@ constexpr std::array kLayouts = {
 };
 
 constexpr std::array<int64_t, 5> kChannels = {64, 128, 256, 512, 512};
-
-nn::ReLU relu() {
-  return nn::ReLU(nn::ReLUOptions(/*inplace=*/true));
-}
 
 }  // namespace
 

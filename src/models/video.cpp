@@ -20,10 +20,6 @@ namespace {
 
 using Sizes = torch::ExpandingArray<3>;
 
-nn::ReLU relu() {
-  return nn::ReLU(nn::ReLUOptions(/*inplace=*/true));
-}
-
 nn::Conv3d conv3d(int64_t in_planes, int64_t out_planes, const Sizes& kernel_size,
                   const Sizes& stride, const Sizes& padding) {
   return nn::Conv3d(nn::Conv3dOptions(in_planes, out_planes, kernel_size)
@@ -40,7 +36,7 @@ SequentialChild make_conv(ConvKind kind, int64_t in_planes, int64_t out_planes, 
     return conv3d(in_planes, out_planes, {1, 3, 3}, {1, stride, stride}, {0, 1, 1});
   }
   return Sequential{conv3d(in_planes, midplanes, {1, 3, 3}, {1, stride, stride}, {0, 1, 1}),
-                    nn::BatchNorm3d(midplanes), relu(),
+                    nn::BatchNorm3d(midplanes), detail::relu(),
                     conv3d(midplanes, out_planes, {3, 1, 1}, {stride, 1, 1}, {1, 0, 0})};
 }
 
@@ -75,10 +71,10 @@ void BasicBlockImpl::reset() {
                         nn::BatchNorm3d(planes)};
   }
   conv1 = register_module("conv1", Sequential{make_conv(kind, inplanes, planes, midplanes, stride),
-                                              nn::BatchNorm3d(planes), video::relu()});
+                                              nn::BatchNorm3d(planes), detail::relu()});
   conv2 = register_module(
       "conv2", Sequential{make_conv(kind, planes, planes, midplanes, 1), nn::BatchNorm3d(planes)});
-  relu = register_module("relu", video::relu());
+  relu = register_module("relu", detail::relu());
   if (around) downsample = register_module("downsample", around);
 }
 
@@ -100,11 +96,11 @@ void VideoResNetImpl::reset() {
   if (layout[0] == ConvKind::kConv2Plus1D) {
     stem = register_module(
         "stem", Sequential{conv3d(3, 45, {1, 7, 7}, {1, 2, 2}, {0, 3, 3}), nn::BatchNorm3d(45),
-                           video::relu(), conv3d(45, 64, {3, 1, 1}, 1, {1, 0, 0}),
-                           nn::BatchNorm3d(64), video::relu()});
+                           detail::relu(), conv3d(45, 64, {3, 1, 1}, 1, {1, 0, 0}),
+                           nn::BatchNorm3d(64), detail::relu()});
   } else {
     stem = register_module("stem", Sequential{conv3d(3, 64, {3, 7, 7}, {1, 2, 2}, {1, 3, 3}),
-                                              nn::BatchNorm3d(64), video::relu()});
+                                              nn::BatchNorm3d(64), detail::relu()});
   }
   int64_t inplanes = 64;
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -139,7 +135,7 @@ Sequential conv_norm_relu(int64_t in_planes, int64_t out_planes, const Sizes& ke
                           const Sizes& stride = 1, const Sizes& padding = 0) {
   const auto norm = nn::BatchNorm3dOptions(out_planes).eps(0.001).momentum(0.001);
   return Sequential{conv3d(in_planes, out_planes, kernel_size, stride, padding),
-                    nn::BatchNorm3d(norm), relu()};
+                    nn::BatchNorm3d(norm), detail::relu()};
 }
 
 nn::MaxPool3d pool(const Sizes& kernel_size, const Sizes& stride, const Sizes& padding) {
