@@ -1,6 +1,7 @@
 // convkit inspect FILE: what a checkpoint holds.
 #include "../cli.h"
 #include "commands.h"
+#include "identify.h"
 #include "load.h"
 
 #include <convkit/checkpoint.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 namespace tool {
 namespace {
@@ -33,7 +35,31 @@ struct Totals {
   int64_t bytes = 0;
 };
 
-void print_json(const std::string& file, const Checkpoint& checkpoint) {
+/// The network that the one state_dict of the file belongs to, if there is one.
+std::optional<Identity> network_of(const std::string& file, const std::string& at) {
+  try {
+    return identify(convkit::load_checkpoint(file, {.at = at}).state);
+  } catch (const convkit::CheckpointError&) {
+    return std::nullopt;
+  }
+}
+
+ordered_json json_of(const Identity& identity) {
+  ordered_json result = {{"name", identity.network}, {"prefix", identity.prefix}};
+  if (identity.num_classes) result["num_classes"] = *identity.num_classes;
+  return result;
+}
+
+/// "resnet18 with 10 classes, under module."
+std::string text_of(const Identity& identity) {
+  std::string text = identity.network;
+  if (identity.num_classes) text += fmt::format(" with num_classes {}", *identity.num_classes);
+  if (!identity.prefix.empty()) text += " under " + cli::printable(identity.prefix);
+  return text;
+}
+
+void print_json(const std::string& file, const Checkpoint& checkpoint,
+                const std::optional<Identity>& network) {
   const Totals totals(checkpoint.state);
   ordered_json result = {{"file", file},
                          {"tensors", ordered_json::array()},
@@ -47,10 +73,13 @@ void print_json(const std::string& file, const Checkpoint& checkpoint) {
                                  {"shape", tensor.sizes().vec()},
                                  {"bytes", tensor.nbytes()}});
   }
+  if (network) result["network"] = json_of(*network);
+  if (const std::string name = published_as(file); !name.empty()) result["named_as"] = name;
   fmt::print("{}\n", result.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
-void print_text(const Checkpoint& checkpoint) {
+void print_text(const std::string& file, const Checkpoint& checkpoint,
+                const std::optional<Identity>& network) {
   // A few long names do not move the columns of all others.
   constexpr std::size_t kWidest = 60;
   std::size_t name_width = 4;
@@ -75,6 +104,10 @@ void print_text(const Checkpoint& checkpoint) {
   fmt::print("{}{}, {}, {}\n", checkpoint.state.is_empty() ? "" : "\n",
              cli::counted(totals.tensors, "tensor"), cli::counted(totals.elements, "element"),
              cli::counted(totals.bytes, "byte"));
+  if (network) fmt::print("network: {}\n", text_of(*network));
+  if (const std::string name = published_as(file); !name.empty()) {
+    fmt::print("named as the published weights {}\n", name);
+  }
   if (!checkpoint.metadata.empty()) fmt::print("\nmetadata\n");
   for (const auto& [key, value] : checkpoint.metadata) {
     fmt::print("  {}: {}\n", cli::printable(key), cli::printable(value));
@@ -85,7 +118,9 @@ void print_text(const Checkpoint& checkpoint) {
 
 void add_inspect(CLI::App& app, Command& chosen) {
   CLI::App* command = app.add_subcommand(
-      "inspect", "Print all tensors of a checkpoint (name, dtype, shape, bytes) and its metadata");
+      "inspect",
+      "Print all tensors of a checkpoint (name, dtype, shape, bytes), the network that they "
+      "belong to, and the metadata");
   command->footer("convkit inspect weights.safetensors");
   const auto file = std::make_shared<std::string>();
   const auto at = std::make_shared<std::string>();
@@ -96,10 +131,11 @@ void add_inspect(CLI::App& app, Command& chosen) {
   command->callback([=, &chosen] {
     chosen = [=] {
       const Checkpoint checkpoint = load(*file, {.at = *at, .everything = at->empty()});
+      const auto network = network_of(*file, *at);
       if (*json) {
-        print_json(*file, checkpoint);
+        print_json(*file, checkpoint, network);
       } else {
-        print_text(checkpoint);
+        print_text(*file, checkpoint, network);
       }
       return 0;
     };

@@ -35,9 +35,45 @@ def check_help():
 
 
 def check_models():
-    names = convkit("models").stdout.split()
-    assert len(names) == len(set(names)) == 85, names
-    assert {"resnet18", "mobilenet_v2", "efficientnet_v2_s", "convnext_tiny", "unet_resnet34"} <= set(names), names
+    """That the numbers and addresses are Python's is what tests/parity/descriptions.py checks."""
+    names = [network["name"] for network in json.loads(convkit("models", "--json").stdout)]
+    assert len(names) == len(set(names)) >= 85, names
+    lines = convkit("models").stdout.splitlines()
+    assert "torchvision.models.resnet" in lines, lines
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == names, lines
+    assert "  resnet18                           11,689,512    1,814,073,344  1,3,224,224" in lines, lines
+    said = convkit("models", "resnet18").stdout
+    assert said.endswith("/resnet18-f37072fd.pth\n  its SHA-256 begins with f37072fd\n"), said
+    assert "no published weights" in convkit("models", "unet_resnet18").stdout
+    assert [network["name"] for network in json.loads(convkit("models", "vgg16", "--json").stdout)] == ["vgg16"]
+    for options in ((), ("--json",)):
+        assert "the nearest are resnet18, " in convkit("models", "resnet-18", *options, code=2).stderr
+
+
+def check_identity(folder):
+    """inspect says which network a file belongs to, whatever its head, and none for one that only looks like it."""
+    def identity(state, name="network.pth"):
+        torch.save(state, folder / name)
+        said = json.loads(convkit("inspect", folder / name, "--json").stdout)
+        return said.get("network"), said.get("named_as")
+
+    vision = torchvision.models
+    resnet = vision.resnet18(num_classes=10).state_dict()
+    trained = {"epoch": 3, "model": {f"module.{key}": value for key, value in resnet.items()}}
+    assert identity(trained)[0] == {"name": "resnet18", "prefix": "module.", "num_classes": 10}
+    lines = convkit("inspect", folder / "network.pth").stdout.splitlines()
+    assert "network: resnet18 with num_classes 10 under module." in lines, lines
+    old = {key: value for key, value in vision.resnet18().state_dict().items() if "num_batches" not in key}
+    assert identity(old, "resnet18-f37072fd.pth") == ({"name": "resnet18", "prefix": ""}, "IMAGENET1K_V1 of resnet18")
+    assert identity(vision.resnext50_32x4d().state_dict())[0]["name"] == "resnext50_32x4d"
+    assert identity(vision.googlenet(aux_logits=False, init_weights=False).state_dict())[0]["name"] == "googlenet"
+    segmenter = vision.get_model("deeplabv3_mobilenet_v3_large", weights_backbone=None, num_classes=5, aux_loss=True)
+    assert identity(segmenter.state_dict())[0]["num_classes"] == 5
+    small = vision.squeezenet1_1().state_dict()
+    for key, value in (("features.0.weight", torch.zeros(64, 3, 5, 5)), ("classifier.1.bias", torch.zeros(11)),
+                       ("features.0.bias", torch.zeros(())), ("extra", torch.zeros(1))):
+        assert identity({**small, key: value})[0] is None, key
+    assert identity({})[0] is None and identity({"a.b.c": torch.zeros(2)})[0] is None
 
 
 def check_summary(folder):
@@ -229,6 +265,7 @@ with tempfile.TemporaryDirectory() as name:
     check_shards(Path(name))
     check_terminal(Path(name))
     check_models()
+    check_identity(Path(name))
     check_summary(Path(name))
     check_recordings(Path(name))
     check_photograph(Path(name))

@@ -59,6 +59,31 @@ struct CreateOptions {
   std::optional<int64_t> num_classes = std::nullopt;
 };
 
+/// A published file with the weights of a network, which load_checkpoint() reads.
+struct CONVKIT_API PublishedWeights {
+  std::string name;  ///< Python's, such as IMAGENET1K_V1
+  std::string url;
+
+  /// The last part of the address, such as resnet18-f37072fd.pth.
+  [[nodiscard]] std::string file() const;
+  /// What the SHA-256 of the file begins with, as its name ends in it: f37072fd. It is empty for a
+  /// file that is named otherwise.
+  [[nodiscard]] std::string sha256() const;
+};
+
+/// What is known of a network before it is made.
+struct Description {
+  std::string name;
+  std::string source;          ///< its Python module, such as torchvision.models.resnet: the family
+  std::vector<int64_t> input;  ///< its size as the DEFAULT weights of Python take it
+  int64_t parameters;
+  int64_t macs;  ///< of the main head, for that input, as summarize() counts them
+  /// How many tensors a state_dict of it has, without those that a file may lack: auxiliary heads,
+  /// whose names begin with aux, and num_batches_tracked.
+  int64_t tensors;
+  std::vector<PublishedWeights> weights;  ///< in the order of Python; none for a Unet
+};
+
 /// torchvision's names of the networks, and unet_ with the name of the encoder.
 CONVKIT_API std::vector<std::string> names();
 
@@ -68,5 +93,13 @@ CONVKIT_API std::vector<std::string> names();
 /// Source:  torchvision.models.get_model(name, weights=None)
 /// Differs: names are in lower case.
 CONVKIT_API Network create(const std::string& name, const CreateOptions& options = {});
+
+/// Describes the network of a name.
+///
+///     for (const auto& weights : models::describe("resnet18").weights) std::cout << weights.url;
+///
+/// Throws:  c10::ValueError for an unknown name, with the nearest ones.
+/// Source:  torchvision.models.get_model_weights(name), and FlopCounterMode
+CONVKIT_API Description describe(const std::string& name);
 
 }  // namespace convkit::models

@@ -1,5 +1,7 @@
 #include <convkit/models.h>
 
+#include "models/descriptions.h"
+
 #include <algorithm>
 #include <functional>
 #include <numeric>
@@ -132,8 +134,8 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
-/// The three names nearest to one that there is not.
-std::string nearest(const std::string& name) {
+/// Throws, with the three names nearest to one that there is not.
+[[noreturn]] void refuse(const char* function, const std::string& name) {
   std::vector<std::pair<std::size_t, std::string>> ranked;
   // The beginning of an endless name tells as much as all of it.
   for (const Builder& known : builders()) {
@@ -141,7 +143,9 @@ std::string nearest(const std::string& name) {
   }
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
-  return ranked[0].second + ", " + ranked[1].second + " and " + ranked[2].second;
+  TORCH_CHECK_VALUE(false, function, ": expected the name of a network, got \"", name,
+                    "\"; the nearest are ", ranked[0].second, ", ", ranked[1].second, " and ",
+                    ranked[2].second);
 }
 
 }  // namespace
@@ -174,8 +178,26 @@ Network create(const std::string& name, const CreateOptions& options) {
   for (const Builder& known : builders()) {
     if (known.name == name) return known.build(options);
   }
-  TORCH_CHECK_VALUE(false, "models::create: expected the name of a network, got \"", name,
-                    "\"; the nearest are ", nearest(name));
+  refuse("models::create", name);
+}
+
+std::string PublishedWeights::file() const {
+  return url.substr(url.rfind('/') + 1);
+}
+
+std::string PublishedWeights::sha256() const {
+  const std::string stem = file().substr(0, file().rfind('.'));
+  const std::string last = stem.substr(stem.rfind('-') + 1);
+  const bool is_hash = last.size() >= 8 && last.size() < stem.size() &&
+                       last.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return is_hash ? last : "";
+}
+
+Description describe(const std::string& name) {
+  for (const Description& known : descriptions()) {
+    if (known.name == name) return known;
+  }
+  refuse("models::describe", name);
 }
 
 }  // namespace convkit::models

@@ -1,4 +1,6 @@
 #include <convkit/models.h>
+#include <convkit/state_dict.h>
+#include <convkit/summary.h>
 
 #include "support.h"
 
@@ -21,6 +23,28 @@ TEST_CASE("create() knows every name that names() gives", "[models]") {
   models::Network unet = models::create("unet_resnet18", {.num_classes = 4});
   unet->eval();
   CHECK(unet(torch::randn({1, 3, 45, 70})).sizes() == torch::IntArrayRef({1, 4, 45, 70}));
+}
+
+TEST_CASE("describe() describes every network of names(), as create() makes it", "[models]") {
+  for (const std::string& name : models::names()) CHECK(models::describe(name).name == name);
+  const models::Description network = models::describe("squeezenet1_1");
+  CHECK(network.source == "torchvision.models.squeezenet");
+  CHECK(network.input == std::vector<int64_t>{1, 3, 224, 224});
+  models::Network made = models::create("squeezenet1_1");
+  CHECK(network.parameters == parameter_count(*made));
+  CHECK(network.tensors == static_cast<int64_t>(state_dict(*made).size()));
+  CHECK(network.macs == summarize(*made, torch::zeros(network.input)).macs);
+  REQUIRE(network.weights.size() == 1);
+  CHECK(network.weights[0].name == "IMAGENET1K_V1");
+  CHECK(network.weights[0].file() == "squeezenet1_1-b8a52dc0.pth");
+  CHECK(network.weights[0].sha256() == "b8a52dc0");
+  for (const std::string url : {"", "model.safetensors", "a/b-12345678/model.pth", "a-1234567.pth",
+                                "a-x2345678.pth", "12345678.pth"}) {
+    CHECK(models::PublishedWeights{"", url}.sha256().empty());
+  }
+  CHECK(support::error([] { models::describe("resnet-18"); }) ==
+        "models::describe: expected the name of a network, got \"resnet-18\"; the nearest are "
+        "resnet18, resnet34 and resnet50");
 }
 
 TEST_CASE("outputs() gives every head, and forward the main one", "[models]") {
