@@ -37,19 +37,26 @@ std::string up(const std::string& prefix) {
   return prefix.substr(0, prefix.rfind('.', prefix.size() - 2) + 1);
 }
 
-/// The number of classes for which the shapes fit, if they do: where tensors have other sizes than in
-/// the network, only the first one differs, and is the same number in each.
+/// "a.weight" -> "a."
+std::string layer_of(const std::string& key) {
+  return key.substr(0, key.rfind('.') + 1);
+}
+
+/// Whether layers alone that give another number of classes, the same one, keep the shapes from fitting.
 bool fits(const convkit::StateDict& network, const convkit::StateDict& state,
           const std::vector<std::string>& other_shapes, std::optional<int64_t>& num_classes) {
-  for (const std::string& key : other_shapes) {
-    const auto* found = state.find(key);
-    const auto* expected = network.find(key);
-    if (found == nullptr || expected == nullptr || found->dim() != expected->dim() ||
-        found->dim() == 0 || found->sizes().slice(1) != expected->sizes().slice(1)) {
-      return false;
+  for (const std::string& other : other_shapes) {
+    for (const auto& entry : network) {
+      if (layer_of(entry.key()) != layer_of(other)) continue;
+      const auto* found = state.find(entry.key());
+      const torch::Tensor& expected = entry.value();
+      if (found == nullptr || found->dim() != expected.dim() || found->dim() == 0 ||
+          found->sizes().slice(1) != expected.sizes().slice(1) ||
+          found->size(0) != num_classes.value_or(found->size(0))) {
+        return false;
+      }
+      num_classes = found->size(0);
     }
-    if (num_classes.value_or(found->size(0)) != found->size(0)) return false;
-    num_classes = found->size(0);
   }
   return true;
 }
