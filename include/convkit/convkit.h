@@ -17,6 +17,7 @@
 #include <convkit/separable.h>
 #include <convkit/upsample.h>
 #include <convkit/attention.h>
+#include <convkit/branch_attention.h>
 #include <convkit/multihead_attention.h>
 #include <convkit/parametrize.h>
 #include <convkit/segmentation.h>

@@ -344,6 +344,12 @@ TEST_CASE("blocks compute the same when compiled", "[compile]") {
   check_compiled(EcaModule(EcaModuleOptions().channels(8)), x);
   check_compiled(CbamModule(8), x);
   check_compiled(SCSEModule(8, 2), x);
+  check_compiled(CoordAttn(8), x);
+  check_compiled(GlobalContext(GlobalContextOptions(8).rd_ratio(0.5).fuse_add(true)), x);
+  check_compiled(SelectiveKernel(8), x);
+  check_compiled(SplitAttn(SplitAttnOptions(8).norm_layer({})), x);
+  check_compiled(BatchNormAct2d(8), x);
+  check_compiled(LayerScale2d(8, 0.5), x);
   check_compiled(ASPP(8, std::vector<int64_t>{2, 4}, 16), x);
   check_compiled(PSPModule(8, std::vector<int64_t>{1, 2, 3}), randn({2, 8, 12, 12}));
   check_compiled(SegmentationHead(8, 3), x);
