@@ -36,7 +36,7 @@ def check_help():
 
 def check_models():
     names = convkit("models").stdout.split()
-    assert len(names) == len(set(names)) == 85, names
+    assert len(names) == len(set(names)) == 87, names
     assert {"resnet18", "mobilenet_v2", "efficientnet_v2_s", "convnext_tiny", "unet_resnet34"} <= set(names), names
 
 
