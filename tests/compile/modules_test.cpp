@@ -592,6 +592,15 @@ TEST_CASE("tensors that are no images compute the same when compiled", "[compile
                  {randn({5, 2, 8})});
 }
 
+TEST_CASE("networks that make or judge images compute the same when compiled", "[compile]") {
+  at::set_num_threads(1);
+  torch::manual_seed(3);
+  check_compiled(models::dcgan::Generator(7, 8, 3), randn({2, 7, 1, 1}));
+  check_compiled(models::dcgan::Discriminator(3, 8), randn({2, 3, 64, 64}));
+  const models::EdsrOptions small{.scale = 4, .n_resblocks = 2, .n_feats = 8};
+  check_compiled(models::edsr::EdsrModel(small), randn({2, 3, 9, 7}));
+}
+
 TEST_CASE("a network of each family computes the same when compiled", "[compile]") {
   at::set_num_threads(1);
   for (const std::string name : {"resnet18", "mobilenet_v2", "mobilenet_v3_small",
