@@ -1,4 +1,7 @@
-"""Compares the EdsrModel of written_networks.py with super-image's own: edsr_is_theirs.py FOLDER, that of published.py"""
+"""Compares the EdsrModel of written_networks.py with super-image's own: edsr_is_theirs.py FOLDER
+
+FOLDER is what published.py unpacked.
+"""
 
 import torchvision_operators  # noqa: F401, isort: skip
 
@@ -36,6 +39,7 @@ def compare(**options):
 torch.set_num_threads(1)
 for scale in (1, 2, 3, 4, 8):
     compare(scale=scale)
-compare(scale=2, n_resblocks=3, n_feats=8, res_scale=0.1, rgb_range=1.5, rgb_mean=(0.1, 0.2, 0.3), rgb_std=(2.0, 3.0, 0.7))
+compare(scale=2, n_resblocks=3, n_feats=8, res_scale=0.1, rgb_range=1.5, rgb_mean=(0.1, 0.2, 0.3),
+        rgb_std=(2.0, 3.0, 0.7))
 compare(scale=2, n_resblocks=1, n_feats=8, n_colors=4, no_upsampling=True)
 print("the same")

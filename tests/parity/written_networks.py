@@ -87,7 +87,8 @@ class EdsrModel(nn.Module):
         self.sub_mean = mean_shift(-1, rgb_range, rgb_mean, rgb_std)  # neither is called
         self.add_mean = mean_shift(1, rgb_range, rgb_mean, rgb_std)
         self.head = nn.Sequential(conv3x3(n_colors, n_feats))
-        self.body = nn.Sequential(*(ResBlock(n_feats, res_scale) for _ in range(n_resblocks)), conv3x3(n_feats, n_feats))
+        blocks = [ResBlock(n_feats, res_scale) for _ in range(n_resblocks)]
+        self.body = nn.Sequential(*blocks, conv3x3(n_feats, n_feats))
         self.tail = None
         if not no_upsampling:
             factors = [3] if scale == 3 else [2] * (scale.bit_length() - 1)
