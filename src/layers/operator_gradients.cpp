@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -141,7 +142,8 @@ std::array<int64_t, 2> pair_of(const c10::IValue& value) {
 struct DeformConv : Function<DeformConv> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& input,
                                const torch::Tensor& weight, const torch::Tensor& offset,
-                               const torch::Tensor& mask, const torch::Tensor& bias,
+                               const std::optional<torch::Tensor>& mask,
+                               const std::optional<torch::Tensor>& bias,
                                const DeformableOptions& options) {
     auto& data = context->saved_data;
     const auto numbers = [](const std::array<int64_t, 2>& pair) {
@@ -152,9 +154,11 @@ struct DeformConv : Function<DeformConv> {
     data["dilation"] = numbers(options.dilation);
     data["groups"] = options.groups;
     data["offset_groups"] = options.offset_groups;
-    context->save_for_backward({input, weight, offset, mask, bias});
+    const DeformableTensors tensors{input, weight, offset, mask.value_or(torch::Tensor()),
+                                    bias.value_or(torch::Tensor())};
+    context->save_for_backward({input, weight, offset, tensors.mask, tensors.bias});
     const at::AutoDispatchBelowADInplaceOrView below;
-    return call_deform_conv2d({input, weight, offset, mask, bias}, options);
+    return call_deform_conv2d(tensors, options);
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
@@ -206,8 +210,11 @@ std::tuple<torch::Tensor, torch::Tensor> ps_roi_align_autograd(const torch::Tens
 
 torch::Tensor deform_conv2d_autograd(const DeformableTensors& tensors,
                                      const DeformableOptions& options) {
-  return DeformConv::apply(tensors.input, tensors.weight, tensors.offset, tensors.mask,
-                           tensors.bias, options);
+  const auto given = [](const torch::Tensor& x) {
+    return x.defined() ? std::optional(x) : std::nullopt;
+  };
+  return DeformConv::apply(tensors.input, tensors.weight, tensors.offset, given(tensors.mask),
+                           given(tensors.bias), options);
 }
 
 }  // namespace convkit::detail
