@@ -23,10 +23,9 @@ using torch::autograd::variable_list;
 
 /// A gradient, which depends on its sources in a way that nobody can differentiate.
 struct Gradient : Function<Gradient> {
-  static torch::Tensor forward(AutogradContext* context, const variable_list& sources,
+  static torch::Tensor forward(AutogradContext* context, at::TensorList,
                                const torch::Tensor& gradient, const std::string& name) {
     context->saved_data["name"] = name;
-    context->saved_data["arguments"] = static_cast<int64_t>(sources.size()) + 2;
     return gradient;
   }
   static variable_list backward(AutogradContext* context, const variable_list&) {
@@ -45,7 +44,7 @@ torch::Tensor gradient_of(const char* name, const variable_list& sources, const 
     gradient = compute();
   }
   if (!gradient.defined() || !torch::GradMode::is_enabled()) return gradient;
-  return Gradient::apply(sources, gradient, std::string(name));
+  return Gradient::apply(at::TensorList(sources), gradient, std::string(name));
 }
 
 void save(AutogradContext* context, const torch::Tensor& input, const Pooling& pooling) {
