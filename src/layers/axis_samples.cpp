@@ -15,7 +15,7 @@ constexpr double kMostSamples = 1 << 30;
 
 template <typename T>
 AxisSamples<T>::AxisSamples(const T* boxes, int64_t count, int64_t axis, int64_t places,
-                            const Pooling& pooling)
+                            const RegionPooling& pooling)
     : bins_(axis == 0 ? pooling.height : pooling.width),
       places_(places),
       row_(static_cast<std::size_t>(places)) {
@@ -30,7 +30,7 @@ AxisSamples<T>::AxisSamples(const T* boxes, int64_t count, int64_t axis, int64_t
 }
 
 template <typename T>
-void AxisSamples<T>::add_box(T start, T size, const Pooling& pooling) {
+void AxisSamples<T>::add_box(T start, T size, const RegionPooling& pooling) {
   const T bin_size = size / static_cast<T>(bins_);
   int64_t samples = pooling.sampling_ratio;
   if (samples <= 0) {

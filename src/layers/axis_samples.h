@@ -26,7 +26,8 @@ class AxisSamples {
   };
 
   /// Of the boxes' axis 0 (y) or 1 (x) on a map of this many places.
-  AxisSamples(const T* boxes, int64_t count, int64_t axis, int64_t places, const Pooling& pooling);
+  AxisSamples(const T* boxes, int64_t count, int64_t axis, int64_t places,
+              const RegionPooling& pooling);
 
   Weights of(int64_t box, int64_t bin) const {
     const std::size_t at = static_cast<std::size_t>(box * bins_ + bin);
@@ -40,7 +41,7 @@ class AxisSamples {
   }
 
  private:
-  void add_box(T start, T size, const Pooling& pooling);
+  void add_box(T start, T size, const RegionPooling& pooling);
   void add_span(std::size_t first);
   void add_bin(T start, T size, int64_t samples);
   void add_sample(T place);

@@ -47,7 +47,7 @@ torch::Tensor gradient_of(const char* name, const variable_list& sources, const 
   return Gradient::apply(at::TensorList(sources), gradient, std::string(name));
 }
 
-void save(AutogradContext* context, const torch::Tensor& input, const Pooling& pooling) {
+void save(AutogradContext* context, const torch::Tensor& input, const RegionPooling& pooling) {
   auto& data = context->saved_data;
   data["sizes"] = input.sizes().vec();
   data["spatial_scale"] = pooling.spatial_scale;
@@ -56,7 +56,7 @@ void save(AutogradContext* context, const torch::Tensor& input, const Pooling& p
   data["aligned"] = pooling.aligned;
 }
 
-Pooling saved_pooling(AutogradContext* context, const char* name) {
+RegionPooling saved_pooling(AutogradContext* context, const char* name) {
   auto& data = context->saved_data;
   const auto bins = data["bins"].toIntVector();
   return {.name = name,
@@ -69,7 +69,7 @@ Pooling saved_pooling(AutogradContext* context, const char* name) {
 
 struct RoiAlign : Function<RoiAlign> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& input,
-                               const torch::Tensor& boxes, const Pooling& pooling) {
+                               const torch::Tensor& boxes, const RegionPooling& pooling) {
     save(context, input, pooling);
     context->save_for_backward({boxes});
     const at::AutoDispatchBelowADInplaceOrView below;
@@ -78,7 +78,7 @@ struct RoiAlign : Function<RoiAlign> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const torch::Tensor boxes = context->get_saved_variables()[0];
     const auto sizes = context->saved_data["sizes"].toIntVector();
-    const Pooling pooling = saved_pooling(context, "roi_align");
+    const RegionPooling pooling = saved_pooling(context, "roi_align");
     return {
         gradient_of("roi_align", gradients,
                     [&] { return roi_align_backward_cpu(gradients[0], boxes, pooling, sizes); }),
@@ -89,7 +89,7 @@ struct RoiAlign : Function<RoiAlign> {
 
 struct RoiPool : Function<RoiPool> {
   static variable_list forward(AutogradContext* context, const torch::Tensor& input,
-                               const torch::Tensor& boxes, const Pooling& pooling) {
+                               const torch::Tensor& boxes, const RegionPooling& pooling) {
     save(context, input, pooling);
     const at::AutoDispatchBelowADInplaceOrView below;
     const auto [result, places] = call_roi_pool(input, boxes, pooling);
@@ -100,7 +100,7 @@ struct RoiPool : Function<RoiPool> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
     const auto sizes = context->saved_data["sizes"].toIntVector();
-    const Pooling pooling = saved_pooling(context, "roi_pool");
+    const RegionPooling pooling = saved_pooling(context, "roi_pool");
     return {gradient_of("roi_pool", {gradients[0]},
                         [&] {
                           return roi_pool_backward_cpu(gradients[0], saved[0], saved[1], pooling,
@@ -113,7 +113,7 @@ struct RoiPool : Function<RoiPool> {
 
 struct PsRoiAlign : Function<PsRoiAlign> {
   static variable_list forward(AutogradContext* context, const torch::Tensor& input,
-                               const torch::Tensor& boxes, const Pooling& pooling) {
+                               const torch::Tensor& boxes, const RegionPooling& pooling) {
     save(context, input, pooling);
     context->save_for_backward({boxes});
     const at::AutoDispatchBelowADInplaceOrView below;
@@ -124,7 +124,7 @@ struct PsRoiAlign : Function<PsRoiAlign> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const torch::Tensor boxes = context->get_saved_variables()[0];
     const auto sizes = context->saved_data["sizes"].toIntVector();
-    const Pooling pooling = saved_pooling(context, "ps_roi_align");
+    const RegionPooling pooling = saved_pooling(context, "ps_roi_align");
     return {
         gradient_of("ps_roi_align", {gradients[0]},
                     [&] { return ps_roi_align_backward_cpu(gradients[0], boxes, pooling, sizes); }),
@@ -189,20 +189,20 @@ struct DeformConv : Function<DeformConv> {
 }  // namespace
 
 torch::Tensor roi_align_autograd(const torch::Tensor& input, const torch::Tensor& boxes,
-                                 const Pooling& pooling) {
+                                 const RegionPooling& pooling) {
   return RoiAlign::apply(input, boxes, pooling);
 }
 
 std::tuple<torch::Tensor, torch::Tensor> roi_pool_autograd(const torch::Tensor& input,
                                                            const torch::Tensor& boxes,
-                                                           const Pooling& pooling) {
+                                                           const RegionPooling& pooling) {
   const variable_list results = RoiPool::apply(input, boxes, pooling);
   return {results[0], results[1]};
 }
 
 std::tuple<torch::Tensor, torch::Tensor> ps_roi_align_autograd(const torch::Tensor& input,
                                                                const torch::Tensor& boxes,
-                                                               const Pooling& pooling) {
+                                                               const RegionPooling& pooling) {
   const variable_list results = PsRoiAlign::apply(input, boxes, pooling);
   return {results[0], results[1]};
 }

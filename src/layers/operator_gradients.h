@@ -12,13 +12,13 @@
 namespace convkit::detail {
 
 torch::Tensor roi_align_autograd(const torch::Tensor& input, const torch::Tensor& boxes,
-                                 const Pooling& pooling);
+                                 const RegionPooling& pooling);
 std::tuple<torch::Tensor, torch::Tensor> roi_pool_autograd(const torch::Tensor& input,
                                                            const torch::Tensor& boxes,
-                                                           const Pooling& pooling);
+                                                           const RegionPooling& pooling);
 std::tuple<torch::Tensor, torch::Tensor> ps_roi_align_autograd(const torch::Tensor& input,
                                                                const torch::Tensor& boxes,
-                                                               const Pooling& pooling);
+                                                               const RegionPooling& pooling);
 torch::Tensor deform_conv2d_autograd(const DeformableTensors& tensors,
                                      const DeformableOptions& options);
 

@@ -32,8 +32,8 @@ using Deform = Tensor(const Tensor&, const Tensor&, const Tensor&, const std::op
                       torch::IntArrayRef, int64_t, int64_t);
 
 /// What an operator's kernel calls with its arguments.
-using AlignKernel = Tensor(const Tensor&, const Tensor&, const Pooling&);
-using PoolKernel = Pair(const Tensor&, const Tensor&, const Pooling&);
+using AlignKernel = Tensor(const Tensor&, const Tensor&, const RegionPooling&);
+using PoolKernel = Pair(const Tensor&, const Tensor&, const RegionPooling&);
 using DeformKernel = Tensor(const DeformableTensors&, const DeformableOptions&);
 
 template <AlignKernel kernel>
@@ -83,18 +83,18 @@ Tensor nms_autocast(const Tensor& boxes, const Tensor& scores, double iou_thresh
   return call_nms(in_float(boxes), in_float(scores), iou_threshold);
 }
 
-Tensor roi_align_autocast(const Tensor& input, const Tensor& boxes, const Pooling& pooling) {
+Tensor roi_align_autocast(const Tensor& input, const Tensor& boxes, const RegionPooling& pooling) {
   const InFloat in_float;
   return call_roi_align(in_float(input), in_float(boxes), pooling).to(input.scalar_type());
 }
 
-Pair roi_pool_autocast(const Tensor& input, const Tensor& boxes, const Pooling& pooling) {
+Pair roi_pool_autocast(const Tensor& input, const Tensor& boxes, const RegionPooling& pooling) {
   const InFloat in_float;
   const auto [result, places] = call_roi_pool(in_float(input), in_float(boxes), pooling);
   return {result.to(input.scalar_type()), places};
 }
 
-Pair ps_roi_align_autocast(const Tensor& input, const Tensor& boxes, const Pooling& pooling) {
+Pair ps_roi_align_autocast(const Tensor& input, const Tensor& boxes, const RegionPooling& pooling) {
   const InFloat in_float;
   const auto [result, channels] = call_ps_roi_align(in_float(input), in_float(boxes), pooling);
   return {result.to(input.scalar_type()), channels};
@@ -179,18 +179,18 @@ Tensor call_box_iou(const Tensor& boxes1, const Tensor& boxes2, std::string_view
   return found.call(boxes1, boxes2, fmt);
 }
 
-Tensor call_roi_align(const Tensor& input, const Tensor& boxes, const Pooling& pooling) {
+Tensor call_roi_align(const Tensor& input, const Tensor& boxes, const RegionPooling& pooling) {
   static const auto found = find_operator<Align>("convkit::roi_align");
   return found.call(input, boxes, pooling.spatial_scale, pooling.height, pooling.width,
                     pooling.sampling_ratio, pooling.aligned);
 }
 
-Pair call_roi_pool(const Tensor& input, const Tensor& boxes, const Pooling& pooling) {
+Pair call_roi_pool(const Tensor& input, const Tensor& boxes, const RegionPooling& pooling) {
   static const auto found = find_operator<Pool>("convkit::roi_pool");
   return found.call(input, boxes, pooling.spatial_scale, pooling.height, pooling.width);
 }
 
-Pair call_ps_roi_align(const Tensor& input, const Tensor& boxes, const Pooling& pooling) {
+Pair call_ps_roi_align(const Tensor& input, const Tensor& boxes, const RegionPooling& pooling) {
   static const auto found = find_operator<PsAlign>("convkit::ps_roi_align");
   return found.call(input, boxes, pooling.spatial_scale, pooling.height, pooling.width,
                     pooling.sampling_ratio);

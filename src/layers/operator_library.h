@@ -19,13 +19,13 @@ torch::Tensor call_batched_nms(const torch::Tensor& boxes, const torch::Tensor& 
 torch::Tensor call_box_iou(const torch::Tensor& boxes1, const torch::Tensor& boxes2,
                            std::string_view fmt);
 torch::Tensor call_roi_align(const torch::Tensor& input, const torch::Tensor& boxes,
-                             const Pooling& pooling);
+                             const RegionPooling& pooling);
 std::tuple<torch::Tensor, torch::Tensor> call_roi_pool(const torch::Tensor& input,
                                                        const torch::Tensor& boxes,
-                                                       const Pooling& pooling);
+                                                       const RegionPooling& pooling);
 std::tuple<torch::Tensor, torch::Tensor> call_ps_roi_align(const torch::Tensor& input,
                                                            const torch::Tensor& boxes,
-                                                           const Pooling& pooling);
+                                                           const RegionPooling& pooling);
 torch::Tensor call_deform_conv2d(const DeformableTensors& tensors,
                                  const DeformableOptions& options);
 

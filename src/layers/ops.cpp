@@ -14,7 +14,7 @@
 
 namespace convkit {
 
-using detail::Pooling;
+using detail::RegionPooling;
 using torch::ExpandingArray;
 using torch::Tensor;
 

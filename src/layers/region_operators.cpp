@@ -154,7 +154,7 @@ torch::Tensor ps_roi_align_backward_of(const torch::Tensor& gradient, const torc
 }  // namespace
 
 torch::Tensor roi_align_cpu(const torch::Tensor& input, const torch::Tensor& boxes,
-                            const Pooling& pooling) {
+                            const RegionPooling& pooling) {
   check_regions(input, boxes, pooling);
   if (is_reduced(input)) {
     return roi_align_cpu(input.to(torch::kFloat), boxes.to(torch::kFloat), pooling)
@@ -168,7 +168,7 @@ torch::Tensor roi_align_cpu(const torch::Tensor& input, const torch::Tensor& box
 }
 
 torch::Tensor roi_align_backward_cpu(const torch::Tensor& gradient, const torch::Tensor& boxes,
-                                     const Pooling& pooling, torch::IntArrayRef input_sizes) {
+                                     const RegionPooling& pooling, torch::IntArrayRef input_sizes) {
   if (is_reduced(gradient)) {
     return roi_align_backward_cpu(gradient.to(torch::kFloat), boxes.to(torch::kFloat), pooling,
                                   input_sizes)
@@ -183,7 +183,7 @@ torch::Tensor roi_align_backward_cpu(const torch::Tensor& gradient, const torch:
 
 std::tuple<torch::Tensor, torch::Tensor> ps_roi_align_cpu(const torch::Tensor& input,
                                                           const torch::Tensor& boxes,
-                                                          const Pooling& pooling) {
+                                                          const RegionPooling& pooling) {
   check_regions(input, boxes, pooling);
   if (is_reduced(input)) {
     const auto [result, channels] =
@@ -206,7 +206,8 @@ std::tuple<torch::Tensor, torch::Tensor> ps_roi_align_cpu(const torch::Tensor& i
 }
 
 torch::Tensor ps_roi_align_backward_cpu(const torch::Tensor& gradient, const torch::Tensor& boxes,
-                                        const Pooling& pooling, torch::IntArrayRef input_sizes) {
+                                        const RegionPooling& pooling,
+                                        torch::IntArrayRef input_sizes) {
   if (is_reduced(gradient)) {
     return ps_roi_align_backward_cpu(gradient.to(torch::kFloat), boxes.to(torch::kFloat), pooling,
                                      input_sizes)

@@ -108,7 +108,7 @@ torch::Tensor roi_pool_backward_of(const torch::Tensor& gradient, const torch::T
 
 std::tuple<torch::Tensor, torch::Tensor> roi_pool_cpu(const torch::Tensor& input,
                                                       const torch::Tensor& boxes,
-                                                      const Pooling& pooling) {
+                                                      const RegionPooling& pooling) {
   check_regions(input, boxes, pooling);
   if (is_reduced(input)) {
     const auto [result, places] =
@@ -126,7 +126,7 @@ std::tuple<torch::Tensor, torch::Tensor> roi_pool_cpu(const torch::Tensor& input
 }
 
 torch::Tensor roi_pool_backward_cpu(const torch::Tensor& gradient, const torch::Tensor& boxes,
-                                    const torch::Tensor& places, const Pooling& pooling,
+                                    const torch::Tensor& places, const RegionPooling& pooling,
                                     torch::IntArrayRef input_sizes) {
   if (is_reduced(gradient)) {
     return roi_pool_backward_cpu(gradient.to(torch::kFloat), boxes.to(torch::kFloat), places,

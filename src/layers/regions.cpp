@@ -28,7 +28,8 @@ std::vector<int64_t> images_of(const torch::Tensor& boxes, int64_t images, const
 
 }  // namespace
 
-void check_regions(const torch::Tensor& input, const torch::Tensor& boxes, const Pooling& pooling) {
+void check_regions(const torch::Tensor& input, const torch::Tensor& boxes,
+                   const RegionPooling& pooling) {
   const char* const name = pooling.name;
   TORCH_CHECK_VALUE(input.dim() == 4, name, ": expected input [N, C, H, W], got ", input.sizes());
   TORCH_CHECK_VALUE(input.size(2) >= 1 && input.size(3) >= 1, name,
@@ -59,14 +60,14 @@ std::vector<std::vector<int64_t>> Regions::boxes_of(int64_t images) const {
   return result;
 }
 
-Regions regions_of(const torch::Tensor& boxes, const Pooling& pooling,
+Regions regions_of(const torch::Tensor& boxes, const RegionPooling& pooling,
                    torch::IntArrayRef input_sizes) {
   return {pooling, images_of(boxes, input_sizes[0], pooling.name), input_sizes[1], input_sizes[2],
           input_sizes[3]};
 }
 
 Regions regions_of_gradient(const torch::Tensor& gradient, const torch::Tensor& boxes,
-                            const Pooling& pooling, torch::IntArrayRef input_sizes,
+                            const RegionPooling& pooling, torch::IntArrayRef input_sizes,
                             int64_t channels_for_one) {
   check_regions(gradient.new_empty({1, 1, 1, 1}).expand(input_sizes), boxes, pooling);
   Regions regions = regions_of(boxes, pooling, input_sizes);

@@ -4,6 +4,7 @@
 #include <ATen/ops/zeros.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -11,7 +12,7 @@
 namespace convkit::detail {
 
 /// How a map is pooled in boxes.
-struct Pooling {
+struct RegionPooling {
   const char* name = "";  ///< the operator's
   double spatial_scale = 1;
   int64_t height = 1;  ///< in bins
@@ -22,11 +23,12 @@ struct Pooling {
 
 /// Throws c10::ValueError unless the input is a map [N, C, H, W], the boxes are [K, 5] of its type,
 /// and the numbers are sound.
-void check_regions(const torch::Tensor& input, const torch::Tensor& boxes, const Pooling& pooling);
+void check_regions(const torch::Tensor& input, const torch::Tensor& boxes,
+                   const RegionPooling& pooling);
 
 /// The sizes of one call.
 struct Regions {
-  Pooling pooling;
+  RegionPooling pooling;
   std::vector<int64_t> image;  ///< of each box
   int64_t channels = 0;        ///< of the input
   int64_t height = 0;
@@ -46,13 +48,13 @@ struct Regions {
 };
 
 /// Throws c10::ValueError for the number of an image that is not there.
-Regions regions_of(const torch::Tensor& boxes, const Pooling& pooling,
+Regions regions_of(const torch::Tensor& boxes, const RegionPooling& pooling,
                    torch::IntArrayRef input_sizes);
 
 /// The same for a gradient, which has one channel for so many of the input; checks what its kernel
 /// relies on.
 Regions regions_of_gradient(const torch::Tensor& gradient, const torch::Tensor& boxes,
-                            const Pooling& pooling, torch::IntArrayRef input_sizes,
+                            const RegionPooling& pooling, torch::IntArrayRef input_sizes,
                             int64_t channels_for_one = 1);
 
 /// Calls f with a number of the tensor's type, float or double.
@@ -64,9 +66,11 @@ auto in_its_type(const torch::Tensor& x, const F& f) {
 /// Whether the tensor's type is computed in float32.
 bool is_reduced(const torch::Tensor& x);
 
+constexpr int64_t kPlanes = 16;  // channels that stay in the second cache
+
 /// Calls `add(box, channel, row, pixels)` for each channel of each image and each box of the image;
 /// `row` has room for one of the image's. A thread takes whole channels, so that no other one writes
-/// there, and boxes come in their order.
+/// there, and boxes come in their order: each with a few channels, whose gradients lie side by side.
 template <typename T, typename Add>
 torch::Tensor each_plane(const Regions& regions, torch::IntArrayRef sizes,
                          const torch::TensorOptions& options, const Add& add) {
@@ -76,9 +80,14 @@ torch::Tensor each_plane(const Regions& regions, torch::IntArrayRef sizes,
   const int64_t grain = regions.grain(8 * regions.bins() * regions.count());
   at::parallel_for(0, sizes[0] * sizes[1], grain, [&](int64_t begin, int64_t end) {
     std::vector<T> row(static_cast<std::size_t>(regions.width));
-    for (int64_t plane = begin; plane < end; ++plane) {
-      for (const int64_t k : boxes[static_cast<std::size_t>(plane / regions.channels)]) {
-        add(k, plane % regions.channels, row, to + plane * regions.pixels());
+    int64_t last = begin;
+    for (int64_t first = begin; first < end; first = last) {
+      const int64_t image = first / regions.channels;
+      last = std::min({end, first + kPlanes, (image + 1) * regions.channels});
+      for (const int64_t k : boxes[static_cast<std::size_t>(image)]) {
+        for (int64_t plane = first; plane < last; ++plane) {
+          add(k, plane % regions.channels, row, to + plane * regions.pixels());
+        }
       }
     }
   });
