@@ -2,8 +2,8 @@
 
 #include <convkit/module.h>
 
+#include <torch/arg.h>
 #include <torch/expanding_array.h>
-#include <torch/nn/options/conv.h>
 #include <torch/types.h>
 
 #include <cstdint>

@@ -145,6 +145,8 @@ TEST_CASE("ops do without boxes, images and threads, and take any strides", "[op
   y.sum().backward();
   CHECK(x.grad().abs().sum().item<float>() == 0);
   CHECK(ps_roi_align(x, none, 2).sizes() == torch::IntArrayRef({0, 3, 2, 2}));
+  CHECK_FALSE(nms(torch::rand({2, 4}).requires_grad_(), torch::rand({2}).requires_grad_(), 0.5)
+                  .requires_grad());
   CHECK(nms(torch::empty({0, 4}), torch::empty({0}), 0.5).sizes() == torch::IntArrayRef({0}));
   CHECK(batched_nms(torch::empty({0, 4}), torch::empty({0}), torch::empty({0}, torch::kLong), 0.5)
             .sizes() == torch::IntArrayRef({0}));
