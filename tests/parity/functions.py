@@ -100,7 +100,7 @@ def attention():
 
 def detection():
     """What torchvision has in Python; detection.py has its operators in C++."""
-    low, extent = torch.rand(2, 9, 2) * 20, torch.rand(2, 9, 2) * 12 - 1
+    low, extent = torch.rand(2, 9, 2) * 20, torch.rand(2, 9, 2) * 12 + 1
     for fmt in ("xyxy", "xywh", "cxcywh"):
         boxes = torch.cat([low, low + extent if fmt == "xyxy" else extent], -1)
         for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8):
