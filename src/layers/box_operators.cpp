@@ -61,7 +61,7 @@ class Candidates {
     const T* const x2 = coordinates_[2].data();
     const T* const y2 = coordinates_[3].data();
     const T* const area = area_.data();
-    Flag* const dropped = dropped_.data();
+    Flag* const __restrict dropped = dropped_.data();  // no other pointer goes there
     const T left = x1[i];
     const T top = y1[i];
     const T right = x2[i];
