@@ -8,7 +8,7 @@ It needs a torchvision whose C++ operators load. Debian 12's does, and a folder 
     for package in *.deb; do dpkg-deb -x "$package" root; done
     export PYTHONPATH=root/usr/lib/python3/dist-packages
     lib=x86_64-linux-gnu
-    export LD_LIBRARY_PATH=root/lib/$lib:root/usr/lib/$lib:root/usr/lib/$lib/blas:root/usr/lib/$lib/lapack
+    export LD_LIBRARY_PATH=root/lib/$lib:root/usr/lib/$lib:root/usr/lib/$lib/blas:root/usr/lib/$lib/lapack:root/usr/lib
 
 The file was written by python3-torchvision 0.14.1-2 with python3-torch 1.13.1+dfsg-4.
 
