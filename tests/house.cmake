@@ -3,7 +3,7 @@ cmake_minimum_required(VERSION 3.25)
 
 # 1. A public header includes only headers that stand earlier in this list, and no fmt.
 set(order arithmetic module init conv same filters activation norm blocks separable upsample
-    attention branch_attention multihead_attention parametrize segmentation
+    attention branch_attention multihead_attention parametrize segmentation ops
     models/classifier models/alexnet models/vgg models/squeezenet models/inception models/googlenet
     models/resnet models/densenet models/mobilenetv1 models/mobilenetv2 models/mobilenetv3
     models/shufflenetv2 models/mnasnet models/efficientnet models/regnet models/convnext

@@ -21,6 +21,7 @@
 #include <convkit/multihead_attention.h>
 #include <convkit/parametrize.h>
 #include <convkit/segmentation.h>
+#include <convkit/ops.h>
 #include <convkit/models/classifier.h>
 #include <convkit/models/alexnet.h>
 #include <convkit/models/vgg.h>

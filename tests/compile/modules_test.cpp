@@ -52,6 +52,18 @@ std::vector<std::pair<std::string, Net::Body>> user_modules() {
   return {
       {"a layer called twice", [](Net& m, const Tensor& x) { return m.conv(m.bn(m.conv(x))); }},
       {"a residual", [](Net& m, const Tensor& x) { return torch::relu(x + m.bn(m.conv(x))); }},
+      {"a deformable convolution",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.conv(x);
+         const Tensor offset = m.other(y).repeat({1, 3, 1, 1}).narrow(1, 0, 18);
+         return torch::relu(deform_conv2d(y, offset, m.conv->weight, m.conv->bias, 1, 1));
+       }},
+      {"boxes of a map",
+       [](Net& m, const Tensor& x) {
+         static const Tensor boxes =
+             torch::tensor({{0.0F, 1.5F, 2.0F, 6.0F, 7.0F}, {0.0F, 0.0F, 0.0F, 4.0F, 5.5F}});
+         return m.other(roi_align(m.conv(x), boxes, {4, 5}, 1, 2, true));
+       }},
       {"two convolutions added",
        [](Net& m, const Tensor& x) { return torch::relu(m.bn(m.conv(x)) + m.other(x)); }},
       {"the same tensor added to itself",
