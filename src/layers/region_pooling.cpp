@@ -48,6 +48,26 @@ std::vector<std::pair<int64_t, int64_t>> bounds_of(const torch::Tensor& boxes, i
   return result;
 }
 
+using Bounds = std::pair<int64_t, int64_t>;
+
+/// The largest pixel of a bin, and its place; 0 and -1 without pixels.
+template <typename T>
+std::pair<T, int64_t> largest_of(const T* plane, int64_t width, const Bounds& ys,
+                                 const Bounds& xs) {
+  if (ys.second <= ys.first || xs.second <= xs.first) return {T(0), -1};
+  auto largest = static_cast<T>(-std::numeric_limits<float>::max());
+  int64_t place = -1;
+  for (int64_t y = ys.first; y < ys.second; ++y) {
+    for (int64_t i = y * width + xs.first; i < y * width + xs.second; ++i) {
+      if (plane[i] > largest) {
+        largest = plane[i];
+        place = i;
+      }
+    }
+  }
+  return {largest, place};
+}
+
 template <typename T>
 std::tuple<torch::Tensor, torch::Tensor> roi_pool_of(const torch::Tensor& input,
                                                      const torch::Tensor& boxes,
@@ -61,30 +81,23 @@ std::tuple<torch::Tensor, torch::Tensor> roi_pool_of(const torch::Tensor& input,
   const T* const from = input.const_data_ptr<T>();
   T* const to = result.mutable_data_ptr<T>();
   int32_t* const to_place = places.mutable_data_ptr<int32_t>();
-  const auto pool = [&](int64_t item, int64_t bin) {
+  const auto pool = [&](int64_t item) {
     const int64_t k = item / regions.channels;
     const T* const plane = from + (regions.plane(k) + item % regions.channels) * regions.pixels();
-    const auto [top, bottom] = ys[static_cast<std::size_t>(k * rows + bin / columns)];
-    const auto [left, right] = xs[static_cast<std::size_t>(k * columns + bin % columns)];
-    const bool empty = bottom <= top || right <= left;
-    T largest = empty ? T(0) : static_cast<T>(-std::numeric_limits<float>::max());
-    int64_t place = -1;
-    for (int64_t y = top; y < bottom; ++y) {
-      for (int64_t i = y * regions.width + left; i < y * regions.width + right; ++i) {
-        if (plane[i] > largest) {
-          largest = plane[i];
-          place = i;
-        }
+    int64_t bin = item * regions.bins();
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < columns; ++j, ++bin) {
+        const auto [largest, place] =
+            largest_of(plane, regions.width, ys[static_cast<std::size_t>(k * rows + i)],
+                       xs[static_cast<std::size_t>(k * columns + j)]);
+        to[bin] = largest;
+        to_place[bin] = static_cast<int32_t>(place);
       }
     }
-    to[item * regions.bins() + bin] = largest;
-    to_place[item * regions.bins() + bin] = static_cast<int32_t>(place);
   };
   const int64_t items = regions.count() * regions.channels;
   at::parallel_for(0, items, regions.grain(8 * regions.bins()), [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      for (int64_t bin = 0; bin < regions.bins(); ++bin) pool(item, bin);
-    }
+    for (int64_t item = begin; item < end; ++item) pool(item);
   });
   return {result, places};
 }
