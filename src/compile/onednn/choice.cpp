@@ -102,7 +102,7 @@ bool suits_winograd(const Lowering& lowering, const Convolution& c, const Geomet
                     (c.activation && plain_name(*c.activation) != "relu");
   const auto [in, out] = std::pair(g.input[1], g.output[1]);
   return lowering.options().winograd && !more && g.has_tiles() && std::min(in, out) >= 32 &&
-         in * out >= 64 * 64 && g.tiles() >= 16;
+         in * out >= 32 * 64 && g.tiles() >= 16;
 }
 
 }  // namespace
