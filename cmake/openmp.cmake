@@ -1,5 +1,5 @@
-# Threads for compile()'s own loop: those of LibTorch and oneDNN, which have GCC's OpenMP. With another
-# compiler's there would be two in a process, and oneDNN's loop is taken instead.
+# Threads for the library's own loops: those of LibTorch and oneDNN, which have GCC's OpenMP. With another
+# compiler's there would be two in a process; then compile() takes oneDNN's loop, and others have one thread.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   find_package(OpenMP COMPONENTS CXX QUIET)
 endif()

@@ -78,6 +78,15 @@ TEST_CASE("every module computes on CUDA what it computes on the CPU", "[cuda]")
   check_cuda(ScaledStdConv2d(4, 8, 3), x);
   check_cuda(CbamModule(4), x);
   check_cuda(SCSEModule(4, 2), x);
+  check_cuda(CoordAttn(4), x);
+  check_cuda(GlobalContext(GlobalContextOptions(4).rd_ratio(1)), x);
+  check_cuda(SelectiveKernel(4), x);
+  check_cuda(SplitAttn(4), x);
+  check_cuda(BatchNormAct2d(4), x);
+  check_cuda(LayerScale2d(4), x);
+  check_cuda(DropBlock2d(0, 3), x);
+  check_cuda(Conv3dNormActivation(4, 8), torch::randn({2, 4, 3, 9, 8}));
+  check_cuda(MLP(14, std::vector<int64_t>{8, 5}), x);
   check_cuda(Permute(std::vector<int64_t>{0, 2, 3, 1}), x);
   check_cuda(PSPModule(4), x);
   check_cuda(SegmentationHead(SegmentationHeadOptions(4, 2).upsampling(2)), x);

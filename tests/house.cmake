@@ -3,10 +3,11 @@ cmake_minimum_required(VERSION 3.25)
 
 # 1. A public header includes only headers that stand earlier in this list, and no fmt.
 set(order arithmetic module init conv same filters activation norm blocks separable upsample
-    attention multihead_attention parametrize segmentation models/classifier models/alexnet
-    models/vgg models/squeezenet models/inception models/googlenet models/resnet
-    models/densenet models/mobilenetv2 models/mobilenetv3 models/shufflenetv2 models/mnasnet
-    models/efficientnet models/regnet models/convnext models/segmentation models/unet models/video
+    attention branch_attention multihead_attention parametrize segmentation ops
+    models/classifier models/alexnet models/vgg models/squeezenet models/inception models/googlenet
+    models/resnet models/densenet models/mobilenetv1 models/mobilenetv2 models/mobilenetv3
+    models/shufflenetv2 models/mnasnet models/efficientnet models/regnet models/convnext
+    models/xception models/segmentation models/unet models/video models/dcgan models/edsr
     models state_dict checkpoint compare summary compile convkit)
 file(GLOB_RECURSE headers RELATIVE ${source}/include/convkit ${source}/include/convkit/*.h)
 foreach(header IN LISTS headers)

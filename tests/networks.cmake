@@ -44,15 +44,17 @@ function(convkit_networks name label)
 endfunction()
 
 set(families resnet18 mobilenet_v2 mobilenet_v3_small efficientnet_b0 convnext_tiny unet_resnet18)
-set(small squeezenet1_1 shufflenet_v2_x0_5)
+set(small squeezenet1_1 shufflenet_v2_x0_5 mobilenetv1_100 googlenet lraspp_mobilenet_v3_large)
 set(variants resnet50_dilated resnet18_group_norm resnet18_frozen mobilenet_v2_narrow
     mobilenet_v3_small_tail efficientnet_b0_options convnext_tiny_options unet_options
     alexnet_options vgg11_options densenet121_dropout mnasnet0_5_version_1 regnet_y_400mf_options
-    googlenet_options inception_v3_plain fcn_resnet50_aux deeplabv3_mobilenet_v3_large_aux)
+    googlenet_options inception_v3_plain fcn_resnet50_aux deeplabv3_mobilenet_v3_large_aux
+    mobilenetv1_100_options)
 list(TRANSFORM families APPEND "@97x131,224x224")
 list(TRANSFORM small APPEND "@97x131")
 list(TRANSFORM variants APPEND "@97x131")
-convkit_networks(networks networks ${variants} lraspp_mobilenet_v3_large@97x131 mc3_18@6x48x40
+convkit_networks(networks networks ${variants} mc3_18@6x48x40 dcgan_generator_options@1x1
+  dcgan_discriminator_options@64x64 edsr_options@17x13 edsr_body@17x13
   RECORDED ${families} ${small})
 
 foreach(network
@@ -60,7 +62,7 @@ foreach(network
     wide_resnet50_2 wide_resnet101_2 mobilenet_v3_large
     efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6
     efficientnet_b7 efficientnet_v2_s efficientnet_v2_m efficientnet_v2_l
-    convnext_small convnext_base convnext_large
+    convnext_small convnext_base convnext_large legacy_xception
     alexnet vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn squeezenet1_0
     densenet121 densenet161 densenet169 densenet201
     shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0
@@ -73,11 +75,12 @@ foreach(network
   convkit_networks(networks.${network} slow RECORDED ${network}@97x131)
 endforeach()
 
-# Those with several heads, and those of videos.
+# Those with several heads, those of videos, and those that make images.
 foreach(network
-    googlenet@97x131 inception_v3@299x299 fcn_resnet50@97x131 fcn_resnet101@97x131
+    inception_v3@299x299 fcn_resnet50@97x131 fcn_resnet101@97x131
     deeplabv3_resnet50@97x131 deeplabv3_resnet101@97x131 deeplabv3_mobilenet_v3_large@97x131
-    r3d_18@6x48x40 r2plus1d_18@6x48x40 s3d@13x209x209)
+    r3d_18@6x48x40 r2plus1d_18@6x48x40 s3d@13x209x209 legacy_xception_options@97x131
+    dcgan_generator@1x1 dcgan_discriminator@64x64 edsr_base_x2@24x20 edsr_base_x3@24x20 edsr_base_x4@24x20)
   string(REGEX REPLACE "@.*" "" name ${network})
   convkit_networks(networks.${name} slow ${network})
 endforeach()

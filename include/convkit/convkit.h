@@ -17,9 +17,11 @@
 #include <convkit/separable.h>
 #include <convkit/upsample.h>
 #include <convkit/attention.h>
+#include <convkit/branch_attention.h>
 #include <convkit/multihead_attention.h>
 #include <convkit/parametrize.h>
 #include <convkit/segmentation.h>
+#include <convkit/ops.h>
 #include <convkit/models/classifier.h>
 #include <convkit/models/alexnet.h>
 #include <convkit/models/vgg.h>
@@ -28,6 +30,7 @@
 #include <convkit/models/googlenet.h>
 #include <convkit/models/resnet.h>
 #include <convkit/models/densenet.h>
+#include <convkit/models/mobilenetv1.h>
 #include <convkit/models/mobilenetv2.h>
 #include <convkit/models/mobilenetv3.h>
 #include <convkit/models/shufflenetv2.h>
@@ -35,9 +38,12 @@
 #include <convkit/models/efficientnet.h>
 #include <convkit/models/regnet.h>
 #include <convkit/models/convnext.h>
+#include <convkit/models/xception.h>
 #include <convkit/models/segmentation.h>
 #include <convkit/models/unet.h>
 #include <convkit/models/video.h>
+#include <convkit/models/dcgan.h>
+#include <convkit/models/edsr.h>
 #include <convkit/models.h>
 #include <convkit/state_dict.h>
 #include <convkit/checkpoint.h>

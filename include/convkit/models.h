@@ -2,11 +2,14 @@
 
 #include <convkit/models/alexnet.h>
 #include <convkit/models/convnext.h>
+#include <convkit/models/dcgan.h>
 #include <convkit/models/densenet.h>
+#include <convkit/models/edsr.h>
 #include <convkit/models/efficientnet.h>
 #include <convkit/models/googlenet.h>
 #include <convkit/models/inception.h>
 #include <convkit/models/mnasnet.h>
+#include <convkit/models/mobilenetv1.h>
 #include <convkit/models/mobilenetv2.h>
 #include <convkit/models/mobilenetv3.h>
 #include <convkit/models/regnet.h>
@@ -17,6 +20,7 @@
 #include <convkit/models/unet.h>
 #include <convkit/models/vgg.h>
 #include <convkit/models/video.h>
+#include <convkit/models/xception.h>
 
 #include <cstdint>
 #include <memory>
@@ -55,7 +59,7 @@ class CONVKIT_API Network : public torch::nn::ModuleHolder<torch::nn::Module> {
 
 /// The options that all networks of `create` have.
 struct CreateOptions {
-  /// By default torchvision's: 1000, 21 for segmentation and 400 for videos; and 1 for a Unet.
+  /// By default Python's: 1000, 21 for segmentation and 400 for videos; and 1 for a Unet.
   std::optional<int64_t> num_classes = std::nullopt;
 };
 
@@ -84,13 +88,13 @@ struct Description {
   std::vector<PublishedWeights> weights;  ///< in the order of Python; none for a Unet
 };
 
-/// torchvision's names of the networks, and unet_ with the name of the encoder.
+/// torchvision's and timm's names of the networks, and unet_ with the name of the encoder.
 CONVKIT_API std::vector<std::string> names();
 
 /// Makes the network of a name, with fresh weights.
 ///
 /// Throws:  c10::ValueError for an unknown name, with the nearest ones, and num_classes below 1.
-/// Source:  torchvision.models.get_model(name, weights=None)
+/// Source:  torchvision.models.get_model(name, weights=None), timm.create_model(name)
 /// Differs: names are in lower case.
 CONVKIT_API Network create(const std::string& name, const CreateOptions& options = {});
 

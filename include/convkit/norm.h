@@ -1,5 +1,6 @@
 #pragma once
 
+#include <convkit/activation.h>
 #include <convkit/module.h>
 
 #include <cstdint>
@@ -79,6 +80,46 @@ class CONVKIT_API GlobalResponseNormImpl : public Block<GlobalResponseNormImpl> 
 };
 CONVKIT_MODULE(GlobalResponseNorm);
 
+/// Options of BatchNormAct2d.
+struct CONVKIT_API BatchNormAct2dOptions {
+  explicit BatchNormAct2dOptions(int64_t num_features) : num_features_(num_features) {}
+
+  TORCH_ARG(int64_t, num_features);
+  TORCH_ARG(double, eps) = 1e-5;
+  TORCH_ARG(double, momentum) = 0.1;
+  TORCH_ARG(bool, apply_act) = true;
+  TORCH_ARG(Activation, act_layer) = Activation { Activation::kReLU };
+  /// Whether the activation overwrites its input, if it has a form that does.
+  TORCH_ARG(bool, inplace) = true;
+};
+
+/// y = act(batch norm of x): one module, with the keys that a BatchNorm2d has.
+///
+/// Shape:   x [N, num_features, H, W] -> y [N, num_features, H, W]
+/// Keys:    weight, bias, running_mean, running_var, num_batches_tracked; act.weight of a PReLU
+/// Throws:  c10::ValueError for num_features below 1, eps below 0, and for an input that is not [N,
+///          num_features, H, W] of the weights' type and device.
+/// Source:  timm.layers.BatchNormAct2d
+/// Differs: it always has weights and statistics, its momentum is a number, and it has no drop_layer.
+class CONVKIT_API BatchNormAct2dImpl : public Block<BatchNormAct2dImpl> {
+ public:
+  explicit BatchNormAct2dImpl(BatchNormAct2dOptions options);
+  explicit BatchNormAct2dImpl(int64_t num_features)
+      : BatchNormAct2dImpl(BatchNormAct2dOptions(num_features)) {}
+
+  void reset() override;
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  BatchNormAct2dOptions options;
+  torch::Tensor weight;
+  torch::Tensor bias;
+  torch::Tensor running_mean;
+  torch::Tensor running_var;
+  torch::Tensor num_batches_tracked;
+  std::shared_ptr<torch::nn::Module> act;  ///< null without one
+};
+CONVKIT_MODULE(BatchNormAct2d);
+
 /// The normalisation that a block wants: `{.kind = Norm::kGroupNorm, .groups = 8}`.
 struct Norm {
   enum Kind : int {
@@ -88,17 +129,21 @@ struct Norm {
     kInstanceNorm2d,
     kLayerNorm2d,
     kFrozenBatchNorm2d,
+    kLayerNorm,  ///< of the last dimension
+    kBatchNorm1d,
+    kBatchNorm3d,
+    kInstanceNorm3d,
   };
   Kind kind = kBatchNorm2d;
   double eps = 1e-5;      ///< of every kind
-  double momentum = 0.1;  ///< of BatchNorm2d
+  double momentum = 0.1;  ///< of batch norms
   int64_t groups = 32;    ///< of GroupNorm
 };
 
 /// The module of a normalisation over so many channels; null for kNone.
 ///
 /// Throws:  c10::ValueError for channels or groups below 1, channels not divisible by groups, or
-///          eps below 0, for which torch's GroupNorm and InstanceNorm2d give NaN.
+///          eps below 0, for which torch's GroupNorm and InstanceNorms give NaN.
 /// Source:  torch.nn, torchvision; with their defaults
 CONVKIT_API std::shared_ptr<torch::nn::Module> make_norm(const Norm& norm, int64_t channels);
 

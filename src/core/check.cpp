@@ -20,8 +20,9 @@ void check_range(const char* module, const char* option, int64_t minimum, int64_
                     value);
 }
 
+template <std::size_t D>
 void check_range(const char* module, const char* option, int64_t minimum,
-                 const torch::ExpandingArray<2>& values) {
+                 const torch::ExpandingArray<D>& values) {
   for (const int64_t value : *values) check_range(module, option, minimum, value);
 }
 
@@ -40,6 +41,20 @@ void check_common(const char* module, const Options& options) {
   TORCH_CHECK_VALUE(options.out_channels() % options.groups() == 0, module,
                     ": expected out_channels divisible by groups ", options.groups(), ", got ",
                     options.out_channels());
+}
+
+/// Checks a convolution's options.
+template <std::size_t D>
+void check_convolution(const char* module, const torch::nn::ConvOptions<D>& options) {
+  check_common(module, options);
+  if (const auto* padding = std::get_if<torch::ExpandingArray<D>>(&options.padding())) {
+    check_range(module, "padding", 0, *padding);
+  } else if (std::holds_alternative<torch::enumtype::kSame>(options.padding())) {
+    for (const int64_t stride : *options.stride()) {
+      TORCH_CHECK_VALUE(stride == 1, module, ": expected stride 1 with padding torch::kSame, got ",
+                        stride);
+    }
+  }
 }
 
 }  // namespace
@@ -63,15 +78,12 @@ void check_eps(const char* module, double eps) {
 }
 
 torch::nn::Conv2dOptions checked(const char* module, torch::nn::Conv2dOptions options) {
-  check_common(module, options);
-  if (const auto* padding = std::get_if<torch::ExpandingArray<2>>(&options.padding())) {
-    check_range(module, "padding", 0, *padding);
-  } else if (std::holds_alternative<torch::enumtype::kSame>(options.padding())) {
-    for (const int64_t stride : *options.stride()) {
-      TORCH_CHECK_VALUE(stride == 1, module, ": expected stride 1 with padding torch::kSame, got ",
-                        stride);
-    }
-  }
+  check_convolution(module, options);
+  return options;
+}
+
+torch::nn::Conv3dOptions checked(const char* module, torch::nn::Conv3dOptions options) {
+  check_convolution(module, options);
   return options;
 }
 
@@ -115,6 +127,10 @@ void check_pixels(const char* module, const torch::Tensor& x, torch::IntArrayRef
                   const torch::Tensor& weight) {
   TORCH_CHECK_VALUE(x.size(spatial[0]) >= 1 && x.size(spatial[1]) >= 1, module,
                     ": expected a height and width >= 1, got ", x.sizes());
+  check_type(module, x, weight);
+}
+
+void check_type(const char* module, const torch::Tensor& x, const torch::Tensor& weight) {
   TORCH_CHECK_VALUE(x.device() == weight.device(), module, ": expected input on ", weight.device(),
                     ", where its weights are, got ", x.device(), "; move it with x.to(",
                     weight.device(), ")");

@@ -23,6 +23,7 @@ void check_eps(const char* module, double eps);
 
 /// Returns the options themselves, once every one of them is known to be sound.
 torch::nn::Conv2dOptions checked(const char* module, torch::nn::Conv2dOptions options);
+torch::nn::Conv3dOptions checked(const char* module, torch::nn::Conv3dOptions options);
 torch::nn::ConvTranspose2dOptions checked(const char* module,
                                           torch::nn::ConvTranspose2dOptions options);
 
@@ -38,6 +39,9 @@ void check_input(const char* module, const torch::Tensor& x, int64_t channels, B
 /// and is of the type and on the device of `weight`; the part of check_input() after the shape.
 void check_pixels(const char* module, const torch::Tensor& x, torch::IntArrayRef spatial,
                   const torch::Tensor& weight);
+
+/// Throws c10::ValueError unless x is of the type and on the device of `weight`.
+void check_type(const char* module, const torch::Tensor& x, const torch::Tensor& weight);
 
 /// Throws c10::ValueError unless x is [N, channels, T, H, W] and of the type and on the device of
 /// `weight`.

@@ -2,8 +2,10 @@
 #include <convkit/init.h>
 
 #include "core/check.h"
+#include "layers/norm.h"
 
 #include <ATen/ops/cat.h>
+#include <torch/nn/init.h>
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
 
@@ -13,6 +15,29 @@
 namespace convkit {
 
 namespace nn = torch::nn;
+
+namespace {
+
+/// The hidden channels of a block: rd_channels, or about so many as the ratio gives.
+int64_t hidden_channels(const char* module, double suggested, std::optional<int64_t> rd_channels,
+                        int64_t rd_divisor) {
+  const int64_t hidden =
+      rd_channels.value_or(make_divisible(suggested, rd_divisor, std::nullopt, /*round_limit=*/0));
+  detail::check_positive(module, "rd_channels", hidden);
+  return hidden;
+}
+
+void check_ratio(const char* module, const char* option, double ratio) {
+  TORCH_CHECK_VALUE(ratio > 0 && ratio < 1e6, module, ": expected 0 < ", option, " < 10^6, got ",
+                    ratio);
+}
+
+void check_layers(const char* module, const Activation& act_layer, const Activation& gate_layer) {
+  TORCH_CHECK_VALUE(act_layer.kind != Activation::kNone && gate_layer.kind != Activation::kNone,
+                    module, ": expected an act_layer and a gate_layer, got kNone");
+}
+
+}  // namespace
 
 SqueezeExcitationImpl::SqueezeExcitationImpl(SqueezeExcitationOptions block_options)
     : options(std::move(block_options)) {
@@ -149,15 +174,11 @@ void CbamModuleImpl::reset() {
   detail::check_positive(kName, "spatial_kernel_size", options.spatial_kernel_size());
   TORCH_CHECK_VALUE(options.spatial_kernel_size() % 2 == 1, kName,
                     ": expected an odd spatial_kernel_size, got ", options.spatial_kernel_size());
-  TORCH_CHECK_VALUE(options.act_layer().kind != Activation::kNone &&
-                        options.gate_layer().kind != Activation::kNone,
-                    kName, ": expected an act_layer and a gate_layer, got kNone");
-  TORCH_CHECK_VALUE(options.rd_ratio() > 0 && options.rd_ratio() < 1e6, kName,
-                    ": expected 0 < rd_ratio < 10^6, got ", options.rd_ratio());
-  const int64_t rd_channels = options.rd_channels().value_or(
-      make_divisible(static_cast<double>(options.channels()) * options.rd_ratio(),
-                     options.rd_divisor(), std::nullopt, /*round_limit=*/0));
-  detail::check_positive(kName, "rd_channels", rd_channels);
+  check_layers(kName, options.act_layer(), options.gate_layer());
+  check_ratio(kName, "rd_ratio", options.rd_ratio());
+  const int64_t rd_channels =
+      hidden_channels(kName, static_cast<double>(options.channels()) * options.rd_ratio(),
+                      options.rd_channels(), options.rd_divisor());
   channel = register_module("channel", std::make_shared<ChannelAttnImpl>(options, rd_channels));
   spatial = register_module("spatial", std::make_shared<SpatialAttnImpl>(options));
 }
@@ -194,6 +215,129 @@ torch::Tensor SCSEModuleImpl::forward(const torch::Tensor& x) {
   detail::check_input("SCSEModule", x, in_channels, detail::Batch::kRequired, weight);
   const torch::Tensor channels = x * cSE(x);  // first, as in Python: gradients add up in this order
   return channels + x * sSE(x);
+}
+
+CoordAttnImpl::CoordAttnImpl(CoordAttnOptions module_options) : options(std::move(module_options)) {
+  CoordAttnImpl::reset();
+}
+
+void CoordAttnImpl::reset() {
+  constexpr const char* kName = "CoordAttn";
+  detail::check_positive(kName, "channels", options.channels());
+  detail::check_positive(kName, "rd_divisor", options.rd_divisor());
+  check_layers(kName, options.act_layer(), options.gate_layer());
+  check_ratio(kName, "rd_ratio", options.rd_ratio());
+  check_ratio(kName, "se_factor", options.se_factor());
+  const double suggested =
+      static_cast<double>(options.channels()) * options.rd_ratio() * options.se_factor();
+  const int64_t rd_channels =
+      hidden_channels(kName, suggested, options.rd_channels(), options.rd_divisor());
+  const auto linear = [this](int64_t in_channels, int64_t out_channels) {
+    return nn::Conv2d(nn::Conv2dOptions(in_channels, out_channels, 1).bias(options.bias()));
+  };
+  conv1 = register_module("conv1", linear(options.channels(), rd_channels));
+  bn1 = detail::norm_of(kName, options.norm_layer(), rd_channels);
+  if (bn1 != nullptr) register_module("bn1", bn1);
+  act = register_module("act", make_activation(options.act_layer()));
+  conv_h = register_module("conv_h", linear(rd_channels, options.channels()));
+  conv_w = register_module("conv_w", linear(rd_channels, options.channels()));
+  gate = register_module("gate", make_activation(options.gate_layer()));
+}
+
+torch::Tensor CoordAttnImpl::forward(const torch::Tensor& x) {
+  detail::check_input("CoordAttn", x, options.channels(), detail::Batch::kRequired, conv1->weight);
+  const torch::Tensor rows = x.mean({3}, /*keepdim=*/true);
+  const torch::Tensor columns = x.mean({2}, /*keepdim=*/true).transpose(-1, -2);
+  torch::Tensor y = conv1(at::cat({rows, columns}, 2));
+  if (bn1 != nullptr) y = forward_child(*bn1, y);
+  y = forward_child(*act, y);
+  const auto parts = y.split_with_sizes({x.size(2), x.size(3)}, 2);
+  const torch::Tensor of_rows = forward_child(*gate, conv_h(parts[0]));
+  const torch::Tensor of_columns = forward_child(*gate, conv_w(parts[1].transpose(-1, -2)));
+  y = x * of_columns * of_rows;
+  return options.has_skip() ? y + x : y;
+}
+
+namespace {
+
+/// GlobalContext's layers of hidden channels; timm.layers.ConvMlp with a LayerNorm2d.
+class ConvMlpImpl : public Block<ConvMlpImpl> {
+ public:
+  ConvMlpImpl(int64_t features, int64_t hidden_features, const Activation& act_layer)
+      : features(features), hidden_features(hidden_features), act_layer(act_layer) {
+    ConvMlpImpl::reset();
+  }
+
+  void reset() override {
+    fc1 = register_module("fc1", nn::Conv2d(nn::Conv2dOptions(features, hidden_features, 1)));
+    norm = register_module("norm", LayerNorm2d(hidden_features, 1e-6));
+    act = register_module("act", make_activation(act_layer));
+    fc2 = register_module("fc2", nn::Conv2d(nn::Conv2dOptions(hidden_features, features, 1)));
+  }
+
+  torch::Tensor forward(const torch::Tensor& x) override {
+    return fc2(forward_child(*act, norm(fc1(x))));
+  }
+
+  int64_t features;
+  int64_t hidden_features;
+  Activation act_layer;
+  nn::Conv2d fc1{nullptr};
+  LayerNorm2d norm{nullptr};
+  std::shared_ptr<nn::Module> act;
+  nn::Conv2d fc2{nullptr};
+};
+
+}  // namespace
+
+GlobalContextImpl::GlobalContextImpl(GlobalContextOptions module_options)
+    : options(std::move(module_options)) {
+  GlobalContextImpl::reset();
+}
+
+void GlobalContextImpl::reset() {
+  constexpr const char* kName = "GlobalContext";
+  const int64_t channels = options.channels();
+  detail::check_positive(kName, "channels", channels);
+  TORCH_CHECK_VALUE(options.fuse_add() || options.fuse_scale(), kName,
+                    ": expected fuse_add or fuse_scale, got neither");
+  detail::check_positive(kName, "rd_divisor", options.rd_divisor());
+  check_layers(kName, options.act_layer(), options.gate_layer());
+  check_ratio(kName, "rd_ratio", options.rd_ratio());
+  const int64_t rd_channels =
+      hidden_channels(kName, static_cast<double>(channels) * options.rd_ratio(),
+                      options.rd_channels(), options.rd_divisor());
+  if (options.use_attn()) {
+    conv_attn = register_module("conv_attn", nn::Conv2d(nn::Conv2dOptions(channels, 1, 1)));
+  }
+  const auto make_mlp = [&](const char* name) {
+    return register_module(
+        name, std::make_shared<ConvMlpImpl>(channels, rd_channels, options.act_layer()));
+  };
+  if (options.fuse_add()) mlp_add = make_mlp("mlp_add");
+  if (options.fuse_scale()) mlp_scale = make_mlp("mlp_scale");
+  gate = register_module("gate", make_activation(options.gate_layer()));
+  if (conv_attn) nn::init::kaiming_normal_(conv_attn->weight, 0, torch::kFanIn, torch::kReLU);
+  if (mlp_add != nullptr) nn::init::zeros_(static_cast<ConvMlpImpl&>(*mlp_add).fc2->weight);
+}
+
+torch::Tensor GlobalContextImpl::forward(const torch::Tensor& x) {
+  const auto& mlp = static_cast<ConvMlpImpl&>(mlp_scale != nullptr ? *mlp_scale : *mlp_add);
+  detail::check_input("GlobalContext", x, options.channels(), detail::Batch::kRequired,
+                      mlp.fc1->weight);
+  torch::Tensor context;
+  if (conv_attn) {
+    const int64_t pixels = x.size(2) * x.size(3);
+    const torch::Tensor attention = conv_attn(x).reshape({x.size(0), 1, pixels}).softmax(-1);
+    context = x.reshape({x.size(0), x.size(1), pixels}).unsqueeze(1).matmul(attention.unsqueeze(3));
+    context = context.view({x.size(0), x.size(1), 1, 1});
+  } else {
+    context = x.mean({2, 3}, /*keepdim=*/true);
+  }
+  torch::Tensor y = x;
+  if (mlp_scale != nullptr) y = y * forward_child(*gate, forward_child(*mlp_scale, context));
+  if (mlp_add != nullptr) y = y + forward_child(*mlp_add, context);
+  return y;
 }
 
 }  // namespace convkit

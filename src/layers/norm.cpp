@@ -7,6 +7,7 @@
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
+#include <torch/nn/functional/batchnorm.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/instancenorm.h>
 #include <torch/nn/modules/normalization.h>
@@ -86,6 +87,37 @@ torch::Tensor GlobalResponseNormImpl::forward(const torch::Tensor& x) {
   return x + at::addcmul(bias.view(shape), weight.view(shape), x * n);
 }
 
+BatchNormAct2dImpl::BatchNormAct2dImpl(BatchNormAct2dOptions norm_options)
+    : options(std::move(norm_options)) {
+  BatchNormAct2dImpl::reset();
+}
+
+void BatchNormAct2dImpl::reset() {
+  detail::check_positive("BatchNormAct2d", "num_features", options.num_features());
+  detail::check_eps("BatchNormAct2d", options.eps());
+  weight = register_parameter("weight", at::ones({options.num_features()}));
+  bias = register_parameter("bias", at::zeros({options.num_features()}));
+  running_mean = register_buffer("running_mean", at::zeros({options.num_features()}));
+  running_var = register_buffer("running_var", at::ones({options.num_features()}));
+  num_batches_tracked = register_buffer("num_batches_tracked", at::zeros({}, at::kLong));
+  act = options.apply_act() ? make_activation(options.act_layer(), options.inplace()) : nullptr;
+  if (act != nullptr) register_module("act", act);
+}
+
+torch::Tensor BatchNormAct2dImpl::forward(const torch::Tensor& x) {
+  detail::check_input("BatchNormAct2d", x, options.num_features(), detail::Batch::kRequired,
+                      weight);
+  if (is_training()) num_batches_tracked.add_(1);
+  const auto norm_options = nn::functional::BatchNormFuncOptions()
+                                .weight(weight)
+                                .bias(bias)
+                                .training(is_training())
+                                .momentum(options.momentum())
+                                .eps(options.eps());
+  const torch::Tensor y = nn::functional::batch_norm(x, running_mean, running_var, norm_options);
+  return act == nullptr ? y : forward_child(*act, y);
+}
+
 std::shared_ptr<nn::Module> make_norm(const Norm& norm, int64_t channels) {
   return detail::norm_of("make_norm", norm, channels);
 }
@@ -112,6 +144,16 @@ std::shared_ptr<nn::Module> detail::norm_of(const char* module, const Norm& norm
       return LayerNorm2d(channels, norm.eps).ptr();
     case Norm::kFrozenBatchNorm2d:
       return FrozenBatchNorm2d(channels, norm.eps).ptr();
+    case Norm::kLayerNorm:
+      return nn::LayerNorm(nn::LayerNormOptions({channels}).eps(norm.eps)).ptr();
+    case Norm::kBatchNorm1d:
+      return nn::BatchNorm1d(nn::BatchNorm1dOptions(channels).eps(norm.eps).momentum(norm.momentum))
+          .ptr();
+    case Norm::kBatchNorm3d:
+      return nn::BatchNorm3d(nn::BatchNorm3dOptions(channels).eps(norm.eps).momentum(norm.momentum))
+          .ptr();
+    case Norm::kInstanceNorm3d:
+      return nn::InstanceNorm3d(nn::InstanceNorm3dOptions(channels).eps(norm.eps)).ptr();
   }
   TORCH_CHECK_VALUE(false, module, ": expected one of Norm's kinds, got ",
                     static_cast<int>(norm.kind));

@@ -102,6 +102,10 @@ std::vector<Family> families() {
         {"densenet201", {224, 224}, 20'013'928, 4'291'365'888, 1006,
          {{"IMAGENET1K_V1", "densenet201-c1103571.pth"}}},
       }},
+      {"timm.models.efficientnet", {
+        {"mobilenetv1_100", {224, 224}, 4'231'976, 568'740'352, 137,
+         {{"ra4_e3600_r224_in1k", "https://huggingface.co/timm/mobilenetv1_100.ra4_e3600_r224_in1k/resolve/main/model.safetensors"}}},
+      }},
       {"torchvision.models.mobilenetv2", {
         {"mobilenet_v2", {224, 224}, 3'504'872, 300'774'272, 262,
          {{"IMAGENET1K_V1", "mobilenet_v2-b0353104.pth"},
@@ -219,6 +223,10 @@ std::vector<Family> families() {
          {{"IMAGENET1K_V1", "convnext_base-6075fbad.pth"}}},
         {"convnext_large", {224, 224}, 197'767'336, 34'361'433'600, 344,
          {{"IMAGENET1K_V1", "convnext_large-ea097f82.pth"}}},
+      }},
+      {"timm.models.xception", {
+        {"legacy_xception", {299, 299}, 22'855'952, 8'357'403'496, 236,
+         {{"tf_in1k", "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/xception-43020ad28.pth"}}},
       }},
       {"torchvision.models.segmentation.fcn", {
         {"fcn_resnet50", {520, 520}, 32'957'013, 142'725'772'800, 272,

@@ -6,6 +6,8 @@
 
 #include <torch/nn/init.h>
 #include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/pooling.h>
 
 namespace convkit::models {
 
@@ -45,6 +47,11 @@ nn::ReLU relu() {
 
 nn::Conv2d conv1x1(int64_t in_channels, int64_t out_channels) {
   return nn::Conv2d(nn::Conv2dOptions(in_channels, out_channels, 1).bias(false));
+}
+
+Sequential mean_pool() {
+  return Sequential{{"pool", nn::AdaptiveAvgPool2d(1)},
+                    {"flatten", nn::Flatten(nn::FlattenOptions().start_dim(1))}};
 }
 
 void check_num_classes(const char* network, int64_t num_classes) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <convkit/module.h>
 #include <convkit/norm.h>
 
 #include <torch/nn/module.h>
@@ -27,6 +28,9 @@ void start_truncated(const torch::nn::Module& network,
 /// A ReLU that overwrites its input, and a 1x1 convolution without a bias, as most networks have them.
 torch::nn::ReLU relu();
 torch::nn::Conv2d conv1x1(int64_t in_channels, int64_t out_channels);
+
+/// The mean of each channel, as a vector: timm's SelectAdaptivePool2d.
+Sequential mean_pool();
 
 /// These throw c10::ValueError for what no network or block can be made of.
 void check_num_classes(const char* network, int64_t num_classes);

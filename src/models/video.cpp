@@ -130,12 +130,16 @@ torch::Tensor VideoResNetImpl::forward(const torch::Tensor& x) {
 
 namespace {
 
-/// torchvision's Conv3dNormActivation as S3D has it.
-Sequential conv_norm_relu(int64_t in_planes, int64_t out_planes, const Sizes& kernel_size = 1,
-                          const Sizes& stride = 1, const Sizes& padding = 0) {
-  const auto norm = nn::BatchNorm3dOptions(out_planes).eps(0.001).momentum(0.001);
-  return Sequential{conv3d(in_planes, out_planes, kernel_size, stride, padding),
-                    nn::BatchNorm3d(norm), detail::relu()};
+/// A Conv3dNormActivation as S3D has it.
+Conv3dNormActivation conv_norm_relu(int64_t in_planes, int64_t out_planes,
+                                    const Sizes& kernel_size = 1, const Sizes& stride = 1,
+                                    const Sizes& padding = 0) {
+  return Conv3dNormActivation(
+      Conv3dNormActivationOptions(in_planes, out_planes)
+          .kernel_size(kernel_size)
+          .stride(stride)
+          .padding(padding)
+          .norm({.kind = Norm::kBatchNorm3d, .eps = 0.001, .momentum = 0.001}));
 }
 
 nn::MaxPool3d pool(const Sizes& kernel_size, const Sizes& stride, const Sizes& padding) {
@@ -169,7 +173,7 @@ void TemporalSeparableConvImpl::reset() {
 }
 
 torch::Tensor TemporalSeparableConvImpl::forward(const torch::Tensor& x) {
-  convkit::detail::check_video("TemporalSeparableConv", x, in_planes, first_weight(*space));
+  convkit::detail::check_video("TemporalSeparableConv", x, in_planes, space->conv->weight);
   return time(space(x));
 }
 
@@ -192,8 +196,7 @@ void SepInceptionBlock3DImpl::reset() {
 }
 
 torch::Tensor SepInceptionBlock3DImpl::forward(const torch::Tensor& x) {
-  convkit::detail::check_video("SepInceptionBlock3D", x, channels.in_planes,
-                               first_weight(*branch0));
+  convkit::detail::check_video("SepInceptionBlock3D", x, channels.in_planes, branch0->conv->weight);
   const std::vector<torch::Tensor> branches{branch0(x), branch1(x), branch2(x), branch3(x)};
   return at::cat(branches, 1);
 }

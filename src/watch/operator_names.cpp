@@ -23,6 +23,7 @@ struct OperatorRow {
   Names modules{};        ///< without weights, that call it
   Names weighted{};       ///< with weights, that give these to it
   bool in_place = false;  ///< those with weights call the one in place
+  bool ours = false;      ///< it is of the namespace convkit, and not of aten
 };
 
 constexpr Reach kSame = Reach::kSamePlace;
@@ -79,6 +80,7 @@ constexpr OperatorRow kOperators[] = {
     {.name = "conv_transpose2d", .weighted = {"ConvTranspose2d"}},
     {.name = "conv_transpose3d", .weighted = {"ConvTranspose3d"}},
     {.name = "convolution", .reach = Reach::kConvolution, .macs = MacRule::kConvolution},
+    {.name = "deform_conv2d", .macs = MacRule::kConvolution, .weighted = {"DeformConv2d"}, .ours = true},
     // matrix products
     {.name = "mm", .macs = MacRule::kProduct},
     {.name = "bmm", .macs = MacRule::kProduct},
@@ -185,8 +187,11 @@ bool contains(const Names& names, std::string_view name) {
   return !name.empty() && std::find(names.begin(), names.end(), name) != names.end();
 }
 
-bool is_of_libtorch(std::string_view name) {
-  return name.starts_with("aten::");
+/// Gives the row of an operator by its full name; other libraries have operators of these plain names.
+const OperatorRow& row_of_full(std::string_view name) {
+  static constexpr OperatorRow kNone{};
+  const OperatorRow& row = row_of(plain_name(name));
+  return name.starts_with(row.ours ? "convkit::" : "aten::") ? row : kNone;
 }
 
 }  // namespace
@@ -234,17 +239,16 @@ bool is_called_by(std::string_view type, std::string_view plain) {
 }
 
 bool is_given_weights_by(std::string_view type, std::string_view name) {
-  const OperatorRow& row = row_of(plain_name(name));
-  return is_of_libtorch(name) && is_in_place(name) == row.in_place && contains(row.weighted, type);
+  const OperatorRow& row = row_of_full(name);
+  return is_in_place(name) == row.in_place && contains(row.weighted, type);
 }
 
 Reach reach_of(std::string_view name) {
-  return is_of_libtorch(name) ? row_of(plain_name(name)).reach : Reach::kUnknown;
+  return row_of_full(name).reach;
 }
 
 MacRule mac_rule_of(std::string_view name) {
-  if (!is_of_libtorch(name) || is_in_place(name)) return MacRule::kNone;
-  return row_of(plain_name(name)).macs;
+  return is_in_place(name) ? MacRule::kNone : row_of_full(name).macs;
 }
 
 }  // namespace convkit::detail

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-/// What the library knows of LibTorch's operators by their names, from one table. A full name is
+/// What the library knows of LibTorch's operators and its own by their names, from one table. A full name is
 /// "aten::relu_", its plain name is "relu".
 namespace convkit::detail {
 
@@ -51,7 +51,7 @@ enum class Reach : int {
   kPad,
 };
 
-/// Gives the reach of the operator of this full name; only that of LibTorch's own is known.
+/// Gives the reach of the operator of this full name; only that of LibTorch's own and ours is known.
 Reach reach_of(std::string_view name);
 
 /// The formula by which the multiply-accumulates of an operator are counted.

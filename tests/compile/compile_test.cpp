@@ -2,6 +2,7 @@
 #include <convkit/blocks.h>
 #include <convkit/compile.h>
 #include <convkit/models.h>
+#include <convkit/ops.h>
 #include <convkit/separable.h>
 #include <convkit/state_dict.h>
 #include <convkit/summary.h>
@@ -73,6 +74,11 @@ std::vector<Refusal> refusals() {
        [](M&, const Tensor& x) { return x.masked_select(x > 0); }},
       {"the size of aten::nonzero's result depends on the input's values",
        [](M&, const Tensor& x) { return x.nonzero(); }},
+      {"the size of convkit::nms's result depends on the input's values",
+       [](M&, const Tensor& x) {
+         const Tensor boxes = x.flatten(1).narrow(1, 0, 4);
+         return boxes.index_select(0, nms(boxes, boxes.select(1, 0), 0.5));
+       }},
       {"aten::randn is random", [](M&, const Tensor& x) { return x + randn(x.sizes()); }},
       {"aten::dropout is random", [](M&, const Tensor& x) { return torch::dropout(x, 0.5, true); }},
       {"aten::batch_norm runs in training mode",

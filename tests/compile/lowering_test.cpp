@@ -10,19 +10,13 @@ namespace {
 
 using namespace convkit;
 
-const std::vector<std::string> kFamilies = {"resnet18",
-                                            "mobilenet_v2",
-                                            "mobilenet_v3_small",
-                                            "efficientnet_b0",
-                                            "convnext_tiny",
-                                            "unet_resnet18",
-                                            "squeezenet1_1",
-                                            "googlenet",
-                                            "densenet121",
-                                            "shufflenet_v2_x0_5",
-                                            "mnasnet0_5",
-                                            "regnet_y_400mf",
-                                            "lraspp_mobilenet_v3_large"};
+const std::vector<std::string> kFamilies = {"resnet18",           "mobilenetv1_100",
+                                            "mobilenet_v2",       "mobilenet_v3_small",
+                                            "efficientnet_b0",    "convnext_tiny",
+                                            "unet_resnet18",      "squeezenet1_1",
+                                            "googlenet",          "densenet121",
+                                            "shufflenet_v2_x0_5", "mnasnet0_5",
+                                            "regnet_y_400mf",     "lraspp_mobilenet_v3_large"};
 
 bool is_of_families(const std::string& name) {
   return std::find(kFamilies.begin(), kFamilies.end(), name) != kFamilies.end();

@@ -52,6 +52,18 @@ std::vector<std::pair<std::string, Net::Body>> user_modules() {
   return {
       {"a layer called twice", [](Net& m, const Tensor& x) { return m.conv(m.bn(m.conv(x))); }},
       {"a residual", [](Net& m, const Tensor& x) { return torch::relu(x + m.bn(m.conv(x))); }},
+      {"a deformable convolution",
+       [](Net& m, const Tensor& x) {
+         const Tensor y = m.conv(x);
+         const Tensor offset = m.other(y).repeat({1, 3, 1, 1}).narrow(1, 0, 18);
+         return torch::relu(deform_conv2d(y, offset, m.conv->weight, m.conv->bias, 1, 1));
+       }},
+      {"boxes of a map",
+       [](Net& m, const Tensor& x) {
+         static const Tensor boxes =
+             torch::tensor({{0.0F, 1.5F, 2.0F, 6.0F, 7.0F}, {0.0F, 0.0F, 0.0F, 4.0F, 5.5F}});
+         return m.other(roi_align(m.conv(x), boxes, {4, 5}, 1, 2, true));
+       }},
       {"two convolutions added",
        [](Net& m, const Tensor& x) { return torch::relu(m.bn(m.conv(x)) + m.other(x)); }},
       {"the same tensor added to itself",
@@ -344,6 +356,12 @@ TEST_CASE("blocks compute the same when compiled", "[compile]") {
   check_compiled(EcaModule(EcaModuleOptions().channels(8)), x);
   check_compiled(CbamModule(8), x);
   check_compiled(SCSEModule(8, 2), x);
+  check_compiled(CoordAttn(8), x);
+  check_compiled(GlobalContext(GlobalContextOptions(8).rd_ratio(0.5).fuse_add(true)), x);
+  check_compiled(SelectiveKernel(8), x);
+  check_compiled(SplitAttn(SplitAttnOptions(8).norm_layer({})), x);
+  check_compiled(BatchNormAct2d(8), x);
+  check_compiled(LayerScale2d(8, 0.5), x);
   check_compiled(ASPP(8, std::vector<int64_t>{2, 4}, 16), x);
   check_compiled(PSPModule(8, std::vector<int64_t>{1, 2, 3}), randn({2, 8, 12, 12}));
   check_compiled(SegmentationHead(8, 3), x);
@@ -584,6 +602,15 @@ TEST_CASE("tensors that are no images compute the same when compiled", "[compile
                    return Compiled::Tensors{std::get<0>(attention(in[0], in[0], in[0]))};
                  },
                  {randn({5, 2, 8})});
+}
+
+TEST_CASE("networks that make or judge images compute the same when compiled", "[compile]") {
+  at::set_num_threads(1);
+  torch::manual_seed(3);
+  check_compiled(models::dcgan::Generator(7, 8, 3), randn({2, 7, 1, 1}));
+  check_compiled(models::dcgan::Discriminator(3, 8), randn({2, 3, 64, 64}));
+  const models::EdsrOptions small{.scale = 4, .n_resblocks = 2, .n_feats = 8};
+  check_compiled(models::edsr::EdsrModel(small), randn({2, 3, 9, 7}));
 }
 
 TEST_CASE("a network of each family computes the same when compiled", "[compile]") {

@@ -23,6 +23,11 @@ TEST_CASE("norms obey the laws of every module", "[norm][clone]") {
   SECTION("GlobalResponseNorm") {
     support::check_module_laws(response, x);
   }
+  SECTION("BatchNormAct2d") {
+    BatchNormAct2d norm(4);
+    for (int i = 0; i < 5; ++i) norm(torch::randn({2, 4, 9, 9}) + 1);
+    support::check_module_laws(norm, x);
+  }
 }
 
 TEST_CASE("FrozenBatchNorm2d takes a batch norm's state, and has no parameters", "[norm]") {
@@ -48,6 +53,12 @@ TEST_CASE("norms refuse impossible options and inputs", "[norm][errors]") {
         "FrozenBatchNorm2d: expected num_features >= 1, got -1");
   CHECK(support::error([] { GlobalResponseNorm(0); }) ==
         "GlobalResponseNorm: expected dim >= 1, got 0");
+  CHECK(support::error([] { BatchNormAct2d(0); }) ==
+        "BatchNormAct2d: expected num_features >= 1, got 0");
+  CHECK(support::error([] { BatchNormAct2d(BatchNormAct2dOptions(4).eps(-1)); }) ==
+        "BatchNormAct2d: expected eps >= 0, got -1");
+  CHECK(support::error([] { BatchNormAct2d(4)(torch::ones({1, 3, 5, 5})); }) ==
+        "BatchNormAct2d: expected input [N, 4, H, W], got [1, 3, 5, 5]");
   CHECK(support::error([] { LayerNorm2d(4)(torch::ones({1, 3, 5, 5})); }) ==
         "LayerNorm2d: expected input [N, 4, H, W], got [1, 3, 5, 5]");
   CHECK(support::error([] { GlobalResponseNorm(4)(torch::ones({1, 4, 5, 5})); }) ==

@@ -14,7 +14,7 @@ using namespace convkit;
 
 TEST_CASE("create() knows every name that names() gives", "[models]") {
   const auto names = models::names();
-  CHECK(names.size() == 85);
+  CHECK(names.size() == 87);
   CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
   models::Network network = models::create("mobilenet_v3_small", {.num_classes = 10});
   network->eval();
@@ -101,6 +101,7 @@ TEST_CASE("features() gives the last map of each size", "[models][shape]") {
   CHECK(shapes("shufflenet_v2_x0_5") == Maps{{24, 2}, {24, 4}, {48, 8}, {96, 16}, {1024, 32}});
   CHECK(shapes("mnasnet0_5") == Maps{{8, 2}, {16, 4}, {24, 8}, {48, 16}, {1280, 32}});
   CHECK(shapes("regnet_x_400mf") == Maps{{32, 2}, {32, 4}, {64, 8}, {160, 16}, {400, 32}});
+  CHECK(shapes("mobilenetv1_100") == Maps{{64, 2}, {128, 4}, {256, 8}, {512, 16}, {1024, 32}});
   CHECK(shapes("googlenet") == Maps{{64, 2}, {192, 4}, {480, 8}, {832, 16}, {1024, 32}});
   CHECK(shapes("convnext_tiny") == Maps{{96, 4}, {192, 8}, {384, 16}, {768, 32}});
   CHECK(support::error([&] { models::create("unet_resnet18").features(x); }) ==
@@ -231,6 +232,17 @@ TEST_CASE("blocks of networks obey the laws of every module", "[models][clone]")
   SECTION("MNASNet's") {
     check(models::mnasnet::InvertedResidual(8, 8, 5, 1, 2));
   }
+  SECTION("MobileNetV1's") {
+    check(models::mobilenetv1::DepthwiseSeparableConv(8, 12, 2));
+  }
+  SECTION("Xception's") {
+    check(models::xception::SeparableConv2d(8, 12, 3, 2, 1));
+    check(models::xception::Block(models::xception::BlockOptions(8, 12, 2).strides(2)));
+    check(models::xception::Block(8, 8, 3));
+  }
+  SECTION("EDSR's") {
+    check(models::edsr::ResBlock(8, 0.5));
+  }
   SECTION("ResBottleneckBlock") {
     check(models::regnet::ResBottleneckBlock(
         models::regnet::BlockOptions(8, 12, 2).group_width(4).se_ratio(0.25)));
@@ -281,8 +293,52 @@ TEST_CASE("the networks' own options and inputs are checked", "[models][errors]"
         "VideoResNet: expected input [N, 3, T, H, W], got [1, 4, 64, 64]");
   CHECK(error([] { models::video::BasicBlock(4, 0, models::video::ConvKind::kConv2Plus1D); }) ==
         "BasicBlock: expected planes >= 1, got 0");
+  CHECK(error([] { models::mobilenetv1_100({.channel_multiplier = -1}); }) ==
+        "MobileNetV1: expected 0 < channel_multiplier < 10^6, got -1");
+  CHECK(error([] { models::mobilenetv1::DepthwiseSeparableConv(8, 8, 3); }) ==
+        "DepthwiseSeparableConv: expected stride 1 or 2, got 3");
+  CHECK(error([&] { models::mobilenetv1_100()(x); }) ==
+        "MobileNetV1: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::legacy_xception({.drop_rate = 2}); }) ==
+        "Xception: expected 0 <= drop_rate <= 1, got 2");
+  CHECK(error([&] { models::legacy_xception()->features(x); }) ==
+        "Xception: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::xception::SeparableConv2d(8, 8, 3, 0); }) ==
+        "SeparableConv2d: expected stride >= 1, got 0");
+  CHECK(error([] { models::xception::Block(8, 8, 0); }) == "Block: expected reps >= 1, got 0");
+  CHECK(error([&] { models::xception::Block(8, 8, 1)(x); }) ==
+        "Block: expected input [N, 8, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::dcgan::Generator(0); }) == "Generator: expected nz >= 1, got 0");
+  CHECK(error([&] { models::dcgan::Generator()(x); }) ==
+        "Generator: expected input [N, 100, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::dcgan::Discriminator(3, 0); }) ==
+        "Discriminator: expected 8 ndf >= 1, got 0");
+  CHECK(error([&] { models::dcgan::Discriminator()(x); }) ==
+        "Discriminator: expected input [N, 3, H, W], got [1, 4, 64, 64]");
+  CHECK(error([] { models::edsr_base(6); }) ==
+        "EdsrModel: expected scale 3 or a power of 2, got 6");
+  CHECK(error([] { models::edsr_base(0); }) == "EdsrModel: expected scale >= 1, got 0");
+  CHECK(error([] { models::edsr::EdsrModel(models::EdsrOptions{.n_resblocks = 0}); }) ==
+        "EdsrModel: expected n_resblocks >= 1, got 0");
+  CHECK(error([&] { models::edsr_base(2)(x); }) ==
+        "EdsrModel: expected input [N, 3, H, W], got [1, 4, 64, 64]");
   CHECK(error([] { models::video::s3d({.num_classes = 0}); }) ==
         "S3D: expected num_classes >= 1, got 0");
+}
+
+TEST_CASE("DCGAN and EDSR make images of the size that they say", "[models][shape]") {
+  const torch::NoGradGuard no_grad;
+  models::dcgan::Generator generator(7, 8, 3);
+  const torch::Tensor image = generator(torch::randn({2, 7, 1, 1}));
+  CHECK(image.sizes() == torch::IntArrayRef({2, 3, 64, 64}));
+  CHECK(generator(torch::randn({2, 7, 2, 3})).sizes() == torch::IntArrayRef({2, 3, 80, 96}));
+  CHECK(models::dcgan::Discriminator(3, 8)(image).sizes() == torch::IntArrayRef({2}));
+  for (const int64_t scale : {1, 2, 3, 4, 8}) {
+    models::edsr::EdsrModel network(
+        models::EdsrOptions{.scale = scale, .n_resblocks = 1, .n_feats = 4});
+    CHECK(network(torch::randn({1, 3, 5, 6})).sizes() ==
+          torch::IntArrayRef({1, 3, 5 * scale, 6 * scale}));
+  }
 }
 
 TEST_CASE("a DenseNet takes the keys of before torchvision 0.3", "[models]") {

@@ -15,8 +15,43 @@ using namespace convkit;
 using parity::check_alive;
 using parity::check_equal;
 
-/// Those with options of their own, by the names that tests/parity/networks.py gives them.
+/// Those that create() has not, by the names that tests/parity/networks.py gives them.
+models::Network build_image_maker(const std::string& name) {
+  if (name == "dcgan_generator") return models::dcgan::Generator();
+  if (name == "dcgan_generator_options") return models::dcgan::Generator(7, 8, 1);
+  if (name == "dcgan_discriminator") return models::dcgan::Discriminator();
+  if (name == "dcgan_discriminator_options") return models::dcgan::Discriminator(1, 8);
+  if (name == "edsr_options") {
+    return models::edsr::EdsrModel(models::EdsrOptions{.scale = 4,
+                                                       .n_resblocks = 3,
+                                                       .n_feats = 8,
+                                                       .rgb_range = 1.5,
+                                                       .rgb_mean = {0.1F, 0.2F, 0.3F},
+                                                       .rgb_std = {2, 3, 0.7F},
+                                                       .res_scale = 0.1});
+  }
+  if (name == "edsr_body") {
+    return models::edsr::EdsrModel(
+        models::EdsrOptions{.n_resblocks = 2, .n_feats = 8, .n_colors = 4, .no_upsampling = true});
+  }
+  REQUIRE(name.starts_with("edsr_base_x"));
+  return models::edsr_base(name.back() - '0');
+}
+
+/// Those with options of their own, likewise.
 models::Network build(const std::string& name) {
+  if (name.starts_with("dcgan_") || name.starts_with("edsr_")) return build_image_maker(name);
+  if (name == "mobilenetv1_100_options") {
+    return models::Network(models::mobilenetv1_100({.num_classes = 7,
+                                                    .in_chans = 4,
+                                                    .channel_multiplier = 0.75,
+                                                    .head_conv = true,
+                                                    .drop_rate = 0.3}));
+  }
+  if (name == "legacy_xception_options") {
+    return models::Network(
+        models::legacy_xception({.num_classes = 7, .in_chans = 4, .drop_rate = 0.3}));
+  }
   if (name == "resnet50_dilated") {
     return models::Network(models::resnet50({.num_classes = 7,
                                              .zero_init_residual = true,

@@ -284,6 +284,83 @@ def network_blocks():
             yield Case("CNBlock", {"dim": 8, "layer_scale": 0.3, "stochastic_depth_prob": stochastic_depth_prob}, (8, *size[1:]))
 
 
+def more_blocks():
+    size = (2, 4, 3, 6, 5)
+    for options in ({}, {"kernel_size": 1}, {"kernel_size": [1, 3, 3], "stride": [1, 2, 2]}, {"stride": 2}, {"padding": 0}, {"padding": [0, 1, 2]},
+                    {"padding": "same"}, {"padding": "valid"}, {"dilation": [1, 2, 1]}, {"groups": 2}, {"bias": True}, {"norm": "None"},
+                    {"norm": "None", "bias": False, "activation": "None"}, {"norm": "BatchNorm3d", "eps": 1e-3, "momentum": 0.01},
+                    {"norm": "InstanceNorm3d"}, {"norm": "GroupNorm", "norm_groups": 3}, {"activation": "PReLU"}, {"activation": "SiLU"},
+                    {"activation": "Hardswish"}):
+        yield Case("Conv3dNormActivation", {"in_channels": 4, "out_channels": 6, **options}, size)
+    yield Case("Conv3dNormActivation", {"in_channels": 4, "out_channels": 6}, (1, 4, 2, 7, 4), dtype="float64")
+    for size in [(3, 6), (2, 5, 6), (2, 3, 4, 6)]:
+        for options in ({}, {"hidden_channels": [7]}, {"activation": "GELU"}, {"inplace": True, "activation": "SiLU"}, {"bias": False}, {"dropout": 0.4},
+                        {"dropout": 0.4, "inplace": True, "norm": "LayerNorm", "activation": "Hardswish"}, {"activation": "PReLU"}):
+            yield Case("MLP", {"in_channels": 6, "hidden_channels": [8, 7, 5], **options}, size)
+    yield Case("MLP", {"in_channels": 6, "hidden_channels": [8, 5], "norm": "BatchNorm1d"}, (4, 6))
+    yield Case("MLP", {"in_channels": 6, "hidden_channels": [8, 5]}, (4, 6), dtype="bfloat16")
+    for inplace in (False, True):
+        for p, block_size in ((0.0, 3), (0.1, 3), (0.3, 1), (0.2, 5), (0.2, 99)):
+            yield Case("DropBlock2d", {"p": p, "block_size": block_size, "inplace": inplace}, (2, 4, 13, 11))
+            yield Case("DropBlock3d", {"p": p, "block_size": block_size, "inplace": inplace}, (2, 3, 5, 7, 6))
+        for dtype in ("float64", "bfloat16"):
+            yield Case("DropBlock2d", {"p": 0.2, "block_size": 3, "inplace": inplace, "eps": 1e-3}, (2, 4, 13, 11), dtype=dtype)
+        yield Case("LayerScale2d", {"dim": 4, "init_values": 0.3, "inplace": inplace}, (2, 4, 5, 6))
+    for options in ({}, {"eps": 1e-3, "momentum": 0.01}, {"apply_act": False}, {"act_layer": "ReLU6"}, {"act_layer": "SiLU"}, {"act_layer": "Hardswish"}):
+        yield Case("BatchNormAct2d", {"num_features": 6, **options}, (3, 6, 5, 4))
+
+
+def branches_and_contexts():
+    for size in [(2, 16, 9, 7), (3, 16, 5, 6)]:
+        for options in ({}, {"rd_ratio": 0.25}, {"rd_channels": 5}, {"rd_divisor": 4, "se_factor": 2.0}, {"bias": True}, {"has_skip": True},
+                        {"act_layer": "ReLU", "gate_layer": "hardsigmoid"}, {"act_layer": "PReLU"}, {"norm": "None"}, {"norm": "GroupNorm", "norm_groups": 4}):
+            yield Case("CoordAttn", {"channels": 16, **options}, size)
+        for options in ({}, {"use_attn": False}, {"fuse_add": True}, {"fuse_add": True, "fuse_scale": False}, {"rd_ratio": 0.25}, {"rd_channels": 5},
+                        {"rd_ratio": 0.3, "rd_divisor": 4}, {"act_layer": "GELU", "gate_layer": "hard_sigmoid"}):
+            yield Case("GlobalContext", {"channels": 16, **options}, size)
+        for options in ({}, {"out_channels": 6}, {"kernel_size": [3, 5, 7, 3]}, {"kernel_size": [3, 3]}, {"kernel_size": [3, 7], "keep_3x3": False}, {"stride": 2},
+                        {"dilation": 2}, {"groups": 4}, {"groups": 4, "out_channels": 2, "split_input": False}, {"rd_ratio": 0.5}, {"rd_channels": 5},
+                        {"rd_divisor": 3}, {"split_input": False}, {"act_layer": "SiLU"}, {"act_layer": "PReLU"}):
+            yield Case("SelectiveKernel", {"in_channels": 16, **options}, size)
+        for options in ({}, {"out_channels": 6}, {"kernel_size": 5, "stride": 2}, {"kernel_size": 4}, {"padding": 0}, {"dilation": 2}, {"groups": 2}, {"bias": True},
+                        {"radix": 1}, {"radix": 4}, {"radix": 1, "groups": 2}, {"rd_ratio": 2.0}, {"rd_channels": 3}, {"rd_divisor": 5, "rd_ratio": 1.2},
+                        {"act_layer": "SiLU"}, {"act_layer": "PReLU"}, {"norm": "BatchNorm2d"}, {"norm": "GroupNorm", "norm_groups": 2}):
+            yield Case("SplitAttn", {"in_channels": 16, **options}, size)
+    for module, options in (("CoordAttn", {"channels": 8}), ("GlobalContext", {"channels": 8, "rd_ratio": 0.5, "fuse_add": True}), ("SelectiveKernel", {"in_channels": 8}),
+                            ("SplitAttn", {"in_channels": 8, "norm": "BatchNorm2d"})):
+        yield Case(module, options, (2, 8, 13, 11), dtype="float64")
+        yield Case(module, options, (2, 8, 13, 11), dtype="bfloat16")
+        yield Case(module, options, (2, 8, 13, 11), channels_last=True)
+
+
+def more_network_blocks():
+    size = (2, 8, 13, 11)
+    yield Case("Fire", {"inplanes": 8, "squeeze_planes": 2, "expand1x1_planes": 3, "expand3x3_planes": 5}, size)
+    yield Case("BasicConv2d", {"in_channels": 8, "out_channels": 6, "kernel_size": 3, "stride": 2}, size)
+    yield Case("Inception", {"in_channels": 8, "ch1x1": 2, "ch3x3red": 2, "ch3x3": 3, "ch5x5red": 2, "ch5x5": 3, "pool_proj": 4}, size)
+    yield Case("InceptionA", {"in_channels": 8, "pool_features": 4}, size)
+    yield Case("InceptionB", {"in_channels": 8}, size)
+    yield Case("InceptionC", {"in_channels": 8, "channels_7x7": 4}, size)
+    for drop_rate in (0.0, 0.3):
+        yield Case("DenseLayer", {"num_input_features": 8, "growth_rate": 3, "bn_size": 2, "drop_rate": drop_rate}, size)
+        yield Case("DenseBlock", {"num_layers": 3, "num_input_features": 8, "bn_size": 2, "growth_rate": 4, "drop_rate": drop_rate}, size)
+    yield Case("ShuffleNetV2InvertedResidual", {"inp": 8, "oup": 8, "stride": 1}, size)
+    yield Case("ShuffleNetV2InvertedResidual", {"inp": 8, "oup": 12, "stride": 2}, size)
+    for kernel_size, stride, out_ch in ((3, 1, 8), (5, 2, 6)):
+        yield Case("MNASNetInvertedResidual", {"in_ch": 8, "out_ch": out_ch, "kernel_size": kernel_size, "stride": stride, "expansion_factor": 3,
+                                               "bn_momentum": 0.0003}, size)
+    for options in ({"width_out": 8, "stride": 1}, {"width_out": 12, "stride": 2, "group_width": 4, "se_ratio": 0.5},
+                    {"width_out": 12, "stride": 1, "bottleneck_multiplier": 0.5, "activation": "SiLU", "norm": "GroupNorm", "norm_groups": 2}):
+        yield Case("ResBottleneckBlock", {"width_in": 8, **options}, size)
+    yield Case("LRASPPHead", {"low_channels": 3, "high_channels": 5, "num_classes": 2, "inter_channels": 4}, size)
+    size = (2, 6, 3, 7, 6)
+    for kind in ("Conv3DSimple", "Conv2Plus1D", "Conv3DNoTemporal"):
+        yield Case("VideoBasicBlock", {"inplanes": 6, "planes": 6, "kind": kind}, size)
+        yield Case("VideoBasicBlock", {"inplanes": 6, "planes": 4, "kind": kind, "stride": 2}, size)
+    yield Case("TemporalSeparableConv", {"in_planes": 6, "out_planes": 4, "kernel_size": 3, "stride": 2, "padding": 1}, size)
+    yield Case("SepInceptionBlock3D", {"in_planes": 6, "b0_out": 2, "b1_mid": 3, "b1_out": 4, "b2_mid": 2, "b2_out": 3, "b3_out": 2}, size)
+
+
 def multihead_attentions():
     given = {"embed_dim": 8, "num_heads": 2}
     for batch_first in (False, True):
@@ -337,5 +414,6 @@ def parametrized():
 
 def cases():
     for family in (norms, conv_norm_activations, stochastic_depths, attentions, convolutions, conv_blocks, separable_convolutions, upsamplers, same,
-                   blur_pools, special, standardised_convolutions, more_attentions, segmentations, network_blocks, multihead_attentions, upsamples, parametrized):
+                   blur_pools, special, standardised_convolutions, more_attentions, segmentations, network_blocks, more_blocks,
+                   branches_and_contexts, more_network_blocks, multihead_attentions, upsamples, parametrized):
         yield from family()

@@ -13,12 +13,14 @@ import unittest.mock
 import warnings
 
 import segmentation_models_pytorch as smp
+import timm
 import torch
 import torchvision
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.regnet import BlockParams
 
 TORCHVISION = "https://download.pytorch.org/models/"
+HUB = "https://huggingface.co/"
 FRAMES = 16  # of the clips for which torchvision counts the operations of its video networks
 
 
@@ -34,6 +36,12 @@ def build(name):
     if name.startswith("unet_"):
         network = smp.Unet(name.removeprefix("unet_"), encoder_weights=None)
         return network, "segmentation_models_pytorch.Unet", [1, 3, 224, 224], []
+    if name in timm.list_models(["mobilenetv1_100", "legacy_xception"]):
+        network = timm.create_model(name)
+        published = [timm.get_pretrained_cfg(known) for known in timm.list_pretrained(f"{name}.*")]
+        files = [{"name": weight.tag, "url": weight.url or f"{HUB}{weight.hf_hub_id}/resolve/main/model.safetensors"}
+                 for weight in published]
+        return network, timm.models.model_entrypoint(name).__module__, [1, *published[0].input_size], files
     source = torchvision.models.get_model_builder(name).__module__
     heads = {"weights_backbone": None} if ".segmentation." in source else {}
     weights = list(torchvision.models.get_model_weights(name))

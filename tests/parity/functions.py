@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from timm.layers.padding import pad_same
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision import ops
 from torchvision.models._utils import _make_divisible
 
 
@@ -97,9 +98,28 @@ def attention():
         yield call("attention_flops", {"q": q, "k": k, "v": v}, inputs, torch.tensor(counter.get_total_flops()))
 
 
+def detection():
+    """What torchvision has in Python; detection.py has its operators in C++."""
+    low, extent = torch.rand(2, 9, 2) * 20, torch.rand(2, 9, 2) * 12 + 1
+    for fmt in ("xyxy", "xywh", "cxcywh"):
+        boxes = torch.cat([low, low + extent if fmt == "xyxy" else extent], -1)
+        for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8):
+            a, b = boxes.to(dtype).split([4, 5], 1)
+            yield call("box_iou", {"fmt": fmt}, [a, b], ops.box_iou(a, b, fmt))
+    for seed, (channels, kernel_size, options) in enumerate([
+            ((4, 6), 3, {}), ((4, 6), (3, 2), {"stride": 2, "padding": 1}), ((6, 9), 1, {"groups": 3, "bias": False}),
+            ((2, 2), (1, 5), {"dilation": (2, 1), "padding": (0, 2)})]):
+        torch.manual_seed(seed)
+        module = ops.DeformConv2d(*channels, kernel_size, **options)
+        given = {"in_channels": channels[0], "out_channels": channels[1], "kernel_size": kernel_size, "stride": 1, "padding": 0,
+                 "dilation": 1, "groups": 1, "bias": True, **options}
+        yield call("DeformConv2d", {**given, "seed": seed, "repr": repr(module), "keys": " ".join(module.state_dict())}, [],
+                   torch.cat([parameter.detach().flatten() for parameter in module.parameters()]))
+
+
 def calls(photo):
     torch.manual_seed(0)
-    for made in itertools.chain(kernels(), initialisers(), images(photo), attention()):
+    for made in itertools.chain(kernels(), initialisers(), images(photo), attention(), detection()):
         made["name"] = f"{made['function']}({made['options']})"
         made["output"] = made["output"].contiguous()
         yield made

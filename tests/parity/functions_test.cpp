@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 
 #include <map>
+#include <sstream>
 
 namespace {
 
@@ -21,6 +22,28 @@ UpsampleMode interpolation(const std::string& name) {
   if (name == "bilinear") return UpsampleMode::kBilinear;
   REQUIRE(name == "bicubic");
   return UpsampleMode::kBicubic;
+}
+
+torch::Tensor parameters_of_deform_conv(const Case& given) {
+  torch::manual_seed(static_cast<uint64_t>(given.option("seed")));
+  DeformConv2d module(DeformConv2dOptions(given.option("in_channels"), given.option("out_channels"),
+                                          given.pair("kernel_size"))
+                          .stride(given.pair("stride"))
+                          .padding(given.pair("padding"))
+                          .dilation(given.pair("dilation"))
+                          .groups(given.option("groups"))
+                          .bias(given.boolean("bias")));
+  std::ostringstream printed;
+  printed << *module;
+  CHECK(printed.str() == given.word("repr"));
+  std::string keys;
+  std::vector<torch::Tensor> parameters;
+  for (const auto& entry : state_dict(*module)) {
+    keys += (keys.empty() ? "" : " ") + entry.key();
+    parameters.push_back(entry.value().flatten());
+  }
+  CHECK(keys == given.word("keys"));
+  return torch::cat(parameters);
 }
 
 torch::Tensor call(const Case& given) {
@@ -64,6 +87,8 @@ torch::Tensor call(const Case& given) {
     };
     return torch::tensor(2 * summarize(*module, attention).macs);
   }
+  if (function == "box_iou") return box_iou(inputs[0], inputs[1], given.word("fmt"));
+  if (function == "DeformConv2d") return parameters_of_deform_conv(given);
   REQUIRE(function == "upsample_like");
   return upsample_like(inputs[0], inputs[1], interpolation(given.word("mode")));
 }
@@ -90,5 +115,5 @@ TEST_CASE("every function gives Python's values, bit for bit", "[parity]") {
     ++counts[function];
   }
   at::set_num_threads(threads);
-  CHECK(counts.size() == 12);
+  CHECK(counts.size() == 14);
 }

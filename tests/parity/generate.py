@@ -84,7 +84,7 @@ def record(case, seed):
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
     for _ in range(5):
         optimizer.zero_grad()
-        (module(x) * gradient).mean().backward()
+        (module(x.clone()) * gradient).mean().backward()
         optimizer.step()
     result["after_sgd"] = tensors(module)
     return result

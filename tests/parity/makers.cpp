@@ -14,6 +14,10 @@ Norm norm(const Case& given) {
       {"InstanceNorm2d", Norm::kInstanceNorm2d},
       {"LayerNorm2d", Norm::kLayerNorm2d},
       {"FrozenBatchNorm2d", Norm::kFrozenBatchNorm2d},
+      {"LayerNorm", Norm::kLayerNorm},
+      {"BatchNorm1d", Norm::kBatchNorm1d},
+      {"BatchNorm3d", Norm::kBatchNorm3d},
+      {"InstanceNorm3d", Norm::kInstanceNorm3d},
   };
   Norm result;
   if (given.has_option("norm")) result.kind = kinds.at(given.word("norm"));
@@ -116,17 +120,43 @@ BlurPool2d blur_pool2d(const Case& given) {
   return BlurPool2d(options);
 }
 
-Conv2dNormActivation conv2d_norm_activation(const Case& given) {
-  Conv2dNormActivationOptions options(given.option("in_channels"), given.option("out_channels"));
-  options.norm(norm(given));
+template <std::size_t D>
+ConvNormActivationOptions<D> conv_norm_activation(const Case& given) {
+  ConvNormActivationOptions<D> options(given.option("in_channels"), given.option("out_channels"));
+  if (D == 2 || given.has_option("norm")) options.norm(norm(given));
   if (given.has_option("activation")) options.activation(activation(given.word("activation")));
-  if (given.has_option("kernel_size")) options.kernel_size(given.pair("kernel_size"));
-  if (given.has_option("stride")) options.stride(given.pair("stride"));
-  if (given.has_option("padding")) options.padding(given.padding());
-  if (given.has_option("dilation")) options.dilation(given.pair("dilation"));
+  if (given.has_option("kernel_size")) options.kernel_size(given.sizes<D>("kernel_size"));
+  if (given.has_option("stride")) options.stride(given.sizes<D>("stride"));
+  if (given.has_option("padding")) options.padding(given.padding<D>());
+  if (given.has_option("dilation")) options.dilation(given.sizes<D>("dilation"));
   if (given.has_option("groups")) options.groups(given.option("groups"));
   if (given.has_option("bias")) options.bias(given.boolean("bias"));
-  return Conv2dNormActivation(options);
+  return options;
+}
+
+MLP mlp(const Case& given) {
+  MLPOptions options(given.option("in_channels"), given.integers("hidden_channels"));
+  if (given.has_option("norm")) options.norm(norm(given));
+  if (given.has_option("activation")) options.activation(activation(given.word("activation")));
+  if (given.has_option("inplace")) options.inplace(given.boolean("inplace"));
+  if (given.has_option("bias")) options.bias(given.boolean("bias"));
+  if (given.has_option("dropout")) options.dropout(given.real("dropout"));
+  return MLP(options);
+}
+
+template <typename Holder>
+Holder drop_block(const Case& given) {
+  const double eps = given.has_option("eps") ? given.real("eps") : 1e-6;
+  return Holder(given.real("p"), given.option("block_size"), given.boolean("inplace"), eps);
+}
+
+BatchNormAct2d batch_norm_act(const Case& given) {
+  BatchNormAct2dOptions options(given.option("num_features"));
+  if (given.has_option("eps")) options.eps(given.real("eps"));
+  if (given.has_option("momentum")) options.momentum(given.real("momentum"));
+  if (given.has_option("apply_act")) options.apply_act(given.boolean("apply_act"));
+  if (given.has_option("act_layer")) options.act_layer(activation(given.word("act_layer")));
+  return BatchNormAct2d(options);
 }
 
 GlobalResponseNorm global_response_norm(const Case& given) {
@@ -201,7 +231,23 @@ std::map<std::string, Maker> layer_makers() {
        }},
       {"GlobalResponseNorm", [](const Case& given) { return global_response_norm(given).ptr(); }},
       {"Conv2dNormActivation",
-       [](const Case& given) { return conv2d_norm_activation(given).ptr(); }},
+       [](const Case& given) {
+         return Conv2dNormActivation(conv_norm_activation<2>(given)).ptr();
+       }},
+      {"Conv3dNormActivation",
+       [](const Case& given) {
+         return Conv3dNormActivation(conv_norm_activation<3>(given)).ptr();
+       }},
+      {"MLP", [](const Case& given) { return mlp(given).ptr(); }},
+      {"DropBlock2d", [](const Case& given) { return drop_block<DropBlock2d>(given).ptr(); }},
+      {"DropBlock3d", [](const Case& given) { return drop_block<DropBlock3d>(given).ptr(); }},
+      {"LayerScale2d",
+       [](const Case& given) {
+         return LayerScale2d(given.option("dim"), given.real("init_values"),
+                             given.boolean("inplace"))
+             .ptr();
+       }},
+      {"BatchNormAct2d", [](const Case& given) { return batch_norm_act(given).ptr(); }},
       {"StochasticDepth", [](const Case& given) { return stochastic_depth(given).ptr(); }},
       {"SqueezeExcitation", [](const Case& given) { return squeeze_excitation(given).ptr(); }},
       {"EcaModule", [](const Case& given) { return eca_module(given).ptr(); }},
@@ -213,6 +259,7 @@ const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> table = [] {
     auto result = layer_makers();
     result.merge(model_makers());
+    result.merge(network_makers());
     result.merge(torch_makers());
     return result;
   }();

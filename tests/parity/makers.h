@@ -20,6 +20,7 @@ const std::map<std::string, Maker>& makers();
 
 std::map<std::string, Maker> layer_makers();
 std::map<std::string, Maker> model_makers();
+std::map<std::string, Maker> network_makers();
 std::map<std::string, Maker> torch_makers();
 
 /// Of the options that several modules share.

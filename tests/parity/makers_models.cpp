@@ -42,6 +42,64 @@ CbamModule cbam_module(const Case& given) {
   return CbamModule(options);
 }
 
+/// Sets what the blocks of timm have in common: how many channels are hidden, and the activations.
+template <typename Options>
+void set_reduction(Options& options, const Case& given) {
+  if (given.has_option("rd_ratio")) options.rd_ratio(given.real("rd_ratio"));
+  if (given.has_option("rd_channels")) options.rd_channels(given.option("rd_channels"));
+  if (given.has_option("rd_divisor")) options.rd_divisor(given.option("rd_divisor"));
+  if (given.has_option("act_layer")) options.act_layer(activation(given.word("act_layer")));
+}
+
+CoordAttn coord_attn(const Case& given) {
+  CoordAttnOptions options(given.option("channels"));
+  set_reduction(options, given);
+  options.norm_layer(norm(given));
+  if (given.has_option("se_factor")) options.se_factor(given.real("se_factor"));
+  if (given.has_option("bias")) options.bias(given.boolean("bias"));
+  if (given.has_option("has_skip")) options.has_skip(given.boolean("has_skip"));
+  if (given.has_option("gate_layer")) options.gate_layer({Activation::kHardsigmoid});
+  return CoordAttn(options);
+}
+
+GlobalContext global_context(const Case& given) {
+  GlobalContextOptions options(given.option("channels"));
+  set_reduction(options, given);
+  if (given.has_option("use_attn")) options.use_attn(given.boolean("use_attn"));
+  if (given.has_option("fuse_add")) options.fuse_add(given.boolean("fuse_add"));
+  if (given.has_option("fuse_scale")) options.fuse_scale(given.boolean("fuse_scale"));
+  if (given.has_option("gate_layer")) options.gate_layer({Activation::kHardsigmoid});
+  return GlobalContext(options);
+}
+
+SelectiveKernel selective_kernel(const Case& given) {
+  SelectiveKernelOptions options(given.option("in_channels"));
+  set_reduction(options, given);
+  if (given.has_option("out_channels")) options.out_channels(given.option("out_channels"));
+  if (given.has_option("kernel_size")) options.kernel_size(given.integers("kernel_size"));
+  if (given.has_option("stride")) options.stride(given.option("stride"));
+  if (given.has_option("dilation")) options.dilation(given.option("dilation"));
+  if (given.has_option("groups")) options.groups(given.option("groups"));
+  if (given.has_option("keep_3x3")) options.keep_3x3(given.boolean("keep_3x3"));
+  if (given.has_option("split_input")) options.split_input(given.boolean("split_input"));
+  return SelectiveKernel(options);
+}
+
+SplitAttn split_attn(const Case& given) {
+  SplitAttnOptions options(given.option("in_channels"));
+  set_reduction(options, given);
+  if (given.has_option("norm")) options.norm_layer(norm(given));
+  if (given.has_option("out_channels")) options.out_channels(given.option("out_channels"));
+  if (given.has_option("kernel_size")) options.kernel_size(given.option("kernel_size"));
+  if (given.has_option("stride")) options.stride(given.option("stride"));
+  if (given.has_option("padding")) options.padding(given.option("padding"));
+  if (given.has_option("dilation")) options.dilation(given.option("dilation"));
+  if (given.has_option("groups")) options.groups(given.option("groups"));
+  if (given.has_option("bias")) options.bias(given.boolean("bias"));
+  if (given.has_option("radix")) options.radix(given.option("radix"));
+  return SplitAttn(options);
+}
+
 UnetDecoderBlockOptions::mode_t interpolation_mode(const std::string& name) {
   if (name == "nearest-exact") return torch::kNearestExact;
   if (name == "bilinear") return torch::kBilinear;
@@ -168,6 +226,10 @@ std::map<std::string, Maker> model_makers() {
        }},
       {"ScaledStdConv2d", [](const Case& given) { return scaled_std_conv2d(given).ptr(); }},
       {"CbamModule", [](const Case& given) { return cbam_module(given).ptr(); }},
+      {"CoordAttn", [](const Case& given) { return coord_attn(given).ptr(); }},
+      {"GlobalContext", [](const Case& given) { return global_context(given).ptr(); }},
+      {"SelectiveKernel", [](const Case& given) { return selective_kernel(given).ptr(); }},
+      {"SplitAttn", [](const Case& given) { return split_attn(given).ptr(); }},
       {"SCSEModule",
        [](const Case& given) {
          return SCSEModule(given.option("in_channels"), given.option("reduction")).ptr();

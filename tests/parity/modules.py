@@ -13,14 +13,25 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.base.modules import SCSEModule  # noqa: F401
 from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule as SmpPSPModule
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock as SmpUnetDecoderBlock
+from timm.layers import LayerScale2d  # noqa: F401
 from timm.layers.cbam import CbamModule as TimmCbamModule
 from timm.layers.padding import pad_same_arg
 from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame  # noqa: F401
 from torch import nn
-from torchvision.models import convnext, efficientnet, mobilenetv2, mobilenetv3, resnet
+from torchvision.models import convnext, densenet, efficientnet, inception, mobilenetv2, mobilenetv3, regnet, resnet
 from torchvision.models.convnext import LayerNorm2d as TorchvisionLayerNorm2d
 from torchvision.models.segmentation.deeplabv3 import ASPP  # noqa: F401
-from torchvision.ops import FrozenBatchNorm2d, Permute, StochasticDepth  # noqa: F401
+from torchvision.models.densenet import _DenseBlock as DenseBlock  # noqa: F401
+from torchvision.models.googlenet import Inception  # noqa: F401
+from torchvision.models.inception import InceptionA, InceptionB, InceptionC  # noqa: F401
+from torchvision.models.mnasnet import _InvertedResidual as MNASNetInvertedResidual  # noqa: F401
+from torchvision.models.segmentation.lraspp import LRASPPHead as TorchvisionLRASPPHead
+from torchvision.models.shufflenetv2 import InvertedResidual as ShuffleNetV2InvertedResidual  # noqa: F401
+from torchvision.models.squeezenet import Fire  # noqa: F401
+from torchvision.models.video import resnet as video_resnet
+from torchvision.models.video.s3d import SepInceptionBlock3D as TorchvisionSepInceptionBlock3D
+from torchvision.models.video.s3d import TemporalSeparableConv as TorchvisionTemporalSeparableConv
+from torchvision.ops import DropBlock2d, DropBlock3d, FrozenBatchNorm2d, Permute, StochasticDepth  # noqa: F401
 
 
 def standard_conv2d(in_channels, out_channels):
@@ -145,9 +156,12 @@ def norm_layer(name, eps=1e-5, momentum=0.1, groups=32):
     if name == "BatchNorm2d":
         return partial(nn.BatchNorm2d, eps=eps, momentum=momentum)
     if name == "GroupNorm":
-        return lambda channels: nn.GroupNorm(groups, channels, eps)
+        return lambda channels, **made: nn.GroupNorm(groups, channels, eps, **made)
+    if name in ("BatchNorm1d", "BatchNorm3d"):
+        return partial(getattr(nn, name), eps=eps, momentum=momentum)
     return partial({"InstanceNorm2d": nn.InstanceNorm2d, "LayerNorm2d": TorchvisionLayerNorm2d,
-                    "FrozenBatchNorm2d": FrozenBatchNorm2d}[name], eps=eps)
+                    "FrozenBatchNorm2d": FrozenBatchNorm2d, "LayerNorm": nn.LayerNorm,
+                    "InstanceNorm3d": nn.InstanceNorm3d}[name], eps=eps)
 
 
 def activation_layer(name):
@@ -166,6 +180,45 @@ def Conv2dNormActivation(in_channels, out_channels, norm="BatchNorm2d", activati
     return torchvision.ops.Conv2dNormActivation(
         in_channels, out_channels, norm_layer=norm_layer(norm, eps, momentum, norm_groups), activation_layer=layer,
         inplace=inplace, **options)
+
+
+def Conv3dNormActivation(in_channels, out_channels, norm="BatchNorm3d", activation="ReLU", eps=1e-5, momentum=0.1,
+                         norm_groups=32, **options):
+    layer, inplace = activation_layer(activation)
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    return torchvision.ops.Conv3dNormActivation(
+        in_channels, out_channels, norm_layer=norm_layer(norm, eps, momentum, norm_groups), activation_layer=layer,
+        inplace=inplace, **options)
+
+
+def MLP(norm="None", activation="ReLU", **options):
+    return torchvision.ops.MLP(norm_layer=norm_layer(norm), activation_layer=activation_layer(activation)[0], **options)
+
+
+def timm_options(act_layer="ReLU", norm="BatchNorm2d", norm_groups=32, **options):
+    """Options of timm's blocks, of which all take these two."""
+    act_layer = timm.layers.PReLU if act_layer == "PReLU" else activation_layer(act_layer)[0]
+    return {**options, "act_layer": act_layer, "norm_layer": norm_layer(norm, groups=norm_groups)}
+
+
+def BatchNormAct2d(act_layer="ReLU", **options):
+    return timm.layers.BatchNormAct2d(act_layer=activation_layer(act_layer)[0], **options)
+
+
+def CoordAttn(act_layer="Hardswish", **options):
+    return timm.layers.coord_attn.CoordAttn(**timm_options(act_layer, **options))
+
+
+def GlobalContext(act_layer="ReLU", **options):
+    return timm.layers.GlobalContext(act_layer=activation_layer(act_layer)[0], **options)
+
+
+def SelectiveKernel(act_layer="ReLU", **options):
+    return timm.layers.SelectiveKernel(act_layer=activation_layer(act_layer)[0], **options)
+
+
+def SplitAttn(act_layer="ReLU", norm="None", **options):
+    return timm.layers.SplitAttn(**timm_options(act_layer, norm, **options))
 
 
 class SqueezeExcitation(torchvision.ops.SqueezeExcitation):
@@ -264,6 +317,55 @@ def FusedMBConv(stochastic_depth_prob=0.0, norm="BatchNorm2d", **options):
 
 def CNBlock(dim, layer_scale, stochastic_depth_prob):
     return convnext.CNBlock(dim, layer_scale, stochastic_depth_prob)
+
+
+def BasicConv2d(**options):
+    return inception.BasicConv2d(**options)
+
+
+class DenseLayer(nn.Module):
+    """torchvision's on one map in a list."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.layer = densenet._DenseLayer(**options)
+
+    def forward(self, x):
+        return self.layer([x])
+
+
+def ResBottleneckBlock(norm="BatchNorm2d", norm_groups=32, activation="ReLU", **options):
+    return regnet.ResBottleneckBlock(norm_layer=norm_layer(norm, groups=norm_groups),
+                                     activation_layer=activation_layer(activation)[0], **options)
+
+
+class LRASPPHead(nn.Module):
+    """torchvision's on parts of one tensor: the first channels, and every second pixel of the others."""
+
+    def __init__(self, low_channels, **options):
+        super().__init__()
+        self.low_channels = low_channels
+        self.head = TorchvisionLRASPPHead(low_channels, **options)
+
+    def forward(self, x):
+        return self.head({"low": x[:, :self.low_channels], "high": x[:, self.low_channels:, ::2, ::2]})
+
+
+def VideoBasicBlock(inplanes, planes, kind, stride=1):
+    builder = getattr(video_resnet, kind)
+    around = None
+    if stride != 1 or inplanes != planes:
+        conv = nn.Conv3d(inplanes, planes, 1, builder.get_downsample_stride(stride), bias=False)
+        around = nn.Sequential(conv, nn.BatchNorm3d(planes))
+    return video_resnet.BasicBlock(inplanes, planes, builder, stride, around)
+
+
+def of_s3d(block, **options):
+    return block(norm_layer=partial(nn.BatchNorm3d, eps=0.001, momentum=0.001), **options)
+
+
+TemporalSeparableConv = partial(of_s3d, TorchvisionTemporalSeparableConv)
+SepInceptionBlock3D = partial(of_s3d, TorchvisionSepInceptionBlock3D)
 
 
 def Upsample(size=None, scale_factor=None, **options):

@@ -73,7 +73,7 @@ void check_sgd(torch::nn::Module& module, const Case& given) {
   const torch::Tensor x = input_of(given);
   for (int step = 0; step < 5; ++step) {
     optimizer.zero_grad();
-    (forward_child(module, x) * given.tensor("gradient")).mean().backward();
+    (forward_child(module, x.clone()) * given.tensor("gradient")).mean().backward();
     optimizer.step();
   }
   check_state("after five steps of SGD:", module, given, "after_sgd");

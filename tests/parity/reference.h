@@ -57,18 +57,25 @@ class Case {
     const nlohmann::json& value = options().at(option);
     return value.is_array() ? value.get<std::vector<T>>() : std::vector<T>{value.get<T>()};
   }
-  torch::ExpandingArray<2> pair(const char* name) const {
+  /// One number, or one for each dimension.
+  template <std::size_t D>
+  torch::ExpandingArray<D> sizes(const char* name) const {
     const nlohmann::json& value = options().at(name);
-    const bool one = !value.is_array();
-    return {(one ? value : value.at(0)).get<int64_t>(), (one ? value : value.at(1)).get<int64_t>()};
+    torch::ExpandingArray<D> result = 0;
+    for (std::size_t i = 0; i < D; ++i) {
+      result->at(i) = (value.is_array() ? value.at(i) : value).get<int64_t>();
+    }
+    return result;
   }
+  torch::ExpandingArray<2> pair(const char* name) const { return sizes<2>(name); }
   torch::ExpandingArray<2, double> real_pair(const char* name) const {
     const nlohmann::json& value = options().at(name);
     return {value.at(0).get<double>(), value.at(1).get<double>()};
   }
   /// Python's padding: numbers, "same" or "valid".
-  torch::nn::Conv2dOptions::padding_t padding() const {
-    if (!options().at("padding").is_string()) return pair("padding");
+  template <std::size_t D = 2>
+  typename torch::nn::ConvOptions<D>::padding_t padding() const {
+    if (!options().at("padding").is_string()) return sizes<D>("padding");
     if (word("padding") == "same") return torch::kSame;
     return torch::kValid;
   }

@@ -43,4 +43,10 @@ TEST_CASE("the table says what LibTorch's operators compute", "[summary]") {
   CHECK(mac_rule_of("aten::addmm") == MacRule::kAddedProduct);
   CHECK(mac_rule_of("aten::addmm_") == MacRule::kNone);
   CHECK(mac_rule_of("other::mm") == MacRule::kNone);
+  CHECK(mac_rule_of("convkit::deform_conv2d") == MacRule::kConvolution);
+  CHECK(mac_rule_of("torchvision::deform_conv2d") == MacRule::kNone);
+  CHECK(mac_rule_of("aten::deform_conv2d") == MacRule::kNone);
+  CHECK(mac_rule_of("convkit::mm") == MacRule::kNone);
+  CHECK(is_given_weights_by("DeformConv2d", "convkit::deform_conv2d"));
+  CHECK_FALSE(is_given_weights_by("DeformConv2d", "torchvision::deform_conv2d"));
 }

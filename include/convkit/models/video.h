@@ -1,5 +1,6 @@
 #pragma once
 
+#include <convkit/blocks.h>
 #include <convkit/models/classifier.h>
 
 #include <torch/nn/modules/activation.h>
@@ -108,8 +109,8 @@ class CONVKIT_API TemporalSeparableConvImpl : public Block<TemporalSeparableConv
   int64_t kernel_size;
   int64_t stride;
   int64_t padding;
-  Sequential space{nullptr};  ///< the child 0
-  Sequential time{nullptr};   ///< the child 1
+  Conv3dNormActivation space{nullptr};  ///< the child 0
+  Conv3dNormActivation time{nullptr};   ///< the child 1
 };
 CONVKIT_MODULE(TemporalSeparableConv);
 
@@ -136,7 +137,7 @@ class CONVKIT_API SepInceptionBlock3DImpl : public Block<SepInceptionBlock3DImpl
   torch::Tensor forward(const torch::Tensor& x) override;
 
   SepInceptionChannels channels;
-  Sequential branch0{nullptr};
+  Conv3dNormActivation branch0{nullptr};
   Sequential branch1{nullptr};
   Sequential branch2{nullptr};
   Sequential branch3{nullptr};
