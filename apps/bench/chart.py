@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 INK, FAINT, GRID = "#1f2933", "#5f6c7b", "#e3e8ee"
-COLORS = ["#9aa5b1", "#c4ccd4", "#e08e0b", "#f2c14e", "#b5547b", "#2f7ebc", "#3a9d6e"]
+COLORS = ["#9aa5b1", "#c4ccd4", "#e08e0b", "#f2c14e", "#b5547b", "#2f7ebc", "#3a9d6e", "#7a5ea8"]
 FONT = "font-family='Helvetica, Arial, sans-serif'"
 
 

@@ -48,18 +48,18 @@ class Bench:
         request = {"workload": name, "variant": peer.variant, "threads": config.threads,
                    "weights": str(workloads.weights_file(name, self.work)),
                    "input": str(workloads.input_file(config.workload, config.batch, self.work))}
-        if peer.kind == "onnx":
-            request["onnx"] = str(self.exported(config, request))
+        if peer.kind in ("onnx", "ncnn"):
+            request["exported"] = str(self.exported(peer.kind, config, request))
         return request
 
-    def exported(self, config: Config, request: dict[str, Any]) -> Path:
-        """The ONNX file, by a process that has torch."""
-        file = workloads.onnx_file(config.workload, config.batch, self.work)
+    def exported(self, kind: str, config: Config, request: dict[str, Any]) -> Path:
+        """The ONNX file, or ncnn's, by a process that has torch."""
+        file = workloads.exported_file(config.workload, config.batch, kind, self.work)
         if not file.exists():
-            log = self.log / f"{config.workload}.{config.batch}.export.log"
+            log = self.log / f"{config.workload}.{config.batch}.export.{kind}.log"
             with Side([install.python(), PEER_PROCESS], config.threads, log) as exporter:
-                seconds = exporter.ask("export", **request | {"file": str(file)})["seconds"]
-            file.with_suffix(".seconds").write_text(f"{seconds}\n")
+                seconds = exporter.ask(f"export {kind}", **request | {"file": str(file)})["seconds"]
+            Path(f"{file}.seconds").write_text(f"{seconds}\n")
         return file
 
     def measure(self, config: Config, peers: Iterable[Peer], with_ceiling: bool = True) -> dict[str, Any]:
@@ -95,9 +95,8 @@ class Bench:
         side = self.start(peer, config)
         try:
             entry = side.ask("make", **request)
-            if peer.kind == "onnx":
-                seconds = Path(request["onnx"]).with_suffix(".seconds")
-                entry["export_seconds"] = float(seconds.read_text())
+            if "exported" in request:
+                entry["export_seconds"] = float(Path(request["exported"] + ".seconds").read_text())
             if peer.name != EAGER and EAGER not in result["peers"]:
                 raise Failed("nothing to compare with")
             output = self.work / f"output.{peer.name.replace(' ', '_')}.safetensors"

@@ -1,13 +1,15 @@
 """A process for one peer in Python: the requests of worker.cpp, answered in the same way, and
 
-    export  workload, weights, input, file: writes an ONNX file; seconds
+    export onnx  workload, weights, input, file: writes an ONNX file; seconds
+    export ncnn  the same, for ncnn: its weights are in FILE.bin
 
-ONNX Runtime and OpenVINO run without torch in their process."""
+ONNX Runtime, OpenVINO and ncnn run without torch in their process."""
 
 import gc
 import json
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -81,7 +83,7 @@ def make_torch(request: Request) -> tuple[Callable[[], Call], Call]:
     return makers[request["variant"]], lambda: None
 
 
-def export(request: Request) -> dict[str, Any]:
+def export_onnx(request: Request) -> dict[str, Any]:
     import torch
 
     module, x = load_module(request | {"variant": "eager"})
@@ -90,6 +92,23 @@ def export(request: Request) -> dict[str, Any]:
     torch.onnx.export(module, (x,), request["file"] + ".partial", input_names=["x"], output_names=["y"],
                       dynamo=True, external_data=False, verbose=False)
     os.replace(request["file"] + ".partial", request["file"])
+    return {"seconds": time.perf_counter() - begin}
+
+
+def export_ncnn(request: Request) -> dict[str, Any]:
+    import pnnx
+    import torch
+
+    module, x = load_module(request | {"variant": "eager"})
+    torch.set_grad_enabled(False)
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        torch.jit.trace(module, x).save(f"{folder}/net.pt")
+        sizes = ",".join(map(str, x.shape))
+        subprocess.run([Path(pnnx.__file__).parent / "pnnx", "net.pt", f"inputshape=[{sizes}]", "fp16=0"],
+                       cwd=folder, check=True, stdout=sys.stderr)
+        os.replace(f"{folder}/net.ncnn.bin", request["file"] + ".bin")
+        os.replace(f"{folder}/net.ncnn.param", request["file"])
     return {"seconds": time.perf_counter() - begin}
 
 
@@ -112,7 +131,7 @@ def make_onnxruntime(request: Request) -> tuple[Callable[[], Call], Call]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = request["threads"]
         options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(request["onnx"], options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(request["exported"], options, providers=["CPUExecutionProvider"])
         binding = session.io_binding()
         binding.bind_input("x", "cpu", 0, numpy.float32, x.shape, x.ctypes.data)
         y = result["y"] = numpy.empty(session.get_outputs()[0].shape, numpy.float32)
@@ -133,7 +152,7 @@ def make_openvino(request: Request) -> tuple[Callable[[], Call], Call]:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": request["threads"], "NUM_STREAMS": 1}
         if request["variant"].endswith("float32"):
             settings["INFERENCE_PRECISION_HINT"] = "f32"
-        compiled = openvino.Core().compile_model(request["onnx"], "CPU", settings)
+        compiled = openvino.Core().compile_model(request["exported"], "CPU", settings)
         ask = compiled.create_infer_request()
         y = result["y"] = numpy.empty(tuple(compiled.output(0).shape), numpy.float32)
         ask.set_input_tensor(openvino.Tensor(x, shared_memory=True))
@@ -143,6 +162,34 @@ def make_openvino(request: Request) -> tuple[Callable[[], Call], Call]:
         return ask.infer
 
     return make, lambda: result["y"]
+
+
+def make_ncnn(request: Request) -> tuple[Callable[[], Call], Call]:
+    import ncnn
+    import numpy
+
+    x = load_input(request)
+    if len(x) != 1:
+        raise ValueError("ncnn takes one image")
+    result: dict[str, Any] = {"x": x}
+
+    def make() -> Call:
+        net = ncnn.Net()
+        net.opt.num_threads = request["threads"]
+        net.opt.use_winograd_convolution = not request["variant"].endswith("direct")
+        for half in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
+            setattr(net.opt, f"use_{half}", False)
+        if net.load_param(request["exported"]) or net.load_model(request["exported"] + ".bin"):
+            raise ValueError("ncnn cannot load the network")
+        image = ncnn.Mat(x[0])
+
+        def call() -> None:
+            extractor = net.create_extractor()
+            extractor.input("in0", image)
+            result["y"] = extractor.extract("out0")[1]
+        return call
+
+    return make, lambda: numpy.array(result["y"])[None]
 
 
 # ------------------------------------------------------------------------------------------------ requests
@@ -158,7 +205,8 @@ class Process:
         # One thread's time is counted where it runs, so that other processes do not matter.
         self.clock = time.CLOCK_PROCESS_CPUTIME_ID if request["threads"] == 1 else time.CLOCK_MONOTONIC
         kind = request["variant"].partition(" ")[0]
-        maker = {"onnxruntime": make_onnxruntime, "openvino": make_openvino}.get(kind, make_torch)
+        makers = {"onnxruntime": make_onnxruntime, "openvino": make_openvino, "ncnn": make_ncnn}
+        maker = makers.get(kind, make_torch)
         make, self.bound = maker(request)
         begin = time.perf_counter()
         self.call = make()
@@ -224,7 +272,7 @@ def main() -> None:
     os.dup2(2, 1)
     process = Process()
     requests = {"make": process.make, "output": process.output, "run": process.run, "train": process.train,
-                "export": export}
+                "export onnx": export_onnx, "export ncnn": export_ncnn}
     for line in sys.stdin:
         request = json.loads(line)
         try:

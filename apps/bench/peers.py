@@ -25,7 +25,7 @@ from measure import Bench, Config
 from side import KEEP_MEMORY
 from workloads import OURS, PEERS, PLAIN, RIVALS, WORKLOADS
 
-PACKAGES = ("torch", "torchvision", "onnxruntime", "openvino", "onnx", "onnxscript")
+PACKAGES = ("torch", "torchvision", "onnxruntime", "openvino", "onnx", "onnxscript", "ncnn")
 
 
 def machine() -> dict[str, Any]:

@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
 class Peer:
     name: str
     short: str  # in tables
-    kind: str  # "convkit"; "python"; "onnx" for what reads an exported file
+    kind: str  # "convkit"; "python"; "onnx" or "ncnn" for what reads such an exported file
     variant: str  # what its process calls it
     layout: str = "NCHW"  # of inputs and results
     exact: bool = True  # computes in float32
@@ -42,8 +42,11 @@ PEERS = {peer.name: peer for peer in [
     Peer("ONNX Runtime", "ONNX Runtime", "onnx", "onnxruntime"),
     Peer("OpenVINO float32", "OpenVINO", "onnx", "openvino float32"),
     Peer("OpenVINO default precision", "OpenVINO default", "onnx", "openvino default", exact=False),
+    Peer("ncnn", "ncnn", "ncnn", "ncnn"),
+    Peer("ncnn without Winograd", "ncnn direct", "ncnn", "ncnn direct"),
 ]}
-RIVALS = [peer for peer in PEERS.values() if peer.exact and peer.kind != "convkit"]
+RIVALS = [peer for peer in PEERS.values()
+          if peer.exact and peer.kind != "convkit" and peer.name != "ncnn without Winograd"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,10 @@ class Workload:
 WORKLOADS = {
     "mobilenet_v2": Workload("MobileNetV2", "network", 3, 224),
     "resnet18": Workload("ResNet-18", "network", 3, 224),
+    "resnet50": Workload("ResNet-50", "network", 3, 224),
+    "vgg16": Workload("VGG-16", "network", 3, 224),
+    "densenet121": Workload("DenseNet-121", "network", 3, 224),
+    "efficientnet_b0": Workload("EfficientNet-B0", "network", 3, 224),
     "unet_resnet18": Workload("U-Net, ResNet-18", "network", 3, 224),
     "convnext_tiny": Workload("ConvNeXt-tiny", "network", 3, 224),
     "conv_3_64": Workload("ConvBlock 3 to 64", "block", 3, 224),
@@ -153,5 +160,5 @@ def input_file(workload: str, batch: int, folder: Path) -> Path:
     return folder / f"input.{workload}.{batch}.safetensors"
 
 
-def onnx_file(workload: str, batch: int, folder: Path) -> Path:
-    return folder / f"{workload}.{batch}.onnx"
+def exported_file(workload: str, batch: int, kind: str, folder: Path) -> Path:
+    return folder / f"{workload}.{batch}.{kind}"

@@ -44,6 +44,12 @@ struct CompileOptions {
   /// operators, these run. Without it the plan depends on shapes and the processor's instructions alone, and is
   /// the same each time.
   bool timing = true;
+  /// Whether float32 convolutions 3x3 of stride 1 with many channels may be computed by F(4x4, 3x3), where that
+  /// is faster: y = A^T [(G w G^T) * (B^T x B)] A for tiles of 4x4 results, by a quarter of the
+  /// multiplications. Rounding takes another 1e-6 of the largest result, as much as the order of the sums of
+  /// the definition does. One NaN or infinity in an image makes NaN of the whole tiles that see it. The
+  /// weights take 4 times their memory, and the workspace some MB. It has no effect beside bfloat16.
+  bool winograd = true;
   /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
   /// is dropped. They share their weights. oneDNN itself keeps up to 1024 kernels of a process, of some 30 KiB
   /// each. After some plans, or one of a large module, the heap's free pages go back to the system
@@ -87,7 +93,7 @@ struct CONVKIT_API PlanExplanation {
   std::map<std::string, int64_t> notes;  ///< what was done, and how often: {"fused relu", 8}
   std::vector<std::string> remarks;      ///< why something was not done
   /// How oneDNN's plan computes convolutions of each geometry: "channels_last", "blocked" (a layout of
-  /// oneDNN's own), "product" (of matrices), "turned" (height and width exchanged) or "LibTorch".
+  /// oneDNN's own), "product" (of matrices), "turned" (height and width exchanged), "winograd" or "LibTorch".
   std::map<std::string, std::string> choices;
   std::vector<StepExplanation> steps;
   int64_t workspace_bytes = 0;   ///< what each call that runs at a time needs

@@ -253,8 +253,8 @@ class Compilation {
     const Proof::Accuracy accuracy = options_.dtype == torch::kFloat32
                                          ? Proof::Accuracy{1e-3, 1e-6}
                                          : Proof::Accuracy{0.25, 4e-3};
-    const EngineOptions options{options_.dtype, options_.memory_format, options_.timing,
-                                options_.choices, &pool_};
+    const EngineOptions options{options_.dtype,    options_.memory_format, options_.timing,
+                                options_.winograd, options_.choices,       &pool_};
     std::vector<Candidate> result;
     if (has_onednn() && device.is_cpu() && options_.onednn) {
       result.push_back({"oneDNN", accuracy, [&plan, &inputs, options] {

@@ -80,6 +80,9 @@ struct LayerModule : torch::nn::Module {
 std::vector<Layer> layers() {
   return {
       {"square", {2, 8, 9, 9}, 16, {3, 3}, {1, 1}, {1, 1}},
+      {"tiles of odd sizes", {2, 20, 13, 18}, 37, {3, 3}, {1, 1}, {1, 1}},
+      {"tiles without padding", {1, 33, 9, 6}, 16, {3, 3}},
+      {"tiles in much padding", {1, 16, 5, 2}, 16, {3, 3}, {1, 1}, {4, 2}},
       {"pointwise", {2, 16, 6, 5}, 3, {1, 1}},
       {"pointwise to one channel", {1, 16, 6, 5}, 1, {1, 1}},
       {"column", {2, 8, 60, 1}, 16, {9, 1}, {2, 1}, {4, 0}},
@@ -198,6 +201,7 @@ TEST_CASE("each way to compute a convolution gives its numbers", "[compile][choi
         const bool marked =
             alternative == Alternative::kProduct || alternative == Alternative::kTurned;
         CHECK((!marked || how.ends_with(", " + name)));
+        CHECK(contains(how, " winograd ") == (alternative == Alternative::kWinograd));
         if (alternative != Alternative::kBlocked) CHECK(hows.insert(how).second);
       }
       // oneDNN has no kernel for some, and on AVX2 none at all that adds to the result of several groups.
@@ -311,12 +315,14 @@ TEST_CASE("choices that are none are refused", "[compile][choices]") {
   CHECK(refusal({{"conv2d 3x3", "turned"}}) ==
         "compile: expected keys of choices as explain() gives them, such as \"" + key +
             "\", got \"conv2d 3x3\"");
-  CHECK(refusal({{key, "fastest"}}) == "compile: expected choices[\"" + key +
-                                           "\"] to be one of channels_last, blocked, turned, "
-                                           "LibTorch, got \"fastest\"");
-  CHECK(refusal({{key, "product"}}) == "compile: expected choices[\"" + key +
-                                           "\"] to be one of channels_last, blocked, turned, "
-                                           "LibTorch, got \"product\"");
+  CHECK(refusal({{key, "fastest"}}) ==
+        "compile: expected choices[\"" + key +
+            "\"] to be one of channels_last, blocked, turned, winograd, "
+            "LibTorch, got \"fastest\"");
+  CHECK(refusal({{key, "product"}}) ==
+        "compile: expected choices[\"" + key +
+            "\"] to be one of channels_last, blocked, turned, winograd, "
+            "LibTorch, got \"product\"");
   CHECK(refusal({{key, ""}}).ends_with("LibTorch, got \"\""));
   CHECK(refusal({{key, "turned"}}) == "no error");
 }

@@ -14,6 +14,7 @@ const std::vector<std::pair<Alternative, std::string>>& names() {
       {Alternative::kBlocked, "blocked"},
       {Alternative::kProduct, "product"},
       {Alternative::kTurned, "turned"},
+      {Alternative::kWinograd, "winograd"},
       {Alternative::kLibTorch, "LibTorch"},
   };
   return all;
@@ -123,6 +124,16 @@ bool Geometry::sees_all() const {
   return groups == 1 && pairs < most && pairs <= 2 * area;
 }
 
+bool Geometry::has_tiles() const {
+  const Sizes one{1, 1};
+  const Sizes three{3, 3};
+  return !transposed && groups == 1 && kernel == three && stride == one && dilation == one;
+}
+
+int64_t Geometry::tiles() const {
+  return output[0] * ((output[2] + 3) / 4) * ((output[3] + 3) / 4);
+}
+
 int64_t Geometry::multiplications() const {
   const int64_t of_each = kernel[0] * kernel[1] / std::max<int64_t>(groups, 1);
   return transposed ? element_count(input) * output[1] * of_each
@@ -135,6 +146,7 @@ std::vector<Alternative> alternatives_of(const Geometry& geometry) {
   if (std::max(pixels(geometry.input, 2), pixels(geometry.output, 2)) > 1) {
     result.push_back(Alternative::kTurned);
   }
+  if (geometry.has_tiles()) result.push_back(Alternative::kWinograd);
   result.push_back(Alternative::kLibTorch);
   return result;
 }

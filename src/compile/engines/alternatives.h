@@ -17,10 +17,11 @@ enum class Alternative : int {
   kBlocked,       ///< in layouts of oneDNN's own, with copies before and after it
   kProduct,   ///< as a product of matrices: a 1x1 convolution, or one that sees small images whole
   kTurned,    ///< with height and width exchanged, which moves no memory where one of them is 1
+  kWinograd,  ///< 3x3 of stride 1 with a quarter of the multiplications: see winograd.h
   kLibTorch,  ///< by LibTorch's own operator
 };
 
-/// "channels_last", "blocked", "product", "turned", "LibTorch".
+/// "channels_last", "blocked", "product", "turned", "winograd", "LibTorch".
 std::string name_of(Alternative alternative);
 
 /// All of a convolution that says which alternatives it has, and which of them is the fastest one.
@@ -47,6 +48,10 @@ struct Geometry {
   /// Whether nearly every output sees the whole image: the convolution is one matrix, which is at most
   /// twice as large as its weight.
   [[nodiscard]] bool sees_all() const;
+  /// A 3x3 convolution of stride 1, without dilation and groups.
+  [[nodiscard]] bool has_tiles() const;
+  /// How many tiles of 4x4 pixels the output has.
+  [[nodiscard]] int64_t tiles() const;
   [[nodiscard]] bool is_depthwise() const { return groups > 1 && groups == input[1]; }
   [[nodiscard]] int64_t multiplications() const;
 };

@@ -38,6 +38,7 @@ struct EngineOptions {
   std::optional<torch::MemoryFormat> memory_format;
   /// Whether alternatives are timed, and which of them were given: see alternatives.h.
   bool timing = false;
+  bool winograd = true;
   std::map<std::string, std::string> choices;
   /// Where it finds the constants that other plans have too, while it is made; nullptr for none.
   ConstantPool* pool = nullptr;

@@ -95,6 +95,16 @@ bool is_large(const Lowering& lowering, const Geometry& geometry) {
   return own >= least && own >= multiplications(lowering.plan()) / 100;
 }
 
+/// Whether F(4x4, 3x3) should be the faster way: with fewer channels the transforms cost what the products
+/// save, and with fewer tiles reading the weights does, which are four times as many.
+bool suits_winograd(const Lowering& lowering, const Convolution& c, const Geometry& g) {
+  const bool more = c.slope.defined() || c.scale.defined() || c.shift.defined() ||
+                    (c.activation && plain_name(*c.activation) != "relu");
+  const auto [in, out] = std::pair(g.input[1], g.output[1]);
+  return lowering.options().winograd && !more && g.has_tiles() && std::min(in, out) >= 32 &&
+         in * out >= 32 * 64 && g.tiles() >= 16;
+}
+
 }  // namespace
 
 Alternative by_rule(const Geometry& g, torch::Dtype dtype) {
@@ -120,7 +130,12 @@ Alternative choose(Lowering& lowering, const Convolution& c) {
     result = alternative_of(geometry, given->second).value();
   } else {
     result = by_rule(geometry, lowering.memory().dtype());
-    if (lowering.options().timing && is_unsure(geometry) && is_large(lowering, geometry)) {
+    const bool winograd = result == Alternative::kChannelsLast &&
+                          lowering.memory().dtype() == torch::kFloat32 &&
+                          suits_winograd(lowering, c, geometry);
+    if (winograd) result = Alternative::kWinograd;
+    if (lowering.options().timing && (winograd || is_unsure(geometry)) &&
+        is_large(lowering, geometry)) {
       result = fastest(lowering, c, geometry, result);
     }
   }

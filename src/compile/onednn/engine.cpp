@@ -1,6 +1,7 @@
 #include "compile/onednn/engine.h"
 
 #include "compile/onednn/lowering.h"
+#include "compile/onednn/winograd_command.h"
 #include "compile/onednn/workspace.h"
 
 #include <ATen/ATen.h>
@@ -82,6 +83,13 @@ class OnednnEngine : public Engine {
                                             static_cast<int>(arguments.size()), arguments.data()));
       } else if (const auto* step = std::get_if<StepCommand>(&command.what)) {
         run(workspace, i, *step, inputs, outputs, watch);
+      } else if (const auto* winograd = std::get_if<WinogradCommand>(&command.what)) {
+        const auto place = [&](const Slot& slot) {
+          return static_cast<float*>(data(workspace, slot));
+        };
+        run_winograd(*winograd,
+                     {place(winograd->from), place(winograd->to),
+                      winograd->added ? place(*winograd->added) : nullptr, place(winograd->work)});
       } else if (const auto* copy = std::get_if<CopyCommand>(&command.what)) {
         tensor_of(workspace, copy->to).copy_(tensor_of(workspace, copy->from));
       } else {

@@ -265,6 +265,9 @@ bool lower_convolution(Lowering& lowering, const Convolution& c) {
     case Alternative::kTurned:
       lower_images(lowering, c, true);
       return true;
+    case Alternative::kWinograd:
+      if (lower_winograd(lowering, c)) return true;
+      break;
     case Alternative::kChannelsLast:
       break;
   }

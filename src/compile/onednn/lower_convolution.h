@@ -17,6 +17,9 @@ bool lower_linear(Lowering& lowering, const Convolution& convolution);
 /// the cache.
 bool lower_with_depthwise(Lowering& lowering, const Convolution& convolution);
 
+/// By F(4x4, 3x3): false where something follows that the transform of the result has not.
+bool lower_winograd(Lowering& lowering, const Convolution& convolution);
+
 /// In a layout of oneDNN's own.
 void lower_blocked(Lowering& lowering, const Convolution& convolution);
 

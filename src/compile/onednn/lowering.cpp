@@ -324,13 +324,17 @@ void Lowering::add_output(int64_t id) {
 
 void Lowering::count_weights() {
   std::set<const void*> weights;
+  const auto count = [&](const Operand& operand) {
+    if (operand.bytes && weights.insert(operand.bytes.data()).second) {
+      program_.weight_bytes += operand.desc.get_size();
+    }
+  };
   for (const Command& command : program_.commands) {
-    const auto* primitive = std::get_if<PrimitiveCommand>(&command.what);
-    if (primitive == nullptr) continue;
-    for (const Operand& operand : primitive->operands) {
-      if (operand.bytes && weights.insert(operand.bytes.data()).second) {
-        program_.weight_bytes += operand.desc.get_size();
-      }
+    if (const auto* primitive = std::get_if<PrimitiveCommand>(&command.what)) {
+      for (const Operand& operand : primitive->operands) count(operand);
+    } else if (const auto* winograd = std::get_if<WinogradCommand>(&command.what)) {
+      count(winograd->weight);
+      count(winograd->bias);
     }
   }
 }

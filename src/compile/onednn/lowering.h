@@ -66,6 +66,8 @@ class Lowering {
     add_primitive(primitive, descriptor.scratchpad_desc(), std::move(operands),
                   std::move(explanation));
   }
+  /// Takes the constant that other plans have too.
+  void share(Operand& operand) { shared_.share(operand); }
   /// Copies; without a text, the command before stands for it too.
   void add_copy(const Slot& from, const Slot& to, const std::string& what);
   template <typename What>

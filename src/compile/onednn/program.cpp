@@ -32,6 +32,11 @@ std::vector<int64_t> buffers_of(const Command& command) {
   } else if (const auto* copy = std::get_if<CopyCommand>(&command.what)) {
     add(copy->from.buffer);
     add(copy->to.buffer);
+  } else if (const auto* winograd = std::get_if<WinogradCommand>(&command.what)) {
+    add(winograd->from.buffer);
+    add(winograd->to.buffer);
+    add(winograd->work.buffer);
+    if (winograd->added) add(winograd->added->buffer);
   } else {
     add(std::get<TransposeCommand>(command.what).from.buffer);
     add(std::get<TransposeCommand>(command.what).to.buffer);

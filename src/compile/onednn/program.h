@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -78,6 +79,24 @@ struct TransposeCommand {
   Transposition what;
 };
 
+/// A convolution by Winograd's algorithm.
+struct WinogradCommand {
+  Slot from;
+  Slot to;
+  std::optional<Slot> added;  ///< to the result, laid out as it is
+  Slot work;                  ///< of each thread: the places of its tiles, and their products
+  Operand weight;             ///< transformed
+  Operand bias;               ///< its constant is empty without one
+  bool relu = false;
+  Sizes before;  ///< padding above and left
+  int threads = 1;
+  int64_t group = 1;        ///< tiles that a thread takes at once
+  dnnl::primitive product;  ///< of the places of a group, on one thread
+  dnnl::memory::desc places;
+  dnnl::memory::desc products;
+  dnnl::memory::desc scratchpad;
+};
+
 /// A copy by LibTorch, which knows all types and strides.
 struct CopyCommand {
   Slot from;
@@ -85,7 +104,7 @@ struct CopyCommand {
 };
 
 struct Command {
-  std::variant<PrimitiveCommand, StepCommand, TransposeCommand, CopyCommand> what;
+  std::variant<PrimitiveCommand, StepCommand, TransposeCommand, WinogradCommand, CopyCommand> what;
   StepExplanation explanation;  ///< without `what` where the command before stands for it too
   std::vector<int64_t> drops;   ///< values of LibTorch's that nothing uses any more
 };

@@ -185,7 +185,10 @@ Alternative fastest(Lowering& lowering, const Convolution& c, const Geometry& ge
   const double for_each = best.engine ? 10 * best.seconds : 0;
   bool all = true;
   for (const Alternative other : alternatives_of(geometry)) {
-    if (other == rule || !is_promising(geometry, other)) continue;
+    // What a rule is made for may be slower than the usual way alone.
+    const bool usual = other == Alternative::kChannelsLast;
+    const bool apart = rule == Alternative::kWinograd ? !usual : other == Alternative::kWinograd;
+    if (other == rule || apart || !is_promising(geometry, other)) continue;
     left = end - seconds_since(begin);
     all = all && left > for_each;
     if (!all) break;
