@@ -504,7 +504,7 @@ def test_inputs_of_files():
     hold(torch.equal(tensors["input/#0/1"], torch.tensor(x)), "a random input beside a file's")
 
     # One pixel, of which a norm has no variance: another one is drawn of its numbers.
-    image = torch.rand(1, 3, 3, 3)
+    image = torch.rand(1, 3, 3, 3, generator=torch.Generator().manual_seed(20))
     save_file({"x": image}, "given/pixel.safetensors")
     tensors = recorded("nets.py:Net", "--input", "given/pixel.safetensors", default_input=False)
     hold(torch.equal(tensors["input/#0/0"], image), "one pixel")
