@@ -74,7 +74,8 @@ bool is_equal(const std::string& folder, const std::string& name) {
     const auto comparison = convkit::compare(*net, forward, recording);
     std::cout << name << ": " << (comparison ? "equal" : "different") << ", "
               << comparison.layers.size() << " layers, " << comparison.training.size()
-              << " rows of training, " << comparison.initialisation.size() << " begin elsewhere\n";
+              << " rows of training, " << comparison.initialisation.size() << " begin elsewhere"
+              << std::endl;  // also where the process ends for want of memory
     if (!comparison) std::cout << comparison << '\n';
     const torch::NoGradGuard no_grad;
     const bool compiled = is_compiled(name, net, recording);

@@ -19,7 +19,7 @@ NETWORKS = {
     "cspnet": ("cspresnet50", "2,3,64,64"),
     "cspnext": ("cspnext_tiny", "2,3,64,64"),
     "davit": ("davit_tiny", "2,3,64,64"),
-    "deepseek_vit": ("deepseek_vit_412m", "2,3,112,112"),
+    "deepseek_vit": ("deepseek_vit_412m", "@2,3,112,112"),
     "deit": ("deit_tiny_patch16_224", "@2,3,224,224"),
     "densenet": ("densenet121", "2,3,64,64"),
     "dla": ("dla60_res2net", "2,3,64,64"),
@@ -107,8 +107,6 @@ NETWORKS = {
 
 # What these are refused with.
 SAID = {
-    "coat": "it is also 'cpe1'",
-    "eva": "a number or a loop follows from sizes by other ways than whole numbers",
     "tiny_vit": "the buffer 'attention_bias_idxs' of 38416 numbers",
 }
 

@@ -275,6 +275,7 @@ def _define():
     for sign in "+-*/%":  # of sizes
         both[sign] = infix(sign, 1 if sign in "+-" else 2)
     both["size"] = Operator("input dim", size_of)
+    both["real"] = Operator("input", lambda w, x: Written(f"static_cast<double>({w(x)})"))  # of a size
     both["numel"] = method("numel", "input")
     both["matmul"] = both["__matmul__"] = function("matmul", "input other")
     for name in ("bmm", "mm"):
