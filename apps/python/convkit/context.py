@@ -251,8 +251,9 @@ class Context:
         if torch.is_autocast_enabled("cpu"):
             self.refuse("autocast inside of forward")
         if name in CONVERSIONS and isinstance(result, torch.Tensor):
-            name, args, kwargs = "to", (args[0], result.dtype), {}
-            if result.dtype == args[0].dtype and result.data_ptr() == args[0].data_ptr():
+            layout = kwargs.get("memory_format") or torch.preserve_format
+            name, args, kwargs = "to", (args[0], result.dtype, layout), {}
+            if layout is torch.preserve_format and result.dtype == args[0].dtype and result.data_ptr() == args[0].data_ptr():
                 self.bind(result, self.of(args[0]))
                 return result
         like = None
