@@ -2,8 +2,8 @@
 
 from timm.models import *  # noqa: F403: all builders
 
-# Of each file its builder, the image, whose sizes are fixed after an @, and keywords. The first builder of eva.py makes a
-# network that takes more than 8 GB, and the smallest one stands here.
+# Of each file its builder, the image, whose sizes are fixed after an @, and keywords. The first builders of eva.py and
+# swin_transformer_v2_cr.py make networks that take more than 8 GB, and the smallest ones stand here.
 NETWORKS = {
     "beit": ("beit_base_patch16_224", "@2,3,224,224"),
     "byoanet": ("botnet26t_256", "@2,3,256,256"),
@@ -86,7 +86,7 @@ NETWORKS = {
     "swiftformer": ("swiftformer_xs", "@2,3,224,224"),
     "swin_transformer": ("swin_tiny_patch4_window7_224", "@2,3,224,224"),
     "swin_transformer_v2": ("swinv2_tiny_window16_256", "@2,3,256,256"),
-    "swin_transformer_v2_cr": ("swinv2_cr_tiny_384", "@2,3,384,384"),
+    "swin_transformer_v2_cr": ("swinv2_cr_tiny_224", "@2,3,224,224"),
     "tiny_vit": ("tiny_vit_5m_224", "2,3,64,64"),
     "tnt": ("tnt_s_legacy_patch16_224", "@2,3,224,224"),
     "tresnet": ("tresnet_m", "2,3,64,64"),
