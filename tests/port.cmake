@@ -84,6 +84,12 @@ convkit_port(port_kornia slow
   "Sobel@2,3,16,16=kornia.filters:Sobel" "BlurPool@2,3,16,16=kornia.filters:BlurPool2D?{\"kernel_size\":3}"
   "Ycbcr@2,3,16,16=kornia.color:RgbToYcbcr")
 
+# Networks of packages that published.cmake fetches.
+convkit_port(port_packages slow ${CMAKE_CURRENT_SOURCE_DIR}/port/packages.py)
+set_tests_properties(port_packages.pages port_packages PROPERTIES SKIP_RETURN_CODE 4)
+set_tests_properties(port_packages.pages PROPERTIES FIXTURES_REQUIRED published
+  ENVIRONMENT "OMP_NUM_THREADS=1;CONVKIT_PUBLISHED=${parity}/published")
+
 # The excerpts of pages in the prose are on them.
 add_test(NAME port_excerpts COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/port/excerpts.py
                                     ${PROJECT_SOURCE_DIR}/apps/python/README.md)

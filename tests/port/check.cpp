@@ -74,7 +74,8 @@ bool is_equal(const std::string& folder, const std::string& name) {
     const auto comparison = convkit::compare(*net, forward, recording);
     std::cout << name << ": " << (comparison ? "equal" : "different") << ", "
               << comparison.layers.size() << " layers, " << comparison.training.size()
-              << " rows of training, " << comparison.initialisation.size() << " begin elsewhere\n";
+              << " rows of training, " << comparison.initialisation.size() << " begin elsewhere"
+              << std::endl;  // also where the process ends for want of memory
     if (!comparison) std::cout << comparison << '\n';
     const torch::NoGradGuard no_grad;
     const bool compiled = is_compiled(name, net, recording);
@@ -93,7 +94,11 @@ bool is_equal(const std::string& folder, const std::string& name) {
 int main(int argc, char** argv) {
   const std::string folder = argc > 1 ? argv[1] : ".";
   bool equal = true;
-#define CONVKIT_PAGE(name, root) equal = is_equal<name::root>(folder, #name) && equal;
+  int pages = 0;
+#define CONVKIT_PAGE(name, root)                        \
+  equal = is_equal<name::root>(folder, #name) && equal; \
+  ++pages;
   CONVKIT_PAGES(CONVKIT_PAGE)
+  if (pages == 0) return 4;  // what stands for a skipped test
   return equal ? 0 : 1;
 }

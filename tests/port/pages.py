@@ -5,7 +5,8 @@ third. Other modules are torchvision's, at 2,3,64,64, or as NAME says: NAME@2,3,
 takes no other image; in a file, the input of such a one is @2,3,96,96. Each is ported with one input, and recorded
 with another one that has more rows and pixels. A process forked from this one does each. FOLDER gets NAME.h,
 NAME.safetensors, and pages.h, which includes all of them.
-Prints what was refused. Exits with 1 if a class of a file is refused, or one of REFUSED is not, or for another reason.
+Prints what was refused. Exits with 1 if a class of a file is refused, or one of REFUSED is not, or for another reason,
+and with 4 where a file says that it has none here.
 """
 
 import contextlib
@@ -112,9 +113,13 @@ def main():
     import convkit.port  # noqa: F401
     import convkit.record  # noqa: F401
 
-    pages, failed = [], []
+    pages, failed, skipped = [], [], 0
     for argument in sys.argv[2:]:
-        for name, callable, ported, recorded, kwargs, refused in cases_of(argument):
+        try:
+            cases = list(cases_of(argument))
+        except SystemExit as exit:
+            cases, skipped = [], exit.code
+        for name, callable, ported, recorded, kwargs, refused in cases:
             log, begun = folder / f"{name}.log", time.time()
             status = forked(lambda: make(folder, name, callable, ported, recorded, kwargs), log)
             said = log.read_text().strip()
@@ -134,7 +139,7 @@ def main():
     lines += ["", project.USING, project.HELPERS, *((folder / f"{name}.run").read_text() for name, _ in pages)]
     lines += ["", " \\\n  ".join(["#define CONVKIT_PAGES(use)", *uses]), ""]
     (folder / "pages.h").write_text("\n".join(lines))
-    sys.exit("\n".join(failed) if failed else 0)
+    sys.exit("\n".join(failed) or skipped)
 
 
 if __name__ == "__main__":

@@ -131,14 +131,45 @@ class TwoTypes(nn.Module):
         return self.b(self.a(x).double())
 
 
-class SharedElsewhere(nn.Module):
-    def __init__(self):
+class Lends(nn.Module):
+    """A block that computes with what another one made."""
+
+    def __init__(self, lent):
         super().__init__()
-        self.a = Inner()
-        self.b = self.a.up
+        self.own, self.lent, self.inside = nn.Linear(8, 16), lent.proj, nn.ModuleList([lent, nn.Linear(8, 8)])
 
     def forward(self, x):
-        return self.b(self.a(x))
+        return self.inside[1](self.inside[0](self.lent(self.own(x))))
+
+
+class SharedElsewhere(nn.Module):
+    """Modules with weights in two places: in another module, in lists, and twice in one list."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.up = Inner(), nn.Linear(8, 16)
+        self.b = self.a.proj
+        self.blocks = nn.ModuleList([Lends(self.a), Lends(self.a)])
+        self.lin0, self.lin1 = nn.Linear(8, 8), nn.Linear(8, 8, bias=False)
+        self.lins = nn.ModuleList([self.lin0, self.lin1, nn.Linear(8, 8), self.lin0])
+
+    def forward(self, x):
+        x = self.b(self.up(self.a(x)))
+        for block in self.blocks:
+            x = block(x)
+        for lin in self.lins:
+            x = lin(x)
+        return x
+
+
+class SharedInSequential(nn.Module):
+    def __init__(self):
+        super().__init__()
+        fc = nn.Linear(8, 8)
+        self.both = nn.Sequential(fc, nn.ReLU(), fc)
+
+    def forward(self, x):
+        return self.both(x)
 
 
 class EvenResponse(nn.Module):
@@ -151,10 +182,10 @@ class EvenResponse(nn.Module):
 
 
 CASES = [("Normed", ["2,3,8,8"]), ("Attends", ["2,3,16,16"]), ("Untabled", ["2,4,6,5"]), ("Tied", ["2,8"]),
-         ("Double", ["2,3,6,6"])]
+         ("Double", ["2,3,6,6"]), ("SharedElsewhere", ["2,8"])]
 REFUSED = [
     ("Orthogonal", ["2,8"], "a parametrization of weight by _Orthogonal"),
     ("TwoTypes", ["2,8"], "its 'weight' is torch.float32, and others are of another type"),
-    ("SharedElsewhere", ["2,8"], "it is also 'a.up': the page shares children of one module alone"),
+    ("SharedInSequential", ["2,8"], "it is also 'both.0': C++'s Sequential cannot share it"),
     ("EvenResponse", ["2,3,4,4"], "the autograd function CrossMapLRN2d"),
 ]

@@ -12,7 +12,7 @@ from .refused import Refused
 from .results import Record
 from .structs import TAKEN, identifier
 
-NUMBERS = {"size", "numel", "+", "-", "*", "/", "%"}
+NUMBERS = {"size", "numel", "real", "+", "-", "*", "/", "%"}
 INVENTED = {"list": "maps", "chunk": "parts", "split": "parts", "unbind": "parts", "cat": "joined", "size": "size",
             "mean": "mean"}
 TYPES = {"Tensor": "torch::Tensor", "Tensors": "std::vector<torch::Tensor>", "Tuple": "auto"}
@@ -73,7 +73,7 @@ class Body:
             return False
         if node.kind == "item" and node.type in ("Tensor", "int64_t") and not self._is_root_item(node):
             return True
-        return node.kind == "op" and node.target in NUMBERS and node.type == "int64_t" and (
+        return node.kind == "op" and node.target in NUMBERS and node.type in ("int64_t", "double") and (
             len(self.users[id(node)]) < 2 or node.name is None)
 
     def _leaves_training(self, node):

@@ -87,6 +87,14 @@ def may_overlap(tensor):
     return False
 
 
+def lies_otherwise(tensor):
+    """Whether its strides may matter: of one channel, channels_last is contiguous too, and says another layout."""
+    if not tensor.is_contiguous():
+        return not may_overlap(tensor)
+    return (tensor.dim() in (4, 5) and tensor.shape[1] == tensor.stride(1) == 1 and min(tensor.stride()) > 0
+            and tensor.numel() > tensor.shape[0])
+
+
 class Recorder:
     def __init__(self, module):
         self.tensors, self.strides, self.calls, self.counts, self.open, self.alive = {}, {}, [], {}, [], {}
@@ -103,7 +111,7 @@ class Recorder:
         self.counts[path] = self.counts.get(path, 0) + 1
         # A copy at once: activations in place change it later.
         inputs = [(f"input/{call}/{key}", tensor.detach(), copied(tensor)) for key, tensor in leaves((*args, *kwargs.values()))]
-        strides = {key: list(given.stride()) for key, given, _ in inputs if not given.is_contiguous() and not may_overlap(given)}
+        strides = {key: list(given.stride()) for key, given, _ in inputs if lies_otherwise(given)}
         self.open.append((module, call, {key: copy for key, _, copy in inputs}, strides))
 
     def after(self, module, args, kwargs, output):

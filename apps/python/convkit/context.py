@@ -23,6 +23,7 @@ class Context:
         self.values = {}  # the node of each tensor and list, by its id
         self.lists = {}   # what stood in a list when it was used last
         self.given = {}   # what stood in a list or dict when a call gave it, by its id
+        self.floats = {}  # float() of sizes, and these, by the ids of the former
         self.kept = []    # so that no id comes twice
         self.closed = False
         self.grad = torch.is_grad_enabled()
@@ -77,6 +78,8 @@ class Context:
                 known = self.values.get(id(value))
                 return known or self.refuse("a size of a tensor that was no argument of this module")
             return value.node
+        if id(value) in self.floats:
+            return self.add(Node("op", "real", [self.of(self.floats[id(value)][1])], "double"))
         if isinstance(value, (list, tuple)):
             if id(value) in self.lists:
                 return self.growing(value)
@@ -141,6 +144,13 @@ class Context:
                 node = value.node if isinstance(value, Size) and value.context is self else self.values.get(id(value))
                 if isinstance(node, Node) and node.name is None and node.kind not in ("input", "weight"):
                     node.name = name
+
+    def detached(self, value, node):
+        """Binds what a call inside of a no_grad of this forward gave."""
+        if not isinstance(value, torch.Tensor):
+            self.refuse("the call of a child inside of no_grad that does not give one tensor")
+        self.give(value, node)
+        return self.give(value, self.add(Node("op", "detach", [node], line=self.line())))
 
     def give_members(self, value, node, kinds=None):
         """Binds what is in a list or dict to items of its node."""
@@ -241,8 +251,9 @@ class Context:
         if torch.is_autocast_enabled("cpu"):
             self.refuse("autocast inside of forward")
         if name in CONVERSIONS and isinstance(result, torch.Tensor):
-            name, args, kwargs = "to", (args[0], result.dtype), {}
-            if result.dtype == args[0].dtype and result.data_ptr() == args[0].data_ptr():
+            layout = kwargs.get("memory_format") or torch.preserve_format
+            name, args, kwargs = "to", (args[0], result.dtype, layout), {}
+            if layout is torch.preserve_format and result.dtype == args[0].dtype and result.data_ptr() == args[0].data_ptr():
                 self.bind(result, self.of(args[0]))
                 return result
         like = None

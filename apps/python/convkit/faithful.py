@@ -4,8 +4,8 @@ from .refused import Refused
 from .specs import Specs
 
 
-def check_shared(module):
-    """A module with weights that has two names has them in one module, whose struct can say so."""
+def shared(module):
+    """The path of each module with weights that stands in another module too, or twice in a list, and its first path."""
     paths, parents = {}, {"": module}
     for path, m in module.named_modules(remove_duplicate=False):
         parents[path] = m
@@ -13,11 +13,10 @@ def check_shared(module):
         if first == path or not [*m.parameters(), *m.buffers()]:
             continue
         parent, other = (parents[where.rpartition(".")[0]] for where in (path, first))
-        inside = path.rpartition(".")[0]
-        if paths[id(parent)] != inside:  # in a module that is shared itself
+        if paths[id(parent)] != path.rpartition(".")[0]:  # in a module that is shared itself
             continue
-        if parent is not other or Specs.is_list(parent):
-            raise Refused(type(m), path, f"it is also '{first}': the page shares children of one module alone")
+        if parent is not other or Specs.is_list(parent):  # A struct registers what has two names in it twice.
+            yield path, first
 
 
 def check_mode(module, training):

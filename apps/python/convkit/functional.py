@@ -1,6 +1,6 @@
 """torch.nn.functional in C++."""
 
-from .graph import Expression
+from .graph import Expression, Node
 from .operators import OPERATORS, Operator, Written, function, inside, listed, method, pair, same
 
 
@@ -57,6 +57,8 @@ def convolved(name, parameters):
 
 def interpolated(w, x, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias):
     def vector(value, kind):
+        if isinstance(value, Node) and value.type != kind:  # a list that forward was given
+            return w(value)
         count = len(value) if isinstance(value, (list, tuple)) else 2
         return f"std::vector<{kind}>({pair(value, w, count)})"
     if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic", "linear", "trilinear", "area"):
@@ -76,7 +78,7 @@ def interpolated(w, x, size, scale_factor, mode, align_corners, recompute_scale_
         names = {"bilinear": "Bilinear", "bicubic": "Bicubic", "nearest-exact": "NearestExact", "area": "Area",
                  "linear": "Linear", "trilinear": "Trilinear"}
         options += f".mode(torch::k{names[mode]})"
-    if align_corners is None and mode == "nearest-exact":
+    if align_corners is None and mode not in ("nearest", "area"):
         align_corners = False  # LibTorch warns where it is not said
     scales = scale_factor if isinstance(scale_factor, (list, tuple)) else [scale_factor]
     if recompute_scale_factor is None and any(isinstance(scale, float) and scale != int(scale) for scale in scales):

@@ -23,6 +23,10 @@ class Node:
         """Whether it gives one tensor of one tensor, so that the latter can stand where a child is missing."""
         return self.type == "Tensor" and [getattr(given, "type", None) for given in self.args] == ["Tensor"]
 
+    def passes(self, without):
+        """Whether it gives its argument where the children `without` are missing."""
+        return self.kind == "call" and self.target in without and self.maps_one()
+
 
 class Expression(str):
     """C++ that stands for a number: a parameter of the constructor, or is_training()."""
@@ -60,7 +64,7 @@ class Graph:
         index, rows = {}, []
 
         def place(value):
-            while value.kind == "call" and value.target in without and value.maps_one():
+            while value.passes(without):
                 value = value.args[0]
             return ("node", index[id(value)])
 
@@ -78,7 +82,7 @@ class Graph:
             return repr(value)
 
         for node in self.nodes:
-            if node.kind == "call" and node.target in without and node.maps_one():
+            if node.passes(without):
                 continue
             index[id(node)] = len(index)
             instead = node.instead and place(node.instead)
@@ -111,6 +115,13 @@ class Graph:
         graph.output, graph.result, graph.constants = copied(self.output), self.result, self.constants
         graph.line = self.line
         return graph
+
+
+def join_dims(nodes, others):
+    """Forgets of how many dimensions a tensor is where it has others in another run of the same nodes."""
+    for node, other in zip(nodes, others, strict=True):
+        if node.dims != other.dims:
+            node.dims = None
 
 
 def kind_of(node):

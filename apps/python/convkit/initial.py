@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from .faithful import shared
 from .parametrized import CLASSES, is_legacy, layer_of, norm_of
 from .weight_specs import weights_of
 
@@ -71,12 +72,16 @@ def elsewhere(module, seed, specs):
     """The keys of the weights that begin with other numbers than in Python."""
     torch.manual_seed(seed)
     theirs, ours, done = module.state_dict(), {}, set()
+    places = [path for path, _ in shared(module)]
     with torch.no_grad():
-        for path, part in module.named_modules():
-            if id(part) not in done:
+        for path, part in module.named_modules(remove_duplicate=False):
+            # What is shared is made in each place, and stands in the first one.
+            place = next((place for place in places if f"{path}.".startswith(f"{place}.")), None)
+            if (place, id(part)) not in done:
                 found, parts = drawn(part, specs)
-                done |= set(map(id, parts))
-                ours |= {f"{path}.{name}".lstrip("."): value for name, value in found.items() if value is not None}
+                done |= {(place, id(inner)) for inner in parts}
+                if place is None:
+                    ours |= {f"{path}.{name}".lstrip("."): value for name, value in found.items() if value is not None}
     first = {}
     for named in (module.named_parameters, module.named_buffers):  # what is tied begins as its first owner's
         for key, value in named(remove_duplicate=False):

@@ -139,6 +139,11 @@ def literal(value):
                  torch.bool: "kBool", torch.float16: "kHalf", torch.bfloat16: "kBFloat16", torch.uint8: "kByte"}
         if value in names:
             return Written(f"torch::{names[value]}")
+    if isinstance(value, torch.memory_format):
+        names = {torch.channels_last: "ChannelsLast", torch.channels_last_3d: "ChannelsLast3d",
+                 torch.contiguous_format: "Contiguous"}
+        if value in names:
+            return Written(f"torch::MemoryFormat::{names[value]}")
     if isinstance(value, str):
         return Written(f'"{value}"')
     raise ValueError(f"{value!r} in C++")
@@ -214,6 +219,12 @@ def assignment(sign, name):
     return Operator("input other alpha=1" if sign in ("+=", "-=") else "input other", write)
 
 
+def converted(w, x, dtype, memory_format=torch.preserve_format):
+    layout = "" if memory_format is torch.preserve_format else \
+        f", /*non_blocking=*/false, /*copy=*/false, {w(memory_format)}"
+    return Written(f"{inside(w(x), 3)}.to({w(dtype)}{layout})")
+
+
 def size_of(w, x, dim):
     return Written(f"{inside(w(x), 3)}.size({w(dim)})")
 
@@ -275,6 +286,7 @@ def _define():
     for sign in "+-*/%":  # of sizes
         both[sign] = infix(sign, 1 if sign in "+-" else 2)
     both["size"] = Operator("input dim", size_of)
+    both["real"] = Operator("input", lambda w, x: Written(f"static_cast<double>({w(x)})"))  # of a size
     both["numel"] = method("numel", "input")
     both["matmul"] = both["__matmul__"] = function("matmul", "input other")
     for name in ("bmm", "mm"):
@@ -283,9 +295,10 @@ def _define():
     both["neg"] = both["__neg__"] = Operator("input", lambda w, x: Written(f"-{inside(w(x), 3)}", 2))
     both["pow"] = both["__pow__"] = function("pow", "input exponent")
     for name in ("sigmoid", "tanh", "exp", "log", "log2", "log1p", "sqrt", "rsqrt", "abs", "sin", "cos", "square", "erf",
-                 "floor", "ceil", "round", "sign", "detach", "t", "logical_not", "contiguous", "clone", "expm1",
+                 "floor", "ceil", "round", "sign", "detach", "t", "logical_not", "clone", "expm1",
                  "isnan", "sigmoid_", "tanh_", "exp_", "relu_", "atan", "acos", "asin", "tan", "cosh", "sinh", "squeeze_"):
         both[name] = method(name, "input")
+    both["contiguous"] = method("contiguous", "input memory_format=None")
     both["T"] = method("t", "input")
     both["data"] = method("data", "input")
     both["mT"] = method("mT", "input")
@@ -342,7 +355,6 @@ def _define():
     both["meshgrid"] = Operator("tensors indexing='ij'", lambda w, tensors, indexing: Written(
         f"torch::meshgrid({listed(tensors, w)}, {w(indexing)})"), varargs=0)
     both["repeat_interleave"] = method("repeat_interleave", "input repeats dim=None")
-    both["to"] = method("to", "input dtype")
     both["one_hot"] = function("one_hot", "input num_classes=-1")
     both["__invert__"] = both["bitwise_not"] = Operator("input", lambda w, x: Written(f"~{inside(w(x), 3)}", 2))
     both["__rpow__"] = Operator("input other", lambda w, x, other: Written(f"torch::pow({w(other)}, {w(x)})"))
@@ -355,7 +367,7 @@ def _define():
     for name in FACTORIES:
         both[name] = factory(name)
     both["tensor"] = Operator("data dtype=None like=None", tensor_of)
-    both["to"] = method("to", "input dtype")
+    both["to"] = Operator("input dtype memory_format=torch.preserve_format", converted)
     for name in ("std_mean", "var_mean"):
         both[name] = function(name, "input dim=None unbiased=True keepdim=False", keep=3)
     for name in ("std", "var"):

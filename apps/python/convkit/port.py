@@ -25,7 +25,7 @@ from torch import nn
 
 from . import options, project
 from .calls import dtype_of, forward
-from .faithful import check_constants, check_mode, check_shared
+from .faithful import check_constants, check_mode
 from .formatting import formatted
 from .initial import elsewhere
 from .inputs import drawn, read_files
@@ -122,7 +122,6 @@ def ported(module, inputs, constructed, origins):
     specs = Specs(module, origins)
     if specs.leaf(module) is not None or specs.is_list(module):
         raise Refused(type(module), "", "C++ has this class, and its page would be empty")
-    check_shared(module)
     evaluated, _ = traced(module, inputs, specs, False)
     trained, _ = traced(module, inputs, specs, True)
     other, by = other_sizes(module, inputs, specs)

@@ -23,6 +23,11 @@ class Size(int):
     def __int__(self):
         return int.__int__(self)  # what torch is called with
 
+    def __float__(self):
+        number = int.__float__(self)  # float() gives this very object
+        self.context.floats[id(number)] = (number, self)
+        return number
+
 
 class Quotient(float):
     """A size divided by another number, which knows what its whole part is."""

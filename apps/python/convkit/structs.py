@@ -3,7 +3,7 @@
 import inspect
 import re
 
-from .graph import Expression
+from .graph import Expression, join_dims
 from .layers import plain
 from .modes import merged
 from .refused import Refused
@@ -275,9 +275,13 @@ class Struct:
             numbers = self._resolve_all({key: forward.numbers() for key, forward in forwards},
                                         ["number"] * len(forwards[0][1].numbers()))
             numbers = iter(numbers)
-            for training, graph in forwards[0][1].graphs:
+            for i, (training, graph) in enumerate(forwards[0][1].graphs):
                 both = " && ".join(filter(None, (condition, training))) or None
-                self.bodies.append((both, graph.rebuilt(numbers)))
+                graph = graph.rebuilt(numbers)
+                for m, missing in group:
+                    join_dims([node for node in graph.nodes if not node.passes(missing)],
+                              self.forwards[id(m)].graphs[i][1].nodes)
+                self.bodies.append((both, graph))
 
     def _fits(self, full, other):
         (m, _), (n, missing) = full, other

@@ -50,8 +50,8 @@ class Tracer(TorchFunctionMode):
             parent.learn_names()
             if id(module) not in parent.paths:
                 parent.refuse(f"the call of a {type(module).__name__} that is no part of the module")
-            if torch.is_grad_enabled() != parent.grad:
-                parent.refuse("the call of a child inside of no_grad")
+            if torch.is_grad_enabled() and not parent.grad:
+                parent.refuse("the call of a child inside of enable_grad")
             given = [parent.argument(value, (id(module), name)) for name, value in zip(parameters, values)]
             node = Node("call", parent.paths[id(module)], [taken for taken, kind in given if kind], line=parent.line())
             kinds = [kind for _, kind in given]
@@ -92,7 +92,11 @@ class Tracer(TorchFunctionMode):
             result = another(result)
         parent.graph.nodes.append(node)
         if leaf is not None and isinstance(result, tuple):
+            if torch.is_grad_enabled() != parent.grad:
+                parent.refuse("the call of a child inside of no_grad that does not give one tensor")
             return parent.give_tuple(result, node)
+        if torch.is_grad_enabled() != parent.grad:
+            return parent.detached(result, node)
         return parent.give(result, node, context and context.graph.result)
 
     def run(self, inputs):

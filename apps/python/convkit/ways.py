@@ -3,7 +3,7 @@ argument becomes one of forward in C++, which decides by it."""
 
 import inspect
 
-from .graph import Node
+from .graph import Node, join_dims
 from .operators import literal
 from .refused import Refused
 from .results import Record
@@ -37,9 +37,26 @@ def is_alike(one, other):
     return one.structure() == other.structure() and one.numbers() == other.numbers()
 
 
+def alike(graphs):
+    """The graphs in groups that are alike."""
+    groups = []
+    for graph in graphs:
+        group = next((group for group in groups if is_alike(graph, group[0])), None)
+        if group is None:
+            groups.append([graph])
+        else:
+            group.append(graph)
+    return groups
+
+
 def forward_in_ways(m, path, evaluated, trained):
     """The forward of a module of all its calls, in eval mode and in training."""
     modes = [evaluated, trained]
+    for first, *rest in alike(graph for graphs in modes for graph in graphs):
+        for graph in rest:
+            join_dims(first.nodes, graph.nodes)
+        for graph in rest:
+            join_dims(graph.nodes, first.nodes)
     if all(is_alike(graph, graphs[0]) for graphs in modes for graph in graphs):
         return forward_of(m, path, *(graphs[0] if graphs else None for graphs in modes))
     defaults = defaults_of(m)

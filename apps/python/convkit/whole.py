@@ -1,9 +1,13 @@
 """What a page says of the weights of all modules in it at once: their type, which are frozen, and which are tied."""
 
 import torch
+from torch import nn
 
+from .faithful import shared
+from .folding import folded
 from .operators import literal
 from .refused import Refused
+from .specs import Ported
 
 
 def of_torch(m, specs):
@@ -16,7 +20,9 @@ class Whole:
         self.page, self.root, self.specs = page, page.root, page.specs
         self.struct = self.specs.structs[id(self.root)]
         self.statements = [*self._type(), *self._frozen(self.root, "")]
-        self.ties = self._ties()
+        modules, ties = folded(list(self._shared()), self.page.list_sizes(self.struct)), self._ties()
+        self.ties = [*modules, *ties]
+        self.tied = " and ".join([*(["modules"] if modules else []), *(["parameters"] if ties else [])])
 
     def _type(self):
         kinds = {p.dtype for m in self.root.modules() if of_torch(m, self.specs)
@@ -68,6 +74,37 @@ class Whole:
         return id(m) in self.specs.structs or leaf is not None and leaf.type not in ("nn::LSTM", "nn::GRU", "nn::RNN") \
             and (leaf.type.startswith("nn::") or leaf.type == "convkit::MultiheadAttention")
 
+    def _shared(self):
+        """Statements that make one of what are one module in Python."""
+        lists = {}
+        for path, first in shared(self.root):
+            above, _, name = path.rpartition(".")
+            parent, m = self.root.get_submodule(above), self.root.get_submodule(path)
+            if type(parent) is nn.ModuleList:
+                lists.setdefault(above, {})[int(name)] = first
+            elif id(parent) in self.specs.structs:
+                yield self._replaced(path, self._pointer(first))
+            else:
+                raise Refused(type(m), path, f"it is also '{first}': C++'s {type(parent).__name__} cannot share it")
+        for path, firsts in lists.items():
+            own = self.page._access(self.struct, path)[0]
+            parts = [self._pointer(firsts[i]) if i in firsts else f"{own}->ptr({i})"
+                     for i in range(len(self.root.get_submodule(path)))]
+            yield self._replaced(path, f"nn::ModuleList({', '.join(parts)})")
+
+    def _replaced(self, path, pointer):
+        own = self.page.weight_path(self.struct, path)
+        owner = own.rpartition("->")[0]
+        name = path.rpartition(".")[2]
+        return f'{own} = {owner}{"->" if owner else ""}replace_module("{name}", {pointer});'
+
+    def _pointer(self, path):
+        """C++ of a holder of, or pointer to, any module that a struct or list of the page has."""
+        text, is_plain = self.page._access(self.struct, path)
+        spec = self.specs.of(self.root.get_submodule(path))
+        kind = spec.struct.name if isinstance(spec, Ported) else spec.type
+        return f"std::dynamic_pointer_cast<{kind}Impl>({text})" if is_plain else text
+
     def _ties(self):
         """Statements that make one of the parameters that are one in Python."""
         owners, lines = {}, []
@@ -102,4 +139,4 @@ class Whole:
         return ["std::shared_ptr<nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const "
                 "override {", f"auto copy = convkit::{base}<{impl}>::clone(device);",
                 f"static_cast<{impl}&>(*copy).tie();", "return copy;", "}", "",
-                "/// Makes one of the parameters that are one in Python.", "void tie() {", *self.ties, "}", ""]
+                f"/// Makes one of the {self.tied} that are one in Python.", "void tie() {", *self.ties, "}", ""]
