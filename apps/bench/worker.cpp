@@ -119,7 +119,7 @@ class Worker {
     if (!weights.empty()) {
       convkit::load_state_dict(*module_, convkit::load_checkpoint(weights).state);
     }
-    x_ = loaded(convkit::load_checkpoint(request.at("input")), "x").contiguous(variant_.layout);
+    x_ = loaded(convkit::load_checkpoint(request.at("input").get<std::string>()), "x").contiguous(variant_.layout);
   }
 
   json make(const json& request) {
@@ -174,7 +174,7 @@ class Worker {
     if (request.contains("workload")) {
       load(request);
       to_layout(*module_, variant_.layout);
-      target_ = loaded(convkit::load_checkpoint(request.at("input")), "target");
+      target_ = loaded(convkit::load_checkpoint(request.at("input").get<std::string>()), "target");
       module_->train();
       optimizer_.emplace(module_->parameters(), torch::optim::SGDOptions(0.01).momentum(0.9));
     }
