@@ -66,6 +66,7 @@ struct Variant {
   bool compiled = false;
   torch::Dtype dtype = torch::kFloat32;
   bool onednn = true;
+  bool winograd = true;
 };
 
 const std::map<std::string, Variant> kVariants = {
@@ -73,6 +74,9 @@ const std::map<std::string, Variant> kVariants = {
     {"plain channels_last", {.layout = MemoryFormat::ChannelsLast}},
     {"compiled", {.compiled = true}},
     {"compiled channels_last", {.layout = MemoryFormat::ChannelsLast, .compiled = true}},
+    {"compiled direct", {.compiled = true, .winograd = false}},
+    {"compiled channels_last direct",
+     {.layout = MemoryFormat::ChannelsLast, .compiled = true, .winograd = false}},
     {"compiled bfloat16", {.compiled = true, .dtype = torch::kBFloat16}},
     {"compiled LibTorch", {.compiled = true, .onednn = false}},
 };
@@ -119,7 +123,8 @@ class Worker {
     if (!weights.empty()) {
       convkit::load_state_dict(*module_, convkit::load_checkpoint(weights).state);
     }
-    x_ = loaded(convkit::load_checkpoint(request.at("input").get<std::string>()), "x").contiguous(variant_.layout);
+    x_ = loaded(convkit::load_checkpoint(request.at("input").get<std::string>()), "x")
+             .contiguous(variant_.layout);
   }
 
   json make(const json& request) {
@@ -131,6 +136,7 @@ class Worker {
       options.memory_format = variant_.layout;
       options.dtype = variant_.dtype;
       options.onednn = variant_.onednn;
+      options.winograd = variant_.winograd;
       const convkit::Compiled fast = convkit::compile(module_, x_, options);
       forward_ = fast;
       forward_(x_);

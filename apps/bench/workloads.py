@@ -31,6 +31,7 @@ EAGER = "Python eager"
 PEERS = {peer.name: peer for peer in [
     Peer(OURS, "compiled", "convkit", "compiled"),
     Peer(OURS_LAST, "compiled cl", "convkit", "compiled channels_last", "channels_last"),
+    Peer("convkit compiled without Winograd", "compiled direct", "convkit", "compiled direct"),
     Peer("convkit compiled bfloat16", "compiled bf16", "convkit", "compiled bfloat16", exact=False),
     Peer(PLAIN, "plain", "convkit", "plain"),
     Peer("convkit plain channels_last", "plain cl", "convkit", "plain channels_last", "channels_last"),
