@@ -32,11 +32,6 @@ std::string common_prefix(const convkit::StateDict& state) {
   return prefix.substr(0, prefix.rfind('.') + 1);
 }
 
-/// "a.b." -> "a."
-std::string up(const std::string& prefix) {
-  return prefix.substr(0, prefix.rfind('.', prefix.size() - 2) + 1);
-}
-
 /// "a.weight" -> "a."
 std::string layer_of(const std::string& key) {
   return key.substr(0, key.rfind('.') + 1);
@@ -61,7 +56,7 @@ bool fits(const convkit::StateDict& network, const convkit::StateDict& state,
   return true;
 }
 
-bool match(convkit::models::Network& network, const convkit::StateDict& state, Identity& identity) {
+bool match(convkit::models::Network network, const convkit::StateDict& state, Identity& identity) {
   const auto result = convkit::load_state_dict(
       *network, state,
       {.strict = false, .assign = true, .prefix = identity.prefix, .skip_mismatched = true});
@@ -79,15 +74,14 @@ std::optional<Identity> identify(const convkit::StateDict& state) {
   const auto count = std::ranges::count_if(state, [&](const auto& entry) {
     return !may_be_missing(std::string_view(entry.key()).substr(prefix.size()));
   });
+  int64_t numbers = 0;
+  for (const auto& entry : state) numbers += entry.value().numel();
   for (const std::string& name : convkit::models::names()) {
-    if (convkit::models::describe(name).tensors != count) continue;
-    convkit::models::Network network = convkit::models::create(name);
-    // The network itself may keep all its tensors in one child, so that shorter ones are tried too.
-    for (std::string tried = prefix;; tried = up(tried)) {
-      Identity identity{name, std::nullopt, tried};
-      if (match(network, state, identity)) return identity;
-      if (tried.empty()) break;
-    }
+    const auto known = convkit::models::describe(name);
+    // A head is less than half of its network: no small file makes a large one.
+    if (known.tensors != count || numbers < known.parameters / 2) continue;
+    Identity identity{name, std::nullopt, prefix};
+    if (match(convkit::models::create(name), state, identity)) return identity;
   }
   return std::nullopt;
 }

@@ -35,10 +35,21 @@ struct Totals {
   int64_t bytes = 0;
 };
 
-/// The network that the one state_dict of the file belongs to, if there is one.
-std::optional<Identity> network_of(const std::string& file, const std::string& at) {
+/// The network that the one state_dict among all tensors of the file belongs to, if there is one; the
+/// prefix is that of the names which inspect shows.
+std::optional<Identity> network_of(const std::string& file, const std::string& at,
+                                   const StateDict& all) {
   try {
-    return identify(convkit::load_checkpoint(file, {.at = at}).state);
+    const StateDict state = convkit::load_checkpoint(file, {.at = at}).state;
+    std::optional<Identity> network = identify(state);
+    if (!network) return std::nullopt;
+    const std::string& key = state[0].key();
+    const auto shown = std::ranges::find_if(
+        all, [&](const auto& entry) { return ("." + entry.key()).ends_with("." + key); });
+    if (shown != all.end()) {
+      network->prefix.insert(0, shown->key().substr(0, shown->key().size() - key.size()));
+    }
+    return network;
   } catch (const convkit::CheckpointError&) {
     return std::nullopt;
   }
@@ -131,7 +142,7 @@ void add_inspect(CLI::App& app, Command& chosen) {
   command->callback([=, &chosen] {
     chosen = [=] {
       const Checkpoint checkpoint = load(*file, {.at = *at, .everything = at->empty()});
-      const auto network = network_of(*file, *at);
+      const auto network = network_of(*file, *at, checkpoint.state);
       if (*json) {
         print_json(*file, checkpoint, network);
       } else {

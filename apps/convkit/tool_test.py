@@ -60,9 +60,9 @@ def check_identity(folder):
     vision = torchvision.models
     resnet = vision.resnet18(num_classes=10).state_dict()
     trained = {"epoch": 3, "model": {f"module.{key}": value for key, value in resnet.items()}}
-    assert identity(trained)[0] == {"name": "resnet18", "prefix": "module.", "num_classes": 10}
+    assert identity(trained)[0] == {"name": "resnet18", "prefix": "model.module.", "num_classes": 10}
     lines = convkit("inspect", folder / "network.pth").stdout.splitlines()
-    assert "network: resnet18 with num_classes 10 under module." in lines, lines
+    assert "network: resnet18 with num_classes 10 under model.module." in lines, lines
     old = {key: value for key, value in vision.resnet18().state_dict().items() if "num_batches" not in key}
     assert identity(old, "resnet18-f37072fd.pth") == ({"name": "resnet18", "prefix": ""}, "IMAGENET1K_V1 of resnet18")
     assert identity(vision.resnext50_32x4d().state_dict())[0]["name"] == "resnext50_32x4d"
@@ -73,6 +73,9 @@ def check_identity(folder):
     for key, value in (("features.0.weight", torch.zeros(64, 3, 5, 5)), ("classifier.1.bias", torch.zeros(11)),
                        ("features.0.bias", torch.zeros(())), ("extra", torch.zeros(1))):
         assert identity({**small, key: value})[0] is None, key
+    # Keys that begin with a dot, and the largest network's number of tensors.
+    assert identity({f".{key}": value for key, value in small.items()})[0] == {"name": "squeezenet1_1", "prefix": "."}
+    assert identity({f"l{i}.weight": torch.ones(2) for i in range(540)})[0] is None
     assert identity({})[0] is None and identity({"a.b.c": torch.zeros(2)})[0] is None
 
 

@@ -200,7 +200,8 @@ def main():
         print(f"{program()}: {note}", file=sys.stderr)
     if given.report:
         print("\n".join(report(page, module, other)))
-    print(f"{given.project or given.output}: {len(page.structs)} structs, {text.count(chr(10))} lines")
+    structs = "1 struct" if len(page.structs) == 1 else f"{len(page.structs)} structs"
+    print(f"{given.project or given.output}: {structs}, {text.count(chr(10))} lines")
     return page
 
 
