@@ -44,6 +44,11 @@ void check_options(const CompileOptions& options) {
                     "compile: expected memory_format to be Contiguous or ChannelsLast, got ",
                     *options.memory_format);
   check_choices(options.choices);
+  for (const auto& [key, way] : options.choices) {
+    TORCH_CHECK_VALUE(options.winograd || way != name_of(Alternative::kWinograd),
+                      "compile: expected winograd = true for choices that have it, got false; \"",
+                      key, "\" is one of them");
+  }
 }
 
 Tensors checked_inputs(const Tensors& given, std::size_t count) {

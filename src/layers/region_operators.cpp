@@ -73,8 +73,8 @@ void align_backward(const BoxSamples<T>& samples, const Regions& regions, int64_
 template <typename T>
 torch::Tensor roi_align_of(const torch::Tensor& input, const torch::Tensor& boxes,
                            const Regions& regions) {
+  torch::Tensor result = at::empty(regions.sizes(), input.options());  // or refuses its size
   const BoxSamples<T> samples(boxes, regions);
-  torch::Tensor result = at::empty(regions.sizes(), input.options());
   const T* const from = input.const_data_ptr<T>();
   T* const to = result.mutable_data_ptr<T>();
   const int64_t items = regions.count() * regions.channels;
@@ -105,10 +105,10 @@ torch::Tensor roi_align_backward_of(const torch::Tensor& gradient, const torch::
 template <typename T>
 torch::Tensor ps_roi_align_of(const torch::Tensor& input, const torch::Tensor& boxes,
                               const Regions& regions) {
-  const BoxSamples<T> samples(boxes, regions);
   const int64_t channels = regions.channels / regions.bins();
   torch::Tensor result = at::empty(
       {regions.count(), channels, regions.pooling.height, regions.pooling.width}, input.options());
+  const BoxSamples<T> samples(boxes, regions);
   const T* const from = input.const_data_ptr<T>();
   T* const to = result.mutable_data_ptr<T>();
   const auto pool = [&](int64_t k, int64_t channel) {

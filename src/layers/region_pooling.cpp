@@ -74,10 +74,10 @@ std::tuple<torch::Tensor, torch::Tensor> roi_pool_of(const torch::Tensor& input,
                                                      const Regions& regions) {
   const int64_t rows = regions.pooling.height;
   const int64_t columns = regions.pooling.width;
+  torch::Tensor result = at::empty(regions.sizes(), input.options());  // or refuses its size
+  torch::Tensor places = at::empty(result.sizes(), input.options().dtype(torch::kInt));
   const auto ys = bounds_of<T>(boxes, 0, regions);
   const auto xs = bounds_of<T>(boxes, 1, regions);
-  torch::Tensor result = at::empty(regions.sizes(), input.options());
-  torch::Tensor places = at::empty(result.sizes(), input.options().dtype(torch::kInt));
   const T* const from = input.const_data_ptr<T>();
   T* const to = result.mutable_data_ptr<T>();
   int32_t* const to_place = places.mutable_data_ptr<int32_t>();

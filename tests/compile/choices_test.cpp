@@ -325,4 +325,9 @@ TEST_CASE("choices that are none are refused", "[compile][choices]") {
             "LibTorch, got \"product\"");
   CHECK(refusal({{key, ""}}).ends_with("LibTorch, got \"\""));
   CHECK(refusal({{key, "turned"}}) == "no error");
+  CHECK(support::error([&] {
+          convkit::compile(net, randn({1, 3, 8, 8}),
+                           {.winograd = false, .choices = {{key, "winograd"}}});
+        }) == "compile: expected winograd = true for choices that have it, got false; \"" + key +
+                  "\" is one of them");
 }

@@ -279,6 +279,8 @@ TEST_CASE("ops refuse what does not fit", "[ops][errors]") {
         "roi_align: expected input of a floating point type, got Long");
   CHECK(align(x, boxes, {2, 0}) == "roi_align: expected output_size >= 1, got 0");
   CHECK(align(x, boxes, -3) == "roi_align: expected output_size >= 1, got -3");
+  // LibTorch's words, before any memory is taken.
+  CHECK_THAT(align(x, boxes, 1 << 30), Catch::Matchers::ContainsSubstring("overflow"));
   CHECK(align(x, boxes, 2, 5000) == "roi_align: expected sampling_ratio <= 4096, got 5000");
   CHECK(align({}, boxes, 2) == "roi_align: expected input, got an undefined tensor");
   CHECK(align(x, boxes.to(torch::kMeta), 2) ==

@@ -4,7 +4,7 @@
 
 // The same code for three sets of instructions, of which the processor's is taken when the program starts.
 // ThreadSanitizer is not ready yet when that happens.
-#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
 #define CONVKIT_CLONES [[gnu::target_clones("arch=skylake-avx512", "arch=haswell", "default")]]
 #else
 #define CONVKIT_CLONES
