@@ -1,6 +1,6 @@
 """compile() against its peers, each in a process of its own, interleaved:
 
-    peers.py --install                     once: ONNX Runtime and OpenVINO, into .deps/bench
+    peers.py --install                     once: ONNX Runtime, OpenVINO and ncnn, into .deps/bench
     peers.py BENCH_WORKER                  everything
     peers.py BENCH_WORKER --quick          a few minutes
     peers.py BENCH_WORKER --growth         how the cost grows with the batch and the image

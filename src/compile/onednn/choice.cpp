@@ -1,5 +1,6 @@
 #include "compile/onednn/choice.h"
 
+#include "compile/onednn/lower_convolution.h"
 #include "compile/onednn/timing.h"
 
 #include <algorithm>
@@ -97,12 +98,10 @@ bool is_large(const Lowering& lowering, const Geometry& geometry) {
 
 /// Whether F(4x4, 3x3) should be the faster way: with fewer channels the transforms cost what the products
 /// save, and with fewer tiles reading the weights does, which are four times as many.
-bool suits_winograd(const Lowering& lowering, const Convolution& c, const Geometry& g) {
-  const bool more = c.slope.defined() || c.scale.defined() || c.shift.defined() ||
-                    (c.activation && plain_name(*c.activation) != "relu");
+bool suits_winograd(Lowering& lowering, const Convolution& c, const Geometry& g) {
   const auto [in, out] = std::pair(g.input[1], g.output[1]);
-  return lowering.options().winograd && !more && g.has_tiles() && std::min(in, out) >= 32 &&
-         in * out >= 32 * 64 && g.tiles() >= 16;
+  return lowering.options().winograd && can_winograd(lowering, c) && g.has_tiles() &&
+         std::min(in, out) >= 32 && in * out >= 32 * 64 && g.tiles() >= 16;
 }
 
 }  // namespace
@@ -130,9 +129,8 @@ Alternative choose(Lowering& lowering, const Convolution& c) {
     result = alternative_of(geometry, given->second).value();
   } else {
     result = by_rule(geometry, lowering.memory().dtype());
-    const bool winograd = result == Alternative::kChannelsLast &&
-                          lowering.memory().dtype() == torch::kFloat32 &&
-                          suits_winograd(lowering, c, geometry);
+    const bool winograd =
+        result == Alternative::kChannelsLast && suits_winograd(lowering, c, geometry);
     if (winograd) result = Alternative::kWinograd;
     if (lowering.options().timing && (winograd || is_unsure(geometry)) &&
         is_large(lowering, geometry)) {

@@ -17,7 +17,11 @@ bool lower_linear(Lowering& lowering, const Convolution& convolution);
 /// the cache.
 bool lower_with_depthwise(Lowering& lowering, const Convolution& convolution);
 
-/// By F(4x4, 3x3): false where something follows that the transform of the result has not.
+/// Whether the transform of the result has what follows the convolution, a ReLU at most, in float32 and
+/// on the plan's threads.
+bool can_winograd(Lowering& lowering, const Convolution& convolution);
+
+/// By F(4x4, 3x3), of what can_winograd().
 bool lower_winograd(Lowering& lowering, const Convolution& convolution);
 
 /// In a layout of oneDNN's own.

@@ -56,20 +56,22 @@ dnnl::matmul::primitive_desc product_of(const WinogradCommand& command, int64_t 
 
 }  // namespace
 
+bool can_winograd(Lowering& lowering, const Convolution& c) {
+  const bool only_relu = !c.activation || plain_name(*c.activation) == "relu";
+  const bool more = c.slope.defined() || c.scale.defined() || c.shift.defined();
+  return only_relu && !more && lowering.memory().dtype() == torch::kFloat32 &&
+         transposes_on(lowering.threads());
+}
+
 bool lower_winograd(Lowering& lowering, const Convolution& c) {
-  const bool relu = c.activation && plain_name(*c.activation) == "relu";
-  const bool more =
-      (c.activation && !relu) || c.slope.defined() || c.scale.defined() || c.shift.defined();
-  if (more || lowering.memory().dtype() != torch::kFloat32 || !transposes_on(lowering.threads())) {
-    return false;
-  }
+  if (!can_winograd(lowering, c)) return false;
   const Geometry g = Geometry::of(c, lowering.sizes(c.input), lowering.sizes(c.output));
   const int64_t in = g.input[1];
   const int64_t out = g.output[1];
   WinogradCommand command;
   command.threads = lowering.threads();
   command.group = group_of(g, command.threads);
-  command.relu = relu;
+  command.relu = c.activation.has_value();
   command.before = g.before;
   command.places = plain(command.group, in);
   command.products = plain(command.group, out);
