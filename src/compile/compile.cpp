@@ -1,5 +1,6 @@
 #include <convkit/compile.h>
 
+#include "compile/accurate.h"
 #include "compile/checks.h"
 #include "compile/engines/engine.h"
 #include "compile/engines/plain.h"
@@ -220,8 +221,7 @@ class Compilation {
   /// A way to run a plan.
   struct Candidate {
     std::string name;
-    Proof::Accuracy accuracy;
-    std::function<std::unique_ptr<Engine>()> make;
+    std::function<Proven()> make;
   };
 
   void plan(const Tensors& inputs, Planned& result) {
@@ -234,7 +234,7 @@ class Compilation {
     result.remarks = proof.remarks();
     result.remarks.insert(result.remarks.end(), plan.remarks.begin(), plan.remarks.end());
     if (device) {
-      for (const Candidate& candidate : candidates(plan, inputs, *device)) {
+      for (const Candidate& candidate : candidates(proof, plan, inputs, *device)) {
         if (take(candidate, proof, result)) return;
       }
     }
@@ -246,36 +246,44 @@ class Compilation {
   }
 
   /// The engines for a plan that is not exact, the fastest first.
-  std::vector<Candidate> candidates(const Graph& plan, const Tensors& inputs,
+  std::vector<Candidate> candidates(const Proof& proof, const Graph& plan, const Tensors& inputs,
                                     torch::Device device) {
     // bfloat16 alone takes deep networks of random weights a tenth of the scale away. Of its 8 bits a rounding
     // takes half of the last one, as of float32's 24.
     const Proof::Accuracy accuracy = options_.dtype == torch::kFloat32
                                          ? Proof::Accuracy{1e-3, 1e-6}
                                          : Proof::Accuracy{0.25, 4e-3};
-    const EngineOptions options{options_.dtype,    options_.memory_format, options_.timing,
-                                options_.winograd, options_.choices,       &pool_};
+    EngineOptions options;
+    options.dtype = options_.dtype;
+    options.memory_format = options_.memory_format;
+    options.timing = options_.timing;
+    options.choices = options_.choices;
+    options.largest_tile = options_.winograd ? 6 : 0;
+    options.pool = &pool_;
     std::vector<Candidate> result;
     if (has_onednn() && device.is_cpu() && options_.onednn) {
-      result.push_back({"oneDNN", accuracy, [&plan, &inputs, options] {
-                          return make_onednn_engine(plan, inputs, options);
+      result.push_back({"oneDNN", [&plan, &inputs, &proof, accuracy, options] {
+                          return make_accurate(proof, accuracy, options, [&](const auto& with) {
+                            return make_onednn_engine(plan, inputs, with);
+                          });
                         }});
     }
-    result.push_back({"LibTorch's fused operators", accuracy, [&plan, &inputs, options, device] {
-                        auto engine = make_torch_engine(plan, inputs, options);
+    result.push_back(
+        {"LibTorch's fused operators", [&plan, &inputs, &proof, accuracy, options, device] {
+           auto engine = make_torch_engine(plan, inputs, options);
 #ifdef CONVKIT_CUDA
-                        if (device.is_cuda()) return make_cuda_graph(std::move(engine), inputs);
+           if (device.is_cuda()) engine = make_cuda_graph(std::move(engine), inputs);
 #endif
-                        return engine;
-                      }});
+           const double time = proof.check(*engine, accuracy);
+           return Proven{std::move(engine), time, {}};
+         }});
     return result;
   }
 
   /// Makes an engine, proves it, and takes it unless the plain operators are faster.
   bool take(const Candidate& candidate, const Proof& proof, Planned& result) const {
     try {
-      std::unique_ptr<Engine> engine = candidate.make();
-      const double glance = proof.check(*engine, candidate.accuracy);
+      auto [engine, glance, remarks] = candidate.make();
       const bool unsure = options_.timing && !(glance < 0.8 && glance > 0);
       const double time = unsure ? proof.relative_time(*engine) : glance;
       if (options_.timing && time > 1.05) {
@@ -285,6 +293,7 @@ class Compilation {
       }
       result.engine = std::move(engine);
       result.dtype = options_.dtype;
+      result.remarks.insert(result.remarks.end(), remarks.begin(), remarks.end());
       return true;
     } catch (const std::bad_alloc&) {
       throw;

@@ -285,6 +285,20 @@ std::optional<std::string> Proof::difference_by_parts(const Tensors& inputs, con
   return first_difference(found, expected, accuracy.tolerance, &noise);
 }
 
+double Proof::distance(Engine& engine) const {
+  double largest = 0;
+  for (const Trial& trial : trials_) {
+    const Tensors found = engine.run(trial.inputs);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const torch::Tensor& y = trial.expected[i];
+      if (y.numel() == 0 || !is_float(y)) continue;
+      const double scale = scale_of(y);
+      if (scale > 0) largest = std::max(largest, largest_difference(found[i], y) / scale);
+    }
+  }
+  return largest;
+}
+
 double Proof::relative_time(Engine& engine) const {
   const Tensors& inputs = trials_.front().inputs;
   std::vector<double> fast;

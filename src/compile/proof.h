@@ -45,6 +45,9 @@ class Proof {
   /// in parts of the fastest one of the module's own operators, which is not known for a module of whole numbers.
   double check(Engine& engine, const Accuracy& accuracy) const;
 
+  /// The largest difference of an engine's results from the module's, in parts of the largest number of each.
+  [[nodiscard]] double distance(Engine& engine) const;
+
   /// How many times as long as the module's own operators an engine takes: medians of runs in turn.
   [[nodiscard]] double relative_time(Engine& engine) const;
 

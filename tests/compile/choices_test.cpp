@@ -201,7 +201,7 @@ TEST_CASE("each way to compute a convolution gives its numbers", "[compile][choi
         const bool marked =
             alternative == Alternative::kProduct || alternative == Alternative::kTurned;
         CHECK((!marked || how.ends_with(", " + name)));
-        CHECK(contains(how, " winograd ") == (alternative == Alternative::kWinograd));
+        CHECK(contains(how, " winograd ") == (tile_of(alternative) > 0));
         if (alternative != Alternative::kBlocked) CHECK(hows.insert(how).second);
       }
       // oneDNN has no kernel for some, and on AVX2 none at all that adds to the result of several groups.
@@ -315,19 +315,19 @@ TEST_CASE("choices that are none are refused", "[compile][choices]") {
   CHECK(refusal({{"conv2d 3x3", "turned"}}) ==
         "compile: expected keys of choices as explain() gives them, such as \"" + key +
             "\", got \"conv2d 3x3\"");
-  CHECK(refusal({{key, "fastest"}}) ==
-        "compile: expected choices[\"" + key +
-            "\"] to be one of channels_last, blocked, turned, winograd, "
-            "LibTorch, got \"fastest\"");
-  CHECK(refusal({{key, "product"}}) ==
-        "compile: expected choices[\"" + key +
-            "\"] to be one of channels_last, blocked, turned, winograd, "
-            "LibTorch, got \"product\"");
+  CHECK(refusal({{key, "fastest"}}) == "compile: expected choices[\"" + key +
+                                           "\"] to be one of channels_last, blocked, turned, "
+                                           "winograd 2x2, winograd 4x4, winograd 6x6, "
+                                           "LibTorch, got \"fastest\"");
+  CHECK(refusal({{key, "product"}}) == "compile: expected choices[\"" + key +
+                                           "\"] to be one of channels_last, blocked, turned, "
+                                           "winograd 2x2, winograd 4x4, winograd 6x6, "
+                                           "LibTorch, got \"product\"");
   CHECK(refusal({{key, ""}}).ends_with("LibTorch, got \"\""));
   CHECK(refusal({{key, "turned"}}) == "no error");
   CHECK(support::error([&] {
           convkit::compile(net, randn({1, 3, 8, 8}),
-                           {.winograd = false, .choices = {{key, "winograd"}}});
+                           {.winograd = false, .choices = {{key, "winograd 4x4"}}});
         }) == "compile: expected winograd = true for choices that have it, got false; \"" + key +
                   "\" is one of them");
 }

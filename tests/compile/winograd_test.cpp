@@ -5,6 +5,7 @@
 #include "compile/engines/transpose.h"
 #include "compile/onednn/engine.h"
 
+#include <convkit/activation.h>
 #include <convkit/compile.h>
 
 #include <torch/nn/modules/activation.h>
@@ -13,10 +14,14 @@
 
 #include <ATen/Parallel.h>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -44,50 +49,98 @@ std::string way_of(const Compiled& fast) {
   return choices.begin()->second;
 }
 
+using Reference = std::function<Tensor(const Tensor&)>;
+
+/// Each activation that a transform of results has, and LibTorch's.
+std::vector<std::pair<lanes::Activation, Reference>> activations() {
+  using Kind = lanes::Activation::Kind;
+  return {
+      {{Kind::kNone}, [](const Tensor& x) { return x.clone(); }},
+      {{Kind::kClip}, [](const Tensor& x) { return at::relu(x); }},
+      {{Kind::kClip, -1, 6}, [](const Tensor& x) { return at::clamp(x, -1, 6); }},
+      {{Kind::kLeakyRelu, 0.1F}, [](const Tensor& x) { return at::leaky_relu(x, 0.1); }},
+      {{Kind::kHardswish}, [](const Tensor& x) { return at::hardswish(x); }},
+      {{Kind::kSilu}, [](const Tensor& x) { return at::silu(x); }},
+  };
+}
+
 }  // namespace
 
 TEST_CASE("the transforms of a tile give its convolution", "[compile][winograd]") {
   torch::manual_seed(1);
-  const auto rows = winograd::weight_transform();
-  const Tensor g = torch::empty({winograd::kPatch, 3}, torch::kDouble);
-  std::copy_n(rows.front().data(), winograd::kPatch * 3, g.data_ptr<double>());
-  // One register, a part of one, and both.
-  for (const int64_t channels : {16, 5, 37}) {
-    INFO(channels);
-    const Tensor x = torch::randn({winograd::kPatch, winograd::kPatch, channels});
-    Tensor places = torch::full({winograd::kPlaces, channels}, -1.0F);
-    winograd::transform_patch(x.data_ptr<float>(), {winograd::kPatch * channels, channels},
-                              places.data_ptr<float>(), channels, channels);
-    const Tensor weight = torch::randn({channels, 3, 3});  // of each channel alone
-    const Tensor transformed = g.matmul(weight.to(torch::kDouble)).matmul(g.t()).flatten(1).t();
-    const Tensor products = (places * transformed).to(torch::kFloat).contiguous();
-    const Tensor bias = torch::randn({channels});
-    const Tensor expected =
-        at::conv2d(x.permute({2, 0, 1}).unsqueeze(0).to(torch::kDouble),
-                   weight.unsqueeze(1).to(torch::kDouble), bias.to(torch::kDouble), Sizes{1, 1},
-                   Sizes{0, 0}, Sizes{1, 1}, channels)
-            .squeeze(0)
-            .permute({1, 2, 0});
-    // Less than a whole tile, and what it is added to, in a larger image.
-    for (const auto& [height, width] : {std::pair(4, 4), std::pair(3, 4), std::pair(4, 1)}) {
-      for (const bool relu : {false, true}) {
-        Tensor image = torch::randn({5, 6, channels});
-        const Tensor before = image.clone();
-        winograd::transform_tile(products.data_ptr<float>(), channels, image.data_ptr<float>(),
-                                 {6 * channels, channels}, height, width, channels,
-                                 {bias.data_ptr<float>(), image.data_ptr<float>(), relu});
-        Tensor whole = before.to(torch::kDouble);
-        const auto part = [&](const Tensor& t) {
-          return t.narrow(0, 0, height).narrow(1, 0, width);
-        };
-        part(whole).add_(part(expected));
-        if (relu) part(whole).relu_();
-        CHECK(distance(image, whole) <= 1e-5);
-        CHECK(torch::equal(image.narrow(0, height, 5 - height),
-                           before.narrow(0, height, 5 - height)));
-        CHECK(torch::equal(image.narrow(1, width, 6 - width), before.narrow(1, width, 6 - width)));
-      }
+  const int64_t tile = GENERATE(2, 4, 6);
+  const int64_t channels = GENERATE(16, 5, 37);  // one register, a part of one, and both
+  CAPTURE(tile, channels);
+  const int64_t patch = winograd::patch_of(tile);
+  const int64_t places = winograd::places_of(tile);
+  const auto rows = winograd::weight_transform(tile);
+  const Tensor g = torch::empty({patch, 3}, torch::kDouble);
+  std::copy_n(rows.front().data(), patch * 3, g.data_ptr<double>());
+  const Tensor x = torch::randn({patch, patch, channels});
+  Tensor transformed = torch::full({places, channels}, -1.0F);
+  winograd::transform_patch(tile, x.data_ptr<float>(), {patch * channels, channels},
+                            transformed.data_ptr<float>(), channels, channels);
+  const Tensor weight = torch::randn({channels, 3, 3});  // of each channel alone
+  const Tensor weights = g.matmul(weight.to(torch::kDouble)).matmul(g.t()).flatten(1).t();
+  const Tensor products = (transformed * weights).to(torch::kFloat).contiguous();
+  const Tensor bias = torch::randn({channels});
+  const Tensor expected =
+      at::conv2d(x.permute({2, 0, 1}).unsqueeze(0).to(torch::kDouble),
+                 weight.unsqueeze(1).to(torch::kDouble), bias.to(torch::kDouble), Sizes{1, 1},
+                 Sizes{0, 0}, Sizes{1, 1}, channels)
+          .squeeze(0)
+          .permute({1, 2, 0});
+  // Less than a whole tile, and what it is added to, in a larger image.
+  for (const auto& [height, width] :
+       {std::pair(tile, tile), std::pair(tile - 1, tile), std::pair(tile, int64_t{1})}) {
+    for (const auto& [kind, reference] : activations()) {
+      CAPTURE(height, width, static_cast<int>(kind.kind));
+      Tensor image = torch::randn({tile + 1, tile + 2, channels});
+      const Tensor before = image.clone();
+      const winograd::Finish finish{bias.data_ptr<float>(), image.data_ptr<float>(), kind};
+      winograd::transform_tile(tile, products.data_ptr<float>(), channels, image.data_ptr<float>(),
+                               {(tile + 2) * channels, channels}, height, width, channels, finish);
+      const auto part = [&, high = height, wide = width](const Tensor& t) {
+        return t.narrow(0, 0, high).narrow(1, 0, wide);
+      };
+      const Tensor whole = before.to(torch::kDouble);
+      part(whole).copy_(reference(part(whole) + part(expected)));
+      CHECK(distance(image, whole) <= (tile == 6 ? 3e-5 : 1e-5));
+      const int64_t below = tile + 1 - height;
+      const int64_t beside = tile + 2 - width;
+      CHECK(torch::equal(image.narrow(0, height, below), before.narrow(0, height, below)));
+      CHECK(torch::equal(image.narrow(1, width, beside), before.narrow(1, width, beside)));
     }
+  }
+}
+
+TEST_CASE("the activations of our own loops are LibTorch's", "[compile][winograd]") {
+  torch::manual_seed(3);
+  const Tensor x = torch::cat({torch::randn({1000}) * 4, torch::randn({24}) * 100,
+                               torch::tensor({0.0F, -0.0F, 1e30F, -1e30F, 88.5F, -88.5F, 3e-39F})});
+  for (const auto& [kind, reference] : activations()) {
+    CAPTURE(static_cast<int>(kind.kind));
+    const auto activated = [&, wanted = kind](const Tensor& numbers) {
+      Tensor y = numbers.clone();
+      lanes::on_this_processor([&]<typename V>() CONVKIT_INLINE_LAMBDA {
+        float* all = y.data_ptr<float>();
+        for (int64_t i = 0; i < y.numel(); i += V::kLanes) {
+          const int64_t count = std::min(V::kLanes, y.numel() - i);
+          typename V::Register part;
+          lanes::load<V>(all + i, count, part);
+          lanes::activate<V>(part, wanted);
+          lanes::store<V>(part, count, all + i);
+        }
+      });
+      return y;
+    };
+    const Tensor expected = reference(x);
+    const Tensor difference = (activated(x) - expected).abs();
+    // Of each number itself: the exponential function is the roughest part. SiLU at -88.5 is 3e-37, for which there is 0.
+    CHECK((difference <= expected.abs() * 5e-7 + 1e-36).all().item<bool>());
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    CHECK(activated(torch::full({20}, nan)).isnan().all().item<bool>());
+    CHECK(activated(torch::full({20}, -nan)).isnan().all().item<bool>());
   }
 }
 
@@ -99,24 +152,42 @@ TEST_CASE("3x3 convolutions of many channels and tiles take winograd", "[compile
     options.timing = false;
     return way_of(convkit::compile(net, torch::randn(sizes), options));
   };
-  CHECK(way(convolution(64, 64), {1, 64, 16, 16}) == "winograd");
-  CHECK(way(convolution(64, 64), {16, 64, 3, 3}) == "winograd");
+  CHECK(way(convolution(64, 64), {1, 64, 16, 16}) == "winograd 4x4");
+  CHECK(way(convolution(64, 64), {16, 64, 3, 3}) == "winograd 4x4");
   CHECK(way(convolution(64, 64), {1, 64, 12, 12}) == "channels_last");  // few tiles
   CHECK(way(convolution(16, 512), {1, 16, 16, 16}) == "channels_last");
   CHECK(way(convolution(64, 64), {1, 64, 16, 16}, {.winograd = false}) == "channels_last");
   CHECK(way(convolution(64, 64), {1, 64, 16, 16}, {.dtype = torch::kBFloat16}) == "channels_last");
   CHECK(way(Conv2d(Conv2dOptions(64, 64, 3).stride(2)), {1, 64, 33, 33}) == "channels_last");
   CHECK(way(Conv2d(Conv2dOptions(64, 64, 3).dilation(2)), {1, 64, 33, 33}) == "channels_last");
-  // The transform of a result knows no SiLU.
-  torch::nn::Sequential with_silu(convolution(64, 64), torch::nn::SiLU());
-  with_silu->eval();
-  const Tensor x = torch::randn({1, 64, 16, 16});
-  CHECK(way_of(convkit::compile(with_silu, x, {.timing = false})) == "channels_last");
-  torch::nn::Sequential with_relu(convolution(64, 64), torch::nn::ReLU());
-  with_relu->eval();
-  const Compiled fast = convkit::compile(with_relu, x, {.timing = false});
-  CHECK(way_of(fast) == "winograd");
-  CHECK(contains(convkit::explain(fast).text(), "winograd 4x4, "));
+}
+
+TEST_CASE("winograd knows the usual activations", "[compile][winograd]") {
+  if (!has_onednn()) SKIP("built without oneDNN");
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(4);
+  const Tensor x = torch::randn({1, 64, 16, 16}) * 3;
+  const auto follows = [&](auto activation, const std::string& way) {
+    torch::nn::Sequential net(convolution(64, 64), activation);
+    net->eval();
+    const Compiled fast = convkit::compile(net, x, {.timing = false});
+    CHECK(way_of(fast) == way);
+    if (way.starts_with("winograd")) {
+      CHECK(contains(convkit::explain(fast).text(), way + ", "));
+      CHECK(plan_of(fast).steps.size() <= 3);  // with the transpositions: the activation is in it
+    }
+    // The numbers before the activation are off by 3e-6 of their largest one, of which a Hardtanh cuts off nine
+    // tenths.
+    CHECK(distance(fast(x), net->forward(x)) <= 3e-5);
+  };
+  follows(torch::nn::ReLU(), "winograd 4x4");
+  follows(torch::nn::ReLU6(), "winograd 4x4");
+  follows(torch::nn::LeakyReLU(torch::nn::LeakyReLUOptions().negative_slope(0.2)), "winograd 4x4");
+  follows(torch::nn::SiLU(), "winograd 4x4");
+  follows(convkit::Hardswish(), "winograd 4x4");
+  follows(torch::nn::Hardtanh(torch::nn::HardtanhOptions().min_val(-0.5).max_val(0.25)),
+          "winograd 4x4");
+  follows(torch::nn::Mish(), "channels_last");
 }
 
 TEST_CASE("winograd rounds about as direct convolution does", "[compile][winograd]") {
@@ -128,7 +199,7 @@ TEST_CASE("winograd rounds about as direct convolution does", "[compile][winogra
       Conv2d net = convolution(channels, 72, padding);
       const Tensor x = torch::randn({2, channels, 17, 22}).relu();
       const Compiled fast = convkit::compile(net, x, {.timing = false});
-      REQUIRE(way_of(fast) == "winograd");
+      REQUIRE(way_of(fast) == "winograd 4x4");
       const Tensor expected =
           at::conv2d(x.to(torch::kDouble), net->weight.to(torch::kDouble),
                      net->bias.to(torch::kDouble), Sizes{1, 1}, Sizes{padding, padding});
@@ -148,7 +219,7 @@ TEST_CASE("winograd gives its numbers on any number of threads", "[compile][wino
   for (const int threads : {1, 2, 3}) {
     at::set_num_threads(threads);
     const Compiled fast = convkit::compile(net, x, {.timing = false});
-    CHECK(way_of(fast) == (transposes_on(threads) ? "winograd" : "channels_last"));
+    CHECK(way_of(fast) == (transposes_on(threads) ? "winograd 4x4" : "channels_last"));
     CHECK(at::get_num_threads() == threads);
     results.push_back(fast(x));
   }
@@ -163,7 +234,7 @@ TEST_CASE("a NaN or an infinity stays in the tiles that see it", "[compile][wino
   Conv2d net = convolution(64, 64);
   const Tensor x = torch::randn({1, 64, 20, 20});
   const Compiled fast = convkit::compile(net, x, {.timing = false});
-  REQUIRE(way_of(fast) == "winograd");
+  REQUIRE(way_of(fast) == "winograd 4x4");
   const Tensor clean = fast(x);
   for (const double odd : {std::nan(""), std::numeric_limits<double>::infinity()}) {
     Tensor marred = x.clone();

@@ -1,5 +1,7 @@
 #include "compile/engines/alternatives.h"
 
+#include "compile/engines/winograd.h"
+
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -14,7 +16,9 @@ const std::vector<std::pair<Alternative, std::string>>& names() {
       {Alternative::kBlocked, "blocked"},
       {Alternative::kProduct, "product"},
       {Alternative::kTurned, "turned"},
-      {Alternative::kWinograd, "winograd"},
+      {Alternative::kWinograd2, "winograd 2x2"},
+      {Alternative::kWinograd4, "winograd 4x4"},
+      {Alternative::kWinograd6, "winograd 6x6"},
       {Alternative::kLibTorch, "LibTorch"},
   };
   return all;
@@ -64,6 +68,26 @@ std::string name_of(Alternative alternative) {
   const auto found = std::find_if(names().begin(), names().end(),
                                   [&](const auto& entry) { return entry.first == alternative; });
   return found->second;
+}
+
+int64_t tile_of(Alternative alternative) {
+  for (const int64_t tile : winograd::kTiles) {
+    if (winograd_of(tile) == alternative) return tile;
+  }
+  return 0;
+}
+
+std::optional<Alternative> winograd_of(int64_t tile) {
+  switch (tile) {
+    case 2:
+      return Alternative::kWinograd2;
+    case 4:
+      return Alternative::kWinograd4;
+    case 6:
+      return Alternative::kWinograd6;
+    default:
+      return std::nullopt;
+  }
 }
 
 Geometry Geometry::of(const Convolution& c, const Sizes& input, const Sizes& output) {
@@ -130,8 +154,8 @@ bool Geometry::has_tiles() const {
   return !transposed && groups == 1 && kernel == three && stride == one && dilation == one;
 }
 
-int64_t Geometry::tiles() const {
-  return output[0] * ((output[2] + 3) / 4) * ((output[3] + 3) / 4);
+int64_t Geometry::tiles(int64_t tile) const {
+  return output[0] * ((output[2] + tile - 1) / tile) * ((output[3] + tile - 1) / tile);
 }
 
 int64_t Geometry::multiplications() const {
@@ -146,7 +170,9 @@ std::vector<Alternative> alternatives_of(const Geometry& geometry) {
   if (std::max(pixels(geometry.input, 2), pixels(geometry.output, 2)) > 1) {
     result.push_back(Alternative::kTurned);
   }
-  if (geometry.has_tiles()) result.push_back(Alternative::kWinograd);
+  if (geometry.has_tiles()) {
+    for (const int64_t tile : winograd::kTiles) result.push_back(winograd_of(tile).value());
+  }
   result.push_back(Alternative::kLibTorch);
   return result;
 }

@@ -15,14 +15,21 @@ namespace convkit::detail {
 enum class Alternative : int {
   kChannelsLast,  ///< on images whose channels are next to each other, as the plan holds them
   kBlocked,       ///< in layouts of oneDNN's own, with copies before and after it
-  kProduct,   ///< as a product of matrices: a 1x1 convolution, or one that sees small images whole
-  kTurned,    ///< with height and width exchanged, which moves no memory where one of them is 1
-  kWinograd,  ///< 3x3 of stride 1 with a quarter of the multiplications: see winograd.h
+  kProduct,    ///< as a product of matrices: a 1x1 convolution, or one that sees small images whole
+  kTurned,     ///< with height and width exchanged, which moves no memory where one of them is 1
+  kWinograd2,  ///< 3x3 of stride 1 with fewer multiplications, by tiles of 2x2: see winograd.h
+  kWinograd4,
+  kWinograd6,
   kLibTorch,  ///< by LibTorch's own operator
 };
 
-/// "channels_last", "blocked", "product", "turned", "winograd", "LibTorch".
+/// "channels_last", "blocked", "product", "turned", "winograd 2x2", "winograd 4x4", "winograd 6x6", "LibTorch".
 std::string name_of(Alternative alternative);
+
+/// The rows and columns of a tile of Winograd's algorithm; 0 for another alternative.
+int64_t tile_of(Alternative alternative);
+/// The alternative of such a tile.
+std::optional<Alternative> winograd_of(int64_t tile);
 
 /// All of a convolution that says which alternatives it has, and which of them is the fastest one.
 struct Geometry {
@@ -50,8 +57,8 @@ struct Geometry {
   [[nodiscard]] bool sees_all() const;
   /// A 3x3 convolution of stride 1, without dilation and groups.
   [[nodiscard]] bool has_tiles() const;
-  /// How many tiles of 4x4 pixels the output has.
-  [[nodiscard]] int64_t tiles() const;
+  /// How many tiles of so many rows and columns the output has.
+  [[nodiscard]] int64_t tiles(int64_t tile) const;
   [[nodiscard]] bool is_depthwise() const { return groups > 1 && groups == input[1]; }
   [[nodiscard]] int64_t multiplications() const;
 };

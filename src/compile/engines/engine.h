@@ -38,8 +38,11 @@ struct EngineOptions {
   std::optional<torch::MemoryFormat> memory_format;
   /// Whether alternatives are timed, and which of them were given: see alternatives.h.
   bool timing = false;
-  bool winograd = true;
   std::map<std::string, std::string> choices;
+  /// The largest tile of Winograd's algorithm, or 0 for none of it; of the convolutions with these keys another
+  /// one.
+  int64_t largest_tile = 6;
+  std::map<std::string, int64_t> largest_tiles;
   /// Where it finds the constants that other plans have too, while it is made; nullptr for none.
   ConstantPool* pool = nullptr;
 };

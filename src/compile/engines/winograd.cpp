@@ -1,187 +1,318 @@
 #include "compile/engines/winograd.h"
 
-#include <cstring>
-
-// The same code for three sets of instructions, of which the processor's is taken when the program starts.
-// ThreadSanitizer is not ready yet when that happens.
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
-#define CONVKIT_CLONES [[gnu::target_clones("arch=skylake-avx512", "arch=haswell", "default")]]
-#else
-#define CONVKIT_CLONES
-#endif
+#include <limits>
 
 namespace convkit::detail::winograd {
 
 namespace {
 
-constexpr int64_t kLanes = 16;
-// A register of AVX-512, or two or four of others.
-using Lanes [[gnu::vector_size(64), gnu::aligned(4), gnu::may_alias]] = float;
-using Register [[gnu::vector_size(64)]] = float;
+using lanes::load;
+using lanes::store;
 
-constexpr float kA = 0.75F;
-constexpr float kB = 1.5F;
-constexpr float kA2 = kA * kA;
-constexpr float kB2 = kB * kB;
+template <int64_t kTile>
+using Points = std::array<double, kTile / 2>;
 
-// By reference: how a processor without such registers passes them depends on the compiler.
-#define CONVKIT_INLINE [[gnu::always_inline]] inline
+template <int64_t kTile>
+constexpr Points<kTile> kPoints{};
+template <>
+constexpr Points<2> kPoints<2>{1};
+template <>
+constexpr Points<4> kPoints<4>{0.75, 1.5};
+template <>
+constexpr Points<6> kPoints<6>{0.5, 1, 2};
 
-/// B^T d of six registers.
-CONVKIT_INLINE void into_places(const Register* d, Register* v) {
-  v[0] = kA2 * kB2 * d[0] - (kA2 + kB2) * d[2] + d[4];
-  const Register even_a = d[4] - kB2 * d[2];
-  const Register odd_a = kA * d[3] - kA * kB2 * d[1];
-  v[1] = even_a + odd_a;
-  v[2] = even_a - odd_a;
-  const Register even_b = d[4] - kA2 * d[2];
-  const Register odd_b = kB * d[3] - kB * kA2 * d[1];
-  v[3] = even_b + odd_b;
-  v[4] = even_b - odd_b;
-  v[5] = kA2 * kB2 * d[1] - (kA2 + kB2) * d[3] + d[5];
+/// The coefficients of the product of (x - p^2), but that of point `kWithout`, from the highest one, 1.
+template <int64_t kTile, std::size_t kWithout>
+constexpr std::array<double, kTile / 2 + 1> kCoefficients = [] {
+  std::array<double, kTile / 2 + 1> all{1};
+  for (std::size_t i = 0; i < kPoints<kTile>.size(); ++i) {
+    const double square = kPoints<kTile>[i] * kPoints<kTile>[i];
+    for (std::size_t k = all.size() - 1; i != kWithout && k > 0; --k) all[k] -= square * all[k - 1];
+  }
+  return all;
+}();
+
+constexpr double power_of(double x, std::size_t exponent) {
+  return exponent == 0 ? 1 : x * power_of(x, exponent - 1);
 }
 
-/// A^T m of six registers.
-CONVKIT_INLINE void into_pixels(const Register* m, Register* y) {
-  const Register sum_a = m[1] + m[2];
-  const Register difference_a = m[1] - m[2];
-  const Register sum_b = m[3] + m[4];
-  const Register difference_b = m[3] - m[4];
-  y[0] = m[0] + sum_a + sum_b;
-  y[1] = kA * difference_a + kB * difference_b;
-  y[2] = kA2 * sum_a + kB2 * sum_b;
-  y[3] = kA * kA2 * difference_a + kB * kB2 * difference_b + m[5];
-}
+// Recursive templates in place of loops: the compiler has to see each coefficient as a constant before it
+// takes the registers apart.
 
-/// All lanes, or the first `count` of them.
-template <bool kWhole>
-CONVKIT_INLINE void load(const float* from, int64_t count, Register& lanes) {
-  if constexpr (kWhole) {
-    lanes = *reinterpret_cast<const Lanes*>(from);
-  } else {
-    lanes = Register{};
-    std::memcpy(&lanes, from, static_cast<std::size_t>(count) * sizeof(float));
+/// sum += c[k] d[kHighest - 2 k] of the coefficients from k on.
+template <typename V, int64_t kTile, std::size_t kWithout, int64_t kHighest, std::size_t k = 1>
+CONVKIT_INLINE void add_others(const typename V::Register* d, typename V::Register& sum) {
+  if constexpr (k < kTile / 2 + (kWithout == kTile / 2)) {
+    constexpr auto kCoefficient = static_cast<float>(kCoefficients<kTile, kWithout>[k]);
+    sum += kCoefficient * d[kHighest - 2 * static_cast<int64_t>(k)];
+    add_others<V, kTile, kWithout, kHighest, k + 1>(d, sum);
   }
 }
 
-template <bool kWhole>
-CONVKIT_INLINE void store(const Register& lanes, float* to, int64_t count) {
-  if constexpr (kWhole) {
-    *reinterpret_cast<Lanes*>(to) = lanes;
-  } else {
-    std::memcpy(to, &lanes, static_cast<std::size_t>(count) * sizeof(float));
+template <typename V, int64_t kTile, std::size_t kPair = 0>
+CONVKIT_INLINE void into_pairs(const typename V::Register* d, typename V::Register* v) {
+  if constexpr (kPair < kTile / 2) {
+    constexpr auto kPoint = static_cast<float>(kPoints<kTile>[kPair]);
+    typename V::Register even = d[kTile];
+    typename V::Register odd = d[kTile - 1];
+    add_others<V, kTile, kPair, kTile>(d, even);
+    add_others<V, kTile, kPair, kTile - 1>(d, odd);
+    v[2 * kPair + 1] = even + kPoint * odd;
+    v[2 * kPair + 2] = even - kPoint * odd;
+    into_pairs<V, kTile, kPair + 1>(d, v);
   }
 }
 
-template <bool kWhole>
-CONVKIT_INLINE void transform_lanes(const float* patch, Pixels layout, float* to,
-                                    int64_t place_pitch, int64_t count) {
-  Register half[kPatch][kPatch];
-#pragma GCC unroll 6
-  for (int64_t j = 0; j < kPatch; ++j) {
-    Register column[kPatch];
-    Register places[kPatch];
-#pragma GCC unroll 6
-    for (int64_t i = 0; i < kPatch; ++i) {
-      load<kWhole>(patch + i * layout.row_pitch + j * layout.column_pitch, count, column[i]);
+/// B^T d of the registers d.
+template <typename V, int64_t kTile>
+CONVKIT_INLINE void into_places(const typename V::Register* d, typename V::Register* v) {
+  constexpr std::size_t kNone = kTile / 2;
+  v[0] = d[kTile];
+  v[kTile + 1] = d[kTile + 1];
+  add_others<V, kTile, kNone, kTile>(d, v[0]);
+  add_others<V, kTile, kNone, kTile + 1>(d, v[kTile + 1]);
+  into_pairs<V, kTile>(d, v);
+}
+
+/// y[k] += p^k (m + m') for even k, p^k (m - m') for odd ones, of the places m and m' of each p and -p.
+template <typename V, int64_t kTile, std::size_t kPair = 0, std::size_t k = 0>
+CONVKIT_INLINE void add_pairs(const typename V::Register* m, typename V::Register* y) {
+  if constexpr (k == kTile) {
+    add_pairs<V, kTile, kPair + 1>(m, y);
+  } else if constexpr (kPair < kTile / 2) {
+    constexpr auto kPower = static_cast<float>(power_of(kPoints<kTile>[kPair], k));
+    const typename V::Register& plus = m[2 * kPair + 1];
+    const typename V::Register& minus = m[2 * kPair + 2];
+    const typename V::Register both = k % 2 == 0 ? plus + minus : plus - minus;
+    if constexpr (k > 0 && kPair == 0) {
+      y[k] = kPower * both;
+    } else {
+      y[k] += kPower * both;
     }
-    into_places(column, places);
-#pragma GCC unroll 6
+    add_pairs<V, kTile, kPair, k + 1>(m, y);
+  }
+}
+
+/// A^T m of the registers m.
+template <typename V, int64_t kTile>
+CONVKIT_INLINE void into_pixels(const typename V::Register* m, typename V::Register* y) {
+  y[0] = m[0];
+  add_pairs<V, kTile>(m, y);
+  y[kTile - 1] += m[kTile + 1];
+}
+
+/// Of as many channels as a register has lanes.
+template <typename V, int64_t kTile>
+CONVKIT_INLINE void transform_lanes(const float* patch, Pixels layout, float* to,
+                                    int64_t place_pitch) {
+  constexpr int64_t kPatch = patch_of(kTile);
+  typename V::Register half[kPatch][kPatch];
+#pragma GCC unroll 8
+  for (int64_t j = 0; j < kPatch; ++j) {
+    typename V::Register column[kPatch];
+    typename V::Register places[kPatch];
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kPatch; ++i) {
+      load<V>(patch + i * layout.row_pitch + j * layout.column_pitch, column[i]);
+    }
+    into_places<V, kTile>(column, places);
+#pragma GCC unroll 8
     for (int64_t i = 0; i < kPatch; ++i) half[i][j] = places[i];
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int64_t i = 0; i < kPatch; ++i) {
-    Register places[kPatch];
-    into_places(half[i], places);
-#pragma GCC unroll 6
+    typename V::Register places[kPatch];
+    into_places<V, kTile>(half[i], places);
+#pragma GCC unroll 8
     for (int64_t j = 0; j < kPatch; ++j) {
-      store<kWhole>(places[j], to + (i * kPatch + j) * place_pitch, count);
+      store<V>(places[j], to + (i * kPatch + j) * place_pitch);
     }
   }
 }
 
-template <bool kWhole>
-CONVKIT_INLINE void finish_lanes(const Register& pixel, const Register& bias, const float* added,
-                                 bool relu, float* to, int64_t count) {
-  Register y = pixel + bias;
-  if (added != nullptr) {
-    Register more;
-    load<kWhole>(added, count, more);
-    y += more;
-  }
-  if (relu) y = y < 0 ? Register{} : y;  // as ReLU does: NaN stays NaN
-  store<kWhole>(y, to, count);
-}
+struct Limits {
+  float low = 0;
+  float high = 0;
+};
 
-template <bool kWhole>
-CONVKIT_INLINE void transform_back(const float* from, int64_t place_pitch, float* to, Pixels layout,
-                                   int64_t rows, int64_t columns, int64_t count,
-                                   const Finish& finish) {
-  Register half[kTile][kPatch];
-#pragma GCC unroll 6
+/// A^T m A of as many channels as a register has lanes, + bias + added, within two limits.
+template <typename V, int64_t kTile>
+CONVKIT_INLINE void transform_lanes_back(const float* from, int64_t place_pitch, float* to,
+                                         Pixels layout, int64_t rows, int64_t columns,
+                                         const float* bias, const float* added,
+                                         const Limits& limits) {
+  constexpr int64_t kPatch = patch_of(kTile);
+  typename V::Register half[kTile][kPatch];
+#pragma GCC unroll 8
   for (int64_t j = 0; j < kPatch; ++j) {
-    Register column[kPatch];
-    Register pixels[kTile];
-#pragma GCC unroll 6
+    typename V::Register column[kPatch];
+    typename V::Register pixels[kTile];
+#pragma GCC unroll 8
     for (int64_t i = 0; i < kPatch; ++i) {
-      load<kWhole>(from + (i * kPatch + j) * place_pitch, count, column[i]);
+      load<V>(from + (i * kPatch + j) * place_pitch, column[i]);
     }
-    into_pixels(column, pixels);
-#pragma GCC unroll 4
+    into_pixels<V, kTile>(column, pixels);
+#pragma GCC unroll 6
     for (int64_t i = 0; i < kTile; ++i) half[i][j] = pixels[i];
   }
-  Register bias{};
-  if (finish.bias != nullptr) load<kWhole>(finish.bias, count, bias);
+  typename V::Register more{};
+  if (bias != nullptr) load<V>(bias, more);
   for (int64_t i = 0; i < rows; ++i) {
-    Register pixels[kTile];
-    into_pixels(half[i], pixels);
-    float* row = to + i * layout.row_pitch;
-    const float* added = finish.added == nullptr ? nullptr : finish.added + i * layout.row_pitch;
+    typename V::Register pixels[kTile];
+    into_pixels<V, kTile>(half[i], pixels);
     for (int64_t j = 0; j < columns; ++j) {
-      const int64_t place = j * layout.column_pitch;
-      finish_lanes<kWhole>(pixels[j], bias, added == nullptr ? nullptr : added + place, finish.relu,
-                           row + place, count);
+      const int64_t place = i * layout.row_pitch + j * layout.column_pitch;
+      typename V::Register y = pixels[j] + more;
+      if (added != nullptr) {
+        typename V::Register other;
+        load<V>(added + place, other);
+        y += other;
+      }
+      lanes::clip<V>(y, limits.low, limits.high);
+      store<V>(y, to + place);
     }
   }
+}
+
+/// `count` numbers of each of rows * columns pixels, from one memory into another.
+CONVKIT_INLINE void copy_pixels(const float* from, Pixels of_from, float* to, Pixels of_to,
+                                int64_t rows, int64_t columns, int64_t count) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      std::memcpy(to + i * of_to.row_pitch + j * of_to.column_pitch,
+                  from + i * of_from.row_pitch + j * of_from.column_pitch,
+                  static_cast<std::size_t>(count) * sizeof(float));
+    }
+  }
+}
+
+template <typename V, int64_t kTile>
+CONVKIT_INLINE void transform_all(const float* patch, Pixels layout, float* to, int64_t place_pitch,
+                                  int64_t channels) {
+  constexpr int64_t kLanes = V::kLanes;
+  int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) {
+    transform_lanes<V, kTile>(patch + c, layout, to + c, place_pitch);
+  }
+  if (c == channels) return;
+  // The last channels, in memory that has room for a whole register.
+  constexpr int64_t kPatch = patch_of(kTile);
+  constexpr Pixels kRoom{kPatch * kLanes, kLanes};
+  float pixels[kPatch * kPatch * kLanes] = {};
+  float places[kPatch * kPatch * kLanes];
+  copy_pixels(patch + c, layout, pixels, kRoom, kPatch, kPatch, channels - c);
+  transform_lanes<V, kTile>(pixels, kRoom, places, kLanes);
+  copy_pixels(places, {0, kLanes}, to + c, {0, place_pitch}, 1, kPatch * kPatch, channels - c);
+}
+
+template <typename V, int64_t kTile>
+CONVKIT_INLINE void transform_all_back(const float* from, int64_t place_pitch, float* to,
+                                       Pixels layout, int64_t rows, int64_t columns,
+                                       int64_t channels, const Finish& finish) {
+  const bool clips = finish.activation.kind == lanes::Activation::Kind::kClip;
+  Limits limits;
+  limits.low = clips ? finish.activation.a : -std::numeric_limits<float>::infinity();
+  limits.high = clips ? finish.activation.b : std::numeric_limits<float>::infinity();
+  const auto from_channel = [](const float* numbers, int64_t k) {
+    return numbers == nullptr ? nullptr : numbers + k;
+  };
+  constexpr int64_t kLanes = V::kLanes;
+  int64_t k = 0;
+  for (; k + kLanes <= channels; k += kLanes) {
+    transform_lanes_back<V, kTile>(from + k, place_pitch, to + k, layout, rows, columns,
+                                   from_channel(finish.bias, k), from_channel(finish.added, k),
+                                   limits);
+  }
+  if (k == channels) return;
+  const int64_t rest = channels - k;
+  constexpr int64_t kPlaces = places_of(kTile);
+  constexpr Pixels kRoom{kTile * kLanes, kLanes};
+  float places[kPlaces * kLanes] = {};
+  float pixels[kTile * kTile * kLanes];
+  float bias[kLanes] = {};
+  float added[kTile * kTile * kLanes] = {};
+  copy_pixels(from + k, {0, place_pitch}, places, {0, kLanes}, 1, kPlaces, rest);
+  if (finish.bias != nullptr) copy_pixels(finish.bias + k, {}, bias, {}, 1, 1, rest);
+  if (finish.added != nullptr) {
+    copy_pixels(finish.added + k, layout, added, kRoom, rows, columns, rest);
+  }
+  transform_lanes_back<V, kTile>(places, kLanes, pixels, kRoom, rows, columns, bias, added, limits);
+  copy_pixels(pixels, kRoom, to + k, layout, rows, columns, rest);
+}
+
+template <typename V>
+CONVKIT_INLINE void activate_all(float* numbers, int64_t count,
+                                 const lanes::Activation& activation) {
+  typename V::Register y;
+  int64_t k = 0;
+  for (; k + V::kLanes <= count; k += V::kLanes) {
+    load<V>(numbers + k, y);
+    lanes::activate<V>(y, activation);
+    store<V>(y, numbers + k);
+  }
+  if (k == count) return;
+  load<V>(numbers + k, count - k, y);
+  lanes::activate<V>(y, activation);
+  store<V>(y, count - k, numbers + k);
+}
+
+template <int64_t kTile>
+std::vector<std::array<double, 3>> weight_rows() {
+  const auto& points = kPoints<kTile>;
+  double at_zero = 1;
+  for (const double p : points) at_zero *= -p * p;
+  std::vector<std::array<double, 3>> rows{{1 / at_zero, 0, 0}};
+  for (const double p : points) {
+    double f = 2 * p * p;
+    for (const double q : points) {
+      if (q != p) f *= p * p - q * q;
+    }
+    rows.push_back({1 / f, p / f, p * p / f});
+    rows.push_back({1 / f, -p / f, p * p / f});
+  }
+  rows.push_back({0, 0, 1});
+  return rows;
 }
 
 }  // namespace
 
-std::array<std::array<double, 3>, kPatch> weight_transform() {
-  const auto row = [](double p, double f) { return std::array{1 / f, p / f, p * p / f}; };
-  const double a = kA;
-  const double b = kB;
-  const double f_a = 2 * a * a * (a * a - b * b);
-  const double f_b = 2 * b * b * (b * b - a * a);
-  return {row(0, a * a * b * b), row(a, f_a), row(-a, f_a), row(b, f_b), row(-b, f_b), {0, 0, 1}};
+std::vector<std::array<double, 3>> weight_transform(int64_t tile) {
+  return tile == 2 ? weight_rows<2>() : tile == 4 ? weight_rows<4>() : weight_rows<6>();
 }
 
-CONVKIT_CLONES
-void transform_patch(const float* patch, Pixels layout, float* to, int64_t place_pitch,
-                     int64_t channels) {
-  int64_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes) {
-    transform_lanes<true>(patch + c, layout, to + c, place_pitch, kLanes);
-  }
-  if (c < channels) transform_lanes<false>(patch + c, layout, to + c, place_pitch, channels - c);
+void transform_patch(int64_t tile, const float* patch, Pixels layout, float* to,
+                     int64_t place_pitch, int64_t channels) {
+  lanes::on_this_processor([&]<typename V>() CONVKIT_INLINE_LAMBDA {
+    if (tile == 2) {
+      transform_all<V, 2>(patch, layout, to, place_pitch, channels);
+    } else if (tile == 4) {
+      transform_all<V, 4>(patch, layout, to, place_pitch, channels);
+    } else {
+      transform_all<V, 6>(patch, layout, to, place_pitch, channels);
+    }
+  });
 }
 
-CONVKIT_CLONES
-void transform_tile(const float* from, int64_t place_pitch, float* to, Pixels layout, int64_t rows,
-                    int64_t columns, int64_t channels, const Finish& finish) {
-  Finish now = finish;
-  const auto move = [&](int64_t count) {
-    if (now.bias != nullptr) now.bias += count;
-    if (now.added != nullptr) now.added += count;
-  };
-  int64_t k = 0;
-  for (; k + kLanes <= channels; k += kLanes) {
-    transform_back<true>(from + k, place_pitch, to + k, layout, rows, columns, kLanes, now);
-    move(kLanes);
-  }
-  if (k < channels) {
-    transform_back<false>(from + k, place_pitch, to + k, layout, rows, columns, channels - k, now);
-  }
+void transform_tile(int64_t tile, const float* from, int64_t place_pitch, float* to, Pixels layout,
+                    int64_t rows, int64_t columns, int64_t channels, const Finish& finish) {
+  lanes::on_this_processor([&]<typename V>() CONVKIT_INLINE_LAMBDA {
+    if (tile == 2) {
+      transform_all_back<V, 2>(from, place_pitch, to, layout, rows, columns, channels, finish);
+    } else if (tile == 4) {
+      transform_all_back<V, 4>(from, place_pitch, to, layout, rows, columns, channels, finish);
+    } else {
+      transform_all_back<V, 6>(from, place_pitch, to, layout, rows, columns, channels, finish);
+    }
+    using Kind = lanes::Activation::Kind;
+    const Kind kind = finish.activation.kind;
+    if (kind == Kind::kNone || kind == Kind::kClip) return;
+    // What takes more than two limits, in a pass of its own.
+    for (int64_t pixel = 0; pixel < rows * columns; ++pixel) {
+      const int64_t row = pixel / columns * layout.row_pitch;
+      activate_all<V>(to + row + pixel % columns * layout.column_pitch, channels,
+                      finish.activation);
+    }
+  });
 }
 
 }  // namespace convkit::detail::winograd

@@ -96,15 +96,24 @@ bool is_large(const Lowering& lowering, const Geometry& geometry) {
   return own >= least && own >= multiplications(lowering.plan()) / 100;
 }
 
-/// Whether F(4x4, 3x3) should be the faster way: with fewer channels the transforms cost what the products
-/// save, and with fewer tiles reading the weights does, which are four times as many.
-bool suits_winograd(Lowering& lowering, const Convolution& c, const Geometry& g) {
+/// The tile by which Winograd's algorithm should be the faster way: with fewer channels the transforms cost
+/// what the products save, and with fewer tiles reading the weights does, of which a tile of 4x4 has four
+/// times as many. A larger one is taken only where it is measured as faster, since it rounds more.
+std::optional<Alternative> winograd_by_rule(Lowering& lowering, const Convolution& c,
+                                            const Geometry& g) {
   const auto [in, out] = std::pair(g.input[1], g.output[1]);
-  return lowering.options().winograd && can_winograd(lowering, c) && g.has_tiles() &&
-         std::min(in, out) >= 32 && in * out >= 32 * 64 && g.tiles() >= 16;
+  const bool suits = can_winograd(lowering, c) && g.has_tiles() && std::min(in, out) >= 32 &&
+                     in * out >= 32 * 64 && g.tiles(4) >= 16;
+  return suits ? winograd_of(std::min<int64_t>(4, largest_tile(lowering.options(), g)))
+               : std::nullopt;
 }
 
 }  // namespace
+
+int64_t largest_tile(const EngineOptions& options, const Geometry& geometry) {
+  const auto own = options.largest_tiles.find(geometry.key());
+  return own == options.largest_tiles.end() ? options.largest_tile : own->second;
+}
 
 Alternative by_rule(const Geometry& g, torch::Dtype dtype) {
   // One image at a time is as fast the other way.
@@ -129,9 +138,9 @@ Alternative choose(Lowering& lowering, const Convolution& c) {
     result = alternative_of(geometry, given->second).value();
   } else {
     result = by_rule(geometry, lowering.memory().dtype());
-    const bool winograd =
-        result == Alternative::kChannelsLast && suits_winograd(lowering, c, geometry);
-    if (winograd) result = Alternative::kWinograd;
+    std::optional<Alternative> winograd;
+    if (result == Alternative::kChannelsLast) winograd = winograd_by_rule(lowering, c, geometry);
+    result = winograd.value_or(result);
     if (lowering.options().timing && (winograd || is_unsure(geometry)) &&
         is_large(lowering, geometry)) {
       result = fastest(lowering, c, geometry, result);

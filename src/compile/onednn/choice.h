@@ -9,6 +9,9 @@ namespace convkit::detail {
 /// program remembers it.
 Alternative choose(Lowering& lowering, const Convolution& convolution);
 
+/// The largest tile of Winograd's algorithm that a convolution may take; 0 for none.
+int64_t largest_tile(const EngineOptions& options, const Geometry& geometry);
+
 /// What fixed rules name, which follow from the shape and the processor's instructions alone.
 Alternative by_rule(const Geometry& geometry, torch::Dtype dtype);
 

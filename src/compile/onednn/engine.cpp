@@ -1,7 +1,6 @@
 #include "compile/onednn/engine.h"
 
 #include "compile/onednn/lowering.h"
-#include "compile/onednn/winograd_command.h"
 #include "compile/onednn/workspace.h"
 
 #include <ATen/ATen.h>
@@ -89,7 +88,8 @@ class OnednnEngine : public Engine {
         };
         run_winograd(*winograd,
                      {place(winograd->from), place(winograd->to),
-                      winograd->added ? place(*winograd->added) : nullptr, place(winograd->work)});
+                      winograd->added ? place(*winograd->added) : nullptr},
+                     workspace.threads[i]);
       } else if (const auto* copy = std::get_if<CopyCommand>(&command.what)) {
         tensor_of(workspace, copy->to).copy_(tensor_of(workspace, copy->from));
       } else {

@@ -253,7 +253,8 @@ bool lower_convolution(Lowering& lowering, const Convolution& c) {
   if (element_count(lowering.sizes(c.output)) == 0) return false;
   if (c.linear) return lower_linear(lowering, c);
   if (lower_with_depthwise(lowering, c)) return true;
-  switch (choose(lowering, c)) {
+  const Alternative alternative = choose(lowering, c);
+  switch (alternative) {
     case Alternative::kLibTorch:
       return lowering.leave_to_torch("chosen as the faster one here");
     case Alternative::kBlocked:
@@ -265,8 +266,10 @@ bool lower_convolution(Lowering& lowering, const Convolution& c) {
     case Alternative::kTurned:
       lower_images(lowering, c, true);
       return true;
-    case Alternative::kWinograd:
-      if (lower_winograd(lowering, c)) return true;
+    case Alternative::kWinograd2:
+    case Alternative::kWinograd4:
+    case Alternative::kWinograd6:
+      if (lower_winograd(lowering, c, tile_of(alternative))) return true;
       break;
     case Alternative::kChannelsLast:
       break;

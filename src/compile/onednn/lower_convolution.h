@@ -17,12 +17,15 @@ bool lower_linear(Lowering& lowering, const Convolution& convolution);
 /// the cache.
 bool lower_with_depthwise(Lowering& lowering, const Convolution& convolution);
 
-/// Whether the transform of the result has what follows the convolution, a ReLU at most, in float32 and
-/// on the plan's threads.
+/// An activation as our own loops have it; nothing for another one.
+std::optional<lanes::Activation> activation_of(const std::optional<Operation>& operation);
+
+/// Whether the transform of the result has what follows the convolution, in float32 and on the plan's
+/// threads.
 bool can_winograd(Lowering& lowering, const Convolution& convolution);
 
-/// By F(4x4, 3x3), of what can_winograd().
-bool lower_winograd(Lowering& lowering, const Convolution& convolution);
+/// By tiles of so many rows and columns of the result, of what can_winograd().
+bool lower_winograd(Lowering& lowering, const Convolution& convolution, int64_t tile);
 
 /// In a layout of oneDNN's own.
 void lower_blocked(Lowering& lowering, const Convolution& convolution);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "compile/engines/engine.h"
+#include "compile/engines/lanes.h"
 #include "compile/engines/transpose.h"
 #include "core/strides.h"
 
@@ -87,10 +88,11 @@ struct WinogradCommand {
   Slot work;                  ///< of each thread: the places of its tiles, and their products
   Operand weight;             ///< transformed
   Operand bias;               ///< its constant is empty without one
-  bool relu = false;
+  lanes::Activation activation;
   Sizes before;  ///< padding above and left
   int threads = 1;
-  int64_t group = 1;        ///< tiles that a thread takes at once
+  int64_t tile = 4;   ///< rows and columns of the result that are computed at once: see winograd.h
+  int64_t group = 1;  ///< tiles that a thread takes at once
   dnnl::primitive product;  ///< of the places of a group, on one thread
   dnnl::memory::desc places;
   dnnl::memory::desc products;

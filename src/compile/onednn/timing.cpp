@@ -1,5 +1,7 @@
 #include "compile/onednn/timing.h"
 
+#include "compile/engines/winograd.h"
+#include "compile/onednn/choice.h"
 #include "compile/onednn/engine.h"
 
 #include <ATen/ATen.h>
@@ -27,7 +29,7 @@ double seconds_since(Clock::time_point begin) {
 /// What was measured in this process.
 class TimedChoices {
  public:
-  /// Geometry and what is fused, layout of the input, type, number of threads, instructions.
+  /// Geometry, what is fused and the largest tile, layout of the input, type, number of threads, instructions.
   using Key = std::tuple<std::string, bool, torch::Dtype, int, int>;
 
   static TimedChoices& of_process() {
@@ -157,9 +159,21 @@ bool is_faster(TimedAlternative& one, TimedAlternative& other, const Tensors& in
   return one.seconds < 0.95 * other.seconds;
 }
 
-/// Whether an alternative may be the fastest one at all.
-bool is_promising(const Geometry& g, Alternative alternative) {
-  return alternative != Alternative::kTurned || g.input[3] < g.input[2];
+/// How many products of two numbers tiles of this size take for each pair of channels.
+int64_t products_of(const Geometry& g, int64_t tile) {
+  return g.tiles(tile) * winograd::places_of(tile);
+}
+
+/// Whether an alternative may be faster than the one of the rule at all.
+bool is_promising(const Geometry& g, Alternative rule, Alternative alternative, int64_t largest) {
+  const int64_t tile = tile_of(alternative);
+  if (tile_of(rule) == 0) {
+    return tile == 0 && (alternative != Alternative::kTurned || g.input[3] < g.input[2]);
+  }
+  // What a rule is made for may be slower than the usual way alone, or by larger tiles, whose weights are more.
+  return alternative == Alternative::kChannelsLast ||
+         (tile > tile_of(rule) && tile <= largest &&
+          10 * products_of(g, tile) < 9 * products_of(g, tile_of(rule)));
 }
 
 }  // namespace
@@ -170,8 +184,9 @@ Alternative fastest(Lowering& lowering, const Convolution& c, const Geometry& ge
   const Sizes& sizes = lowering.sizes(c.input);
   const bool channels_last =
       same_layout(sizes, lowering.memory().slot(c.input).strides, channels_last_strides(sizes));
-  const TimedChoices::Key place{key + describe(Step(c)), channels_last, lowering.memory().dtype(),
-                                lowering.threads(),
+  const int64_t largest = largest_tile(lowering.options(), geometry);
+  const TimedChoices::Key place{c10::str(key, describe(Step(c)), largest), channels_last,
+                                lowering.memory().dtype(), lowering.threads(),
                                 static_cast<int>(dnnl::get_effective_cpu_isa())};
   if (const auto known = TimedChoices::of_process().find(place)) return *known;
   double& left = lowering.seconds_for_timing();
@@ -185,10 +200,7 @@ Alternative fastest(Lowering& lowering, const Convolution& c, const Geometry& ge
   const double for_each = best.engine ? 10 * best.seconds : 0;
   bool all = true;
   for (const Alternative other : alternatives_of(geometry)) {
-    // What a rule is made for may be slower than the usual way alone.
-    const bool usual = other == Alternative::kChannelsLast;
-    const bool apart = rule == Alternative::kWinograd ? !usual : other == Alternative::kWinograd;
-    if (other == rule || apart || !is_promising(geometry, other)) continue;
+    if (other == rule || !is_promising(geometry, rule, other, largest)) continue;
     left = end - seconds_since(begin);
     all = all && left > for_each;
     if (!all) break;
