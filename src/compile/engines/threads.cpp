@@ -26,16 +26,4 @@ void on_threads([[maybe_unused]] int threads, const std::function<void(int, int)
   f(0, 1);
 }
 
-void for_one_thread(const std::function<void()>& f) {
-#ifdef _OPENMP
-  // Of this thread alone: at::set_num_threads would change what other threads begin with.
-  struct Restored {
-    int threads = omp_get_max_threads();
-    ~Restored() { omp_set_num_threads(threads); }
-  } restored;
-  omp_set_num_threads(1);
-#endif
-  f();
-}
-
 }  // namespace convkit::detail

@@ -8,7 +8,4 @@ namespace convkit::detail {
 /// this one alone where there is no OpenMP. It throws the last error of those that `f` has thrown.
 void on_threads(int threads, const std::function<void(int thread, int threads)>& f);
 
-/// Calls f() with OpenMP set to one thread for what it prepares.
-void for_one_thread(const std::function<void()>& f);
-
 }  // namespace convkit::detail

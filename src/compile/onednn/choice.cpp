@@ -1,5 +1,6 @@
 #include "compile/onednn/choice.h"
 
+#include "compile/engines/winograd.h"
 #include "compile/onednn/lower_convolution.h"
 #include "compile/onednn/timing.h"
 
@@ -96,16 +97,45 @@ bool is_large(const Lowering& lowering, const Geometry& geometry) {
   return own >= least && own >= multiplications(lowering.plan()) / 100;
 }
 
-/// The tile by which Winograd's algorithm should be the faster way: with fewer channels the transforms cost
-/// what the products save, and with fewer tiles reading the weights does, of which a tile of 4x4 has four
-/// times as many. A larger one is taken only where it is measured as faster, since it rounds more.
-std::optional<Alternative> winograd_by_rule(Lowering& lowering, const Convolution& c,
-                                            const Geometry& g) {
+/// Whether Winograd's algorithm may be the faster way: with fewer channels the transforms cost what the
+/// products save.
+bool suits_winograd(Lowering& lowering, const Convolution& c, const Geometry& g) {
   const auto [in, out] = std::pair(g.input[1], g.output[1]);
-  const bool suits = can_winograd(lowering, c) && g.has_tiles() && std::min(in, out) >= 32 &&
-                     in * out >= 32 * 64 && g.tiles(4) >= 16;
-  return suits ? winograd_of(std::min<int64_t>(4, largest_tile(lowering.options(), g)))
-               : std::nullopt;
+  return g.has_tiles() && std::min(in, out) >= 32 && in * out >= 32 * 64 && g.tiles(2) >= 16 &&
+         can_winograd(lowering, c);
+}
+
+/// How many products of two numbers tiles of this size take for each pair of channels.
+int64_t products_of(const Geometry& g, int64_t tile) {
+  return g.tiles(tile) * winograd::places_of(tile);
+}
+
+/// Whether tiles of this size may be the fastest ones.
+bool is_promising(const Geometry& g, int64_t tile) {
+  // With few tiles the time goes into reading the weights, of which a tile of 4x4 has 36 for each pair of channels.
+  if (tile == 2) return g.tiles(4) < 64;
+  return tile == 4 || 10 * products_of(g, tile) < 9 * products_of(g, 4);
+}
+
+/// The tile that should be the fastest one, where nothing is timed; 0 for none. A larger one is taken only where it
+/// is measured as faster, since it rounds more.
+int64_t tile_by_rule(const Geometry& g, int64_t largest) {
+  return g.tiles(4) >= 16 ? std::min<int64_t>(4, largest) : 0;
+}
+
+/// What may be faster than the alternative of the rule.
+std::vector<Alternative> rivals_of(const Geometry& g, Alternative rule, int64_t largest_tile) {
+  std::vector<Alternative> result;
+  for (const Alternative other : alternatives_of(g)) {
+    const int64_t tile = tile_of(other);
+    // What winograd is made for may be slower than the usual way alone.
+    const bool promising = tile > 0 ? tile <= largest_tile && is_promising(g, tile)
+                           : largest_tile > 0
+                               ? other == Alternative::kChannelsLast
+                               : other != Alternative::kTurned || g.input[3] < g.input[2];
+    if (other != rule && promising) result.push_back(other);
+  }
+  return result;
 }
 
 }  // namespace
@@ -138,12 +168,13 @@ Alternative choose(Lowering& lowering, const Convolution& c) {
     result = alternative_of(geometry, given->second).value();
   } else {
     result = by_rule(geometry, lowering.memory().dtype());
-    std::optional<Alternative> winograd;
-    if (result == Alternative::kChannelsLast) winograd = winograd_by_rule(lowering, c, geometry);
-    result = winograd.value_or(result);
-    if (lowering.options().timing && (winograd || is_unsure(geometry)) &&
+    const bool winograd =
+        result == Alternative::kChannelsLast && suits_winograd(lowering, c, geometry);
+    const int64_t largest = winograd ? largest_tile(lowering.options(), geometry) : 0;
+    result = winograd_of(tile_by_rule(geometry, largest)).value_or(result);
+    if (lowering.options().timing && (largest > 0 || is_unsure(geometry)) &&
         is_large(lowering, geometry)) {
-      result = fastest(lowering, c, geometry, result);
+      result = fastest(lowering, c, geometry, result, rivals_of(geometry, result, largest));
     }
   }
   lowering.keep_choice(key, name_of(result));

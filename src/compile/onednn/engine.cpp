@@ -1,6 +1,7 @@
 #include "compile/onednn/engine.h"
 
 #include "compile/onednn/lowering.h"
+#include "compile/onednn/winograd_command.h"
 #include "compile/onednn/workspace.h"
 
 #include <ATen/ATen.h>
@@ -88,8 +89,7 @@ class OnednnEngine : public Engine {
         };
         run_winograd(*winograd,
                      {place(winograd->from), place(winograd->to),
-                      winograd->added ? place(*winograd->added) : nullptr},
-                     workspace.threads[i]);
+                      winograd->added ? place(*winograd->added) : nullptr, place(winograd->work)});
       } else if (const auto* copy = std::get_if<CopyCommand>(&command.what)) {
         tensor_of(workspace, copy->to).copy_(tensor_of(workspace, copy->from));
       } else {

@@ -1,12 +1,16 @@
-#include "compile/engines/threads.h"
+#include "compile/engines/products.h"
+#include "compile/engines/transpose.h"
 #include "compile/engines/winograd.h"
 #include "compile/onednn/lower_convolution.h"
 #include "compile/onednn/lower_elementwise.h"
 #include "compile/onednn/winograd_command.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
+#include <vector>
 
 namespace convkit::detail {
 
@@ -16,17 +20,61 @@ using dnnl::memory;
 using winograd::patch_of;
 using winograd::places_of;
 
-/// G w G^T, computed in float64: [patch * patch, C, K].
-torch::Tensor transformed(const torch::Tensor& weight, int64_t tile) {
-  const auto rows = winograd::weight_transform(tile);
-  const torch::Tensor g = at::empty({patch_of(tile), 3}, at::kDouble);
-  std::copy_n(rows.front().data(), patch_of(tile) * 3, g.mutable_data_ptr<double>());
-  // Of all kernels at once, since (G w G^T) as a vector is (G x G) times w as one.
+/// out[k] = row . (x[k], y[k], z[k]) of up to 32 numbers each.
+template <typename Number>
+void combine(const std::array<double, 3>& row, const double* x, const double* y, const double* z,
+             int64_t count, Number* out) {
+  for (int64_t k = 0; k < count; ++k) {
+    out[k] = static_cast<Number>(row[0] * x[k] + row[1] * y[k] + row[2] * z[k]);
+  }
+}
+
+/// G w G^T of up to 32 kernels, whose tap (i, j) is taps[3 i + j]: place (i, j) goes to places[patch i + j].
+void transform_kernels(const std::vector<std::array<double, 3>>& g,
+                       const std::array<const double*, 9>& taps, int64_t count,
+                       const std::vector<float*>& places) {
+  for (std::size_t i = 0; i < g.size(); ++i) {
+    std::array<std::array<double, 32>, 3> half;  // row i of G w
+    for (std::size_t j = 0; j < 3; ++j) {
+      combine(g[i], taps[j], taps[3 + j], taps[6 + j], count, half[j].data());
+    }
+    for (std::size_t j = 0; j < g.size(); ++j) {
+      combine(g[j], half[0].data(), half[1].data(), half[2].data(), count,
+              places[i * g.size() + j]);
+    }
+  }
+}
+
+/// G w G^T, computed in float64, as products::multiply() takes the matrix [C, K] of each place.
+PackedConstant transformed(const torch::Tensor& weight, int64_t tile) {
+  const auto g = winograd::weight_transform(tile);
   const int64_t out = weight.size(0);
   const int64_t in = weight.size(1);
-  const torch::Tensor all = weight.to(at::kDouble).reshape({out * in, 9});
-  const torch::Tensor places = at::matmul(all, at::kron(g, g).t());
-  return places.to(at::kFloat).view({out, in, places_of(tile)}).permute({2, 1, 0}).contiguous();
+  const torch::Tensor taps = weight.permute({2, 3, 1, 0}).to(at::kDouble).contiguous();
+  const int64_t size = in * products::padded_columns(out);
+  const torch::Tensor numbers = at::zeros({places_of(tile), size}, at::kFloat);
+  const int64_t width = products::panel_width();
+  const double* from = taps.const_data_ptr<double>();
+  float* to = numbers.mutable_data_ptr<float>();
+  at::parallel_for(0, in, 8, [&](int64_t begin, int64_t end) {
+    std::array<const double*, 9> of_taps{};
+    std::vector<float*> of_places(static_cast<std::size_t>(places_of(tile)));
+    for (int64_t c = begin; c < end; ++c) {
+      for (int64_t first = 0; first < out; first += width) {
+        for (int64_t tap = 0; tap < 9; ++tap) {
+          of_taps[static_cast<std::size_t>(tap)] = from + (tap * in + c) * out + first;
+        }
+        for (int64_t place = 0; place < places_of(tile); ++place) {
+          of_places[static_cast<std::size_t>(place)] =
+              to + place * size + products::place_in_pack(in, c, first);
+        }
+        transform_kernels(g, of_taps, std::min(width, out - first), of_places);
+      }
+    }
+  });
+  const memory::desc desc({numbers.numel()}, memory::data_type::f32, memory::format_tag::a);
+  const c10::Storage& storage = numbers.storage();
+  return {memory(desc, cpu_engine(), storage.mutable_data()), storage};
 }
 
 /// How many tiles a thread takes at once: few enough for their places and products to stay in its core's
@@ -39,21 +87,6 @@ int64_t group_of(const Geometry& g, int64_t tile, int threads) {
   const int64_t for_each = (g.tiles(tile) + threads - 1) / threads;
   const int64_t groups = (for_each + most - 1) / most;
   return (for_each + groups - 1) / groups;
-}
-
-memory::desc plain(int64_t places, int64_t rows, int64_t columns) {
-  const Sizes sizes{places, rows, columns};
-  return {sizes, memory::data_type::f32, row_strides(sizes)};
-}
-
-/// A product that runs on the thread which asks for it.
-dnnl::matmul::primitive_desc product_of(const WinogradCommand& command, int64_t in, int64_t out) {
-  const memory::desc weight({places_of(command.tile), in, out}, memory::data_type::f32,
-                            memory::format_tag::any);
-  dnnl::matmul::primitive_desc result;
-  for_one_thread(
-      [&] { result = {cpu_engine(), command.places, weight, command.products, attributes()}; });
-  return result;
 }
 
 }  // namespace
@@ -83,22 +116,13 @@ bool can_winograd(Lowering& lowering, const Convolution& c) {
 bool lower_winograd(Lowering& lowering, const Convolution& c, int64_t tile) {
   if (!can_winograd(lowering, c)) return false;
   const Geometry g = Geometry::of(c, lowering.sizes(c.input), lowering.sizes(c.output));
-  const int64_t in = g.input[1];
-  const int64_t out = g.output[1];
   WinogradCommand command;
   command.threads = lowering.threads();
   command.tile = tile;
   command.group = group_of(g, tile, command.threads);
   command.activation = activation_of(c.activation).value();
   command.before = g.before;
-  command.places = plain(places_of(tile), command.group, in);
-  command.products = plain(places_of(tile), command.group, out);
-  const auto descriptor = product_of(command, in, out);
-  refuse_reference(descriptor.impl_info_str());
-  for_one_thread([&] { command.product = dnnl::matmul(descriptor); });
-  command.scratchpad = descriptor.scratchpad_desc();
-  const torch::Tensor weight = transformed(c.weight, tile);
-  command.weight = Lowering::operand(DNNL_ARG_WEIGHTS, packed(weight, descriptor.weights_desc()));
+  command.weight = Lowering::operand(DNNL_ARG_WEIGHTS, transformed(c.weight, tile));
   lowering.share(command.weight);
   if (c.bias.defined()) {
     command.bias = Lowering::operand(DNNL_ARG_BIAS, vector_of(c.bias));
@@ -112,10 +136,10 @@ bool lower_winograd(Lowering& lowering, const Convolution& c, int64_t tile) {
                         command.added->buffer != command.from.buffer;
   command.to =
       in_place ? *command.added : lowering.memory().new_slot(g.output, strides, torch::kFloat32);
-  const Sizes work{command.threads, WinogradThread::numbers(command)};
+  const Sizes work{command.threads, winograd_work(command)};
   command.work = lowering.memory().new_slot(work, row_strides(work), torch::kFloat32);
   StepExplanation explanation = Lowering::explanation_of(Step(c), command.to);
-  explanation.how = name_of(*winograd_of(tile)) + ", " + std::string(descriptor.impl_info_str());
+  explanation.how = name_of(*winograd_of(tile));
   explanation.by = "convkit";
   const Slot to = command.to;
   lowering.add_command(std::move(command), std::move(explanation));

@@ -86,17 +86,13 @@ struct WinogradCommand {
   Slot to;
   std::optional<Slot> added;  ///< to the result, laid out as it is
   Slot work;                  ///< of each thread: the places of its tiles, and their products
-  Operand weight;             ///< transformed
+  Operand weight;             ///< transformed, and packed for each place
   Operand bias;               ///< its constant is empty without one
   lanes::Activation activation;
   Sizes before;  ///< padding above and left
   int threads = 1;
   int64_t tile = 4;   ///< rows and columns of the result that are computed at once: see winograd.h
   int64_t group = 1;  ///< tiles that a thread takes at once
-  dnnl::primitive product;  ///< of the places of a group, on one thread
-  dnnl::memory::desc places;
-  dnnl::memory::desc products;
-  dnnl::memory::desc scratchpad;
 };
 
 /// A copy by LibTorch, which knows all types and strides.

@@ -1,6 +1,5 @@
 #include "compile/onednn/timing.h"
 
-#include "compile/engines/winograd.h"
 #include "compile/onednn/choice.h"
 #include "compile/onednn/engine.h"
 
@@ -159,27 +158,10 @@ bool is_faster(TimedAlternative& one, TimedAlternative& other, const Tensors& in
   return one.seconds < 0.95 * other.seconds;
 }
 
-/// How many products of two numbers tiles of this size take for each pair of channels.
-int64_t products_of(const Geometry& g, int64_t tile) {
-  return g.tiles(tile) * winograd::places_of(tile);
-}
-
-/// Whether an alternative may be faster than the one of the rule at all.
-bool is_promising(const Geometry& g, Alternative rule, Alternative alternative, int64_t largest) {
-  const int64_t tile = tile_of(alternative);
-  if (tile_of(rule) == 0) {
-    return tile == 0 && (alternative != Alternative::kTurned || g.input[3] < g.input[2]);
-  }
-  // What a rule is made for may be slower than the usual way alone, or by larger tiles, whose weights are more.
-  return alternative == Alternative::kChannelsLast ||
-         (tile > tile_of(rule) && tile <= largest &&
-          10 * products_of(g, tile) < 9 * products_of(g, tile_of(rule)));
-}
-
 }  // namespace
 
 Alternative fastest(Lowering& lowering, const Convolution& c, const Geometry& geometry,
-                    Alternative rule) {
+                    Alternative rule, const std::vector<Alternative>& rivals) {
   const std::string key = geometry.key();
   const Sizes& sizes = lowering.sizes(c.input);
   const bool channels_last =
@@ -199,8 +181,7 @@ Alternative fastest(Lowering& lowering, const Convolution& c, const Geometry& ge
   // The first run of another one may take ten times as long.
   const double for_each = best.engine ? 10 * best.seconds : 0;
   bool all = true;
-  for (const Alternative other : alternatives_of(geometry)) {
-    if (other == rule || !is_promising(geometry, rule, other, largest)) continue;
+  for (const Alternative other : rivals) {
     left = end - seconds_since(begin);
     all = all && left > for_each;
     if (!all) break;

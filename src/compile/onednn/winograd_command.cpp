@@ -1,5 +1,6 @@
 #include "compile/onednn/winograd_command.h"
 
+#include "compile/engines/products.h"
 #include "compile/engines/threads.h"
 #include "compile/engines/winograd.h"
 
@@ -12,33 +13,56 @@ namespace {
 using winograd::patch_of;
 using winograd::places_of;
 
-int64_t numbers_in(const dnnl::memory::desc& desc) {
-  return static_cast<int64_t>(aligned(desc.get_size()) / sizeof(float));
-}
+/// Where each part of a thread's memory begins, and how many numbers there are in all.
+struct Parts {
+  explicit Parts(const WinogradCommand& command) {
+    const auto take = [this](int64_t count) {  // from a cache line on
+      const int64_t begin = numbers;
+      numbers += (count + 15) / 16 * 16;
+      return begin;
+    };
+    const int64_t places = places_of(command.tile);
+    const int64_t in = command.from.sizes[1];
+    products_pitch = products::padded_columns(command.to.sizes[1]);
+    of_places = take(places * command.group * in);
+    of_products = take(places * command.group * products_pitch);
+    of_patch = take(places * in);
+  }
 
-int64_t numbers_of_patch(const WinogradCommand& command) {
-  return (places_of(command.tile) * command.from.sizes[1] + 15) / 16 * 16;
-}
+  int64_t numbers = 0;
+  int64_t products_pitch = 0;  ///< of the products of one tile
+  int64_t of_places = 0;       ///< [patch * patch, group, C]: the transformed pixels of a group
+  int64_t of_products = 0;     ///< [patch * patch, group, products_pitch]
+  int64_t of_patch = 0;        ///< [patch, patch, C]: room for a tile that reaches beyond the image
+};
 
 /// One thread's part of the work.
 class Tiles {
  public:
-  Tiles(const WinogradCommand& command, const WinogradData& data, const WinogradThread& thread)
+  Tiles(const WinogradCommand& command, const WinogradData& data, float* work)
       : command_(command),
         data_(data),
-        thread_(thread),
         tile_(command.tile),
         in_channels_(command.from.sizes[1]),
         out_channels_(command.to.sizes[1]),
         across_((command.to.sizes[3] + tile_ - 1) / tile_),
-        of_image_(across_ * ((command.to.sizes[2] + tile_ - 1) / tile_)) {}
+        of_image_(across_ * ((command.to.sizes[2] + tile_ - 1) / tile_)),
+        parts_(command),
+        places_(work + parts_.of_places),
+        products_(work + parts_.of_products),
+        patch_(work + parts_.of_patch) {}
 
   [[nodiscard]] int64_t count() const { return command_.to.sizes[0] * of_image_; }
 
   void run(int64_t first, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) gather(first + i, thread_.places + i * in_channels_);
-    thread_.multiply(command_);
-    for (int64_t i = 0; i < count; ++i) finish(first + i, thread_.products + i * out_channels_);
+    for (int64_t i = 0; i < count; ++i) gather(first + i, places_ + i * in_channels_);
+    const auto* weight = static_cast<const float*>(command_.weight.bytes.data());
+    for (int64_t place = 0; place < places_of(tile_); ++place) {
+      products::multiply({places_ + place * command_.group * in_channels_, in_channels_}, count,
+                         in_channels_, weight + place * in_channels_ * parts_.products_pitch,
+                         out_channels_, products_ + place * command_.group * parts_.products_pitch);
+    }
+    for (int64_t i = 0; i < count; ++i) finish(first + i, products_ + i * parts_.products_pitch);
   }
 
  private:
@@ -71,7 +95,7 @@ class Tiles {
     const int64_t left = std::clamp<int64_t>(-column, 0, patch);
     const int64_t right = std::clamp<int64_t>(width - column, left, patch);
     for (int64_t i = 0; i < patch; ++i) {
-      float* line = thread_.patch + i * patch * in_channels_;
+      float* line = patch_ + i * patch * in_channels_;
       const bool inside = row + i >= 0 && row + i < height;
       const int64_t begin = inside ? left : patch;
       const int64_t end = inside ? right : patch;
@@ -82,7 +106,7 @@ class Tiles {
                     (end - begin) * in_channels_, line + begin * in_channels_);
       }
     }
-    winograd::transform_patch(tile_, thread_.patch, {patch * in_channels_, in_channels_}, to, pitch,
+    winograd::transform_patch(tile_, patch_, {patch * in_channels_, in_channels_}, to, pitch,
                               in_channels_);
   }
 
@@ -95,7 +119,7 @@ class Tiles {
     const float* bias =
         command_.bias.bytes ? static_cast<const float*>(command_.bias.bytes.data()) : nullptr;
     winograd::transform_tile(
-        tile_, products, command_.group * out_channels_, data_.to + begin,
+        tile_, products, command_.group * parts_.products_pitch, data_.to + begin,
         {width * out_channels_, out_channels_}, std::min(tile_, height - place.row),
         std::min(tile_, width - place.column), out_channels_,
         {bias, data_.added == nullptr ? nullptr : data_.added + begin, command_.activation});
@@ -103,43 +127,27 @@ class Tiles {
 
   const WinogradCommand& command_;
   const WinogradData& data_;
-  const WinogradThread& thread_;
   int64_t tile_;
   int64_t in_channels_;
   int64_t out_channels_;
   int64_t across_;
   int64_t of_image_;
+  Parts parts_;
+  float* places_;
+  float* products_;
+  float* patch_;
 };
 
 }  // namespace
 
-int64_t WinogradThread::numbers(const WinogradCommand& command) {
-  return numbers_in(command.places) + numbers_in(command.products) + numbers_of_patch(command) +
-         numbers_in(command.scratchpad) + 16;
+int64_t winograd_work(const WinogradCommand& command) {
+  return Parts(command).numbers;
 }
 
-WinogradThread::WinogradThread(const WinogradCommand& command, float* memory)
-    : places(memory),
-      products(places + numbers_in(command.places)),
-      patch(products + numbers_in(command.products)),
-      stream_(cpu_engine()),
-      memories_{dnnl::memory(command.places, cpu_engine(), places), command.weight.constant,
-                dnnl::memory(command.products, cpu_engine(), products),
-                dnnl::memory(command.scratchpad, cpu_engine(), patch + numbers_of_patch(command))} {
-  const std::array names{DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
-  for (std::size_t i = 0; i < names.size(); ++i) arguments_[i] = {names[i], memories_[i].get()};
-}
-
-void WinogradThread::multiply(const WinogradCommand& command) const {
-  const dnnl_status_t status = dnnl_primitive_execute(
-      command.product.get(), stream_.get(), static_cast<int>(arguments_.size()), arguments_.data());
-  TORCH_CHECK(status == dnnl_success, "compile: oneDNN reports error ", static_cast<int>(status));
-}
-
-void run_winograd(const WinogradCommand& command, const WinogradData& data,
-                  const std::vector<WinogradThread>& memories) {
+void run_winograd(const WinogradCommand& command, const WinogradData& data) {
+  const int64_t each = winograd_work(command);
   on_threads(command.threads, [&](int thread, int threads) {
-    Tiles tiles(command, data, memories[static_cast<std::size_t>(thread)]);
+    Tiles tiles(command, data, data.work + thread * each);
     const int64_t all = tiles.count();
     for (int64_t first = thread * command.group; first < all; first += threads * command.group) {
       tiles.run(first, std::min(command.group, all - first));

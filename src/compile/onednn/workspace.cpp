@@ -13,7 +13,6 @@ Workspace::Workspace(const Program& program)
                                               kAlignment)),
       values(program.constants),
       arguments(program.commands.size()),
-      threads(program.commands.size()),
       step_inputs(program.commands.size()),
       tensor_bindings(program.commands.size()),
       buffers(program.buffers.size()) {
@@ -36,15 +35,6 @@ Workspace::Workspace(const Program& program)
                      slot.offset * static_cast<int64_t>(c10::elementSize(slot.dtype));
         step_inputs[i].emplace_back(
             value, at::from_blob(data, slot.sizes, slot.strides, at::TensorOptions(slot.dtype)));
-      }
-      continue;
-    }
-    if (const auto* winograd = std::get_if<WinogradCommand>(&what)) {
-      auto* work =
-          reinterpret_cast<float*>(buffers[static_cast<std::size_t>(winograd->work.buffer)]);
-      work += winograd->work.offset;
-      for (int thread = 0; thread < winograd->threads; ++thread) {
-        threads[i].emplace_back(*winograd, work + thread * WinogradThread::numbers(*winograd));
       }
       continue;
     }

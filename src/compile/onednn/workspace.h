@@ -1,6 +1,6 @@
 #pragma once
 
-#include "compile/onednn/winograd_command.h"
+#include "compile/onednn/program.h"
 
 #include <c10/core/Allocator.h>
 
@@ -21,9 +21,6 @@ struct Workspace {
   dnnl::stream stream{cpu_engine()};
   std::vector<dnnl::memory> memories;
   std::vector<std::vector<dnnl_exec_arg_t>> arguments;  ///< of each command, if it is a primitive
-
-  std::vector<std::vector<WinogradThread>>
-      threads;  ///< of each command, if it is a WinogradCommand
 
   /// A handle whose memory is another one in each call.
   struct Binding {
