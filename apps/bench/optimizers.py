@@ -7,8 +7,12 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
+import torchvision_operators  # noqa: F401, what a torchvision for CUDA needs
 import torchvision
 
 NAMES = ("SGD", "SGD fused", "Adam", "Adam fused", "AdamW", "AdamW fused", "RMSprop", "Adagrad", "Adagrad fused", "NAdam", "RAdam")
