@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -42,13 +41,14 @@ std::unique_ptr<Optimizer> optimizer(const std::string& name,
 
 int main(int, char** argv) {
   torch::set_num_threads(std::stoi(argv[1]));
-  std::map<std::string, std::unique_ptr<Optimizer>> optimizers;
+  std::unique_ptr<Optimizer> own;  // one at a time, as in optimizers.py
+  std::string kind;
   const std::vector<torch::Tensor> params = convkit::models::resnet18()->parameters();
   for (const torch::Tensor& param : params) param.mutable_grad() = torch::randn(param.sizes());
   std::string name;
   while (std::getline(std::cin, name)) {
-    auto& own = optimizers[name];
-    if (own == nullptr) own = optimizer(name, params);
+    if (kind != name) own = optimizer(name, params);
+    kind = name;
     const auto start = std::chrono::steady_clock::now();
     own->step();
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;

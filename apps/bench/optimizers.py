@@ -1,4 +1,4 @@
-"""Steps of optimizers on ResNet-18's parameters, in C++ and in Python: optimizers.py OPTIM_COST [THREADS]
+"""Steps of optimizers on ResNet-18's parameters, in C++ and in Python: optimizers.py OPTIM_COST [THREADS [NAME...]]
 
 The two take turns, and the medians of 15 steps are compared.
 """
@@ -26,7 +26,7 @@ def main():
         p.grad = torch.randn_like(p)
     worker = subprocess.Popen([sys.argv[1], threads], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     print(f"{threads} thread(s), milliseconds a step: Python, C++, Python / C++")
-    for name in NAMES:
+    for name in sys.argv[3:] or NAMES:
         kind, _, fused = name.partition(" ")
         more = {"momentum": 0.9} if kind == "SGD" else {}
         optimizer = getattr(torch.optim, kind)(params, **more, **({"fused": True} if fused else {}))
