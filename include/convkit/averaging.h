@@ -15,6 +15,7 @@
 ///     for (...) { ...; optimizer.step(); average.update_parameters(*net); }
 namespace convkit::optim {
 
+/// Options of AveragedModel.
 struct AveragedModelOptions {
   /// The weight of the past in an exponential moving average, from 0 to 1; without it, all updates
   /// count alike (stochastic weight averaging).

@@ -3,14 +3,87 @@
 #include <convkit/lr_scheduler.h>
 
 #include <cstdint>
-#include <initializer_list>
-#include <limits>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-/// Schedules with more than a formula: one of a whole training, and one that looks at the results.
+/// Schedules with more than a formula: functions of yours, several after each other, restarts, one
+/// of a whole training, and one that looks at the results.
 namespace convkit::optim {
+
+/// lr times what a function gives for the epoch: one for all groups, or one for each. The functions
+/// are not in the state_dict.
+///
+/// Throws:  c10::ValueError for another number of functions than of groups
+/// Source:  torch.optim.lr_scheduler.LambdaLR
+class CONVKIT_API LambdaLR : public LRScheduler {
+ public:
+  using Function = std::function<double(int64_t epoch)>;
+  LambdaLR(Optimizer& optimizer, const Function& function);
+  LambdaLR(Optimizer& optimizer, std::vector<Function> functions);
+
+ protected:
+  std::vector<double> get_lr() override;
+  void fields(detail::ScheduleFields& fields) override;
+
+ private:
+  std::vector<Function> functions_;
+};
+
+/// One schedule after the other: the next one begins at each milestone, anew.
+///
+///     auto warmup = std::make_shared<LinearLR>(optimizer, LinearLROptions{.total_iters = 5});
+///     auto cosine = std::make_shared<CosineAnnealingLR>(optimizer, CosineAnnealingLROptions{85});
+///     SequentialLR schedule(optimizer, {warmup, cosine}, {5});
+///
+/// Throws:  c10::ValueError for no schedules, those of another optimizer, a SequentialLR that is not
+///          the first, and another number of milestones than one less than schedules
+/// Source:  torch.optim.lr_scheduler.SequentialLR
+class CONVKIT_API SequentialLR : public LRScheduler {
+ public:
+  SequentialLR(Optimizer& optimizer, std::vector<std::shared_ptr<LRScheduler>> schedulers,
+               std::vector<int64_t> milestones);
+
+  void step() override;
+
+ protected:
+  std::vector<double> get_lr() override;
+  void undo() override;
+  void fields(detail::ScheduleFields& fields) override;
+
+ private:
+  std::vector<std::shared_ptr<LRScheduler>> schedulers_;
+  std::vector<int64_t> milestones_;
+};
+
+/// Options of CosineAnnealingWarmRestarts.
+struct CosineAnnealingWarmRestartsOptions {
+  int64_t T_0;
+  int64_t T_mult = 1;
+  double eta_min = 0;
+};
+/// From lr to eta_min along half a cosine, again and again: within T_0 epochs, then T_mult times as
+/// many.
+///
+/// Throws:  c10::ValueError for T_0 or T_mult below 1
+/// Source:  torch.optim.lr_scheduler.CosineAnnealingWarmRestarts
+class CONVKIT_API CosineAnnealingWarmRestarts : public LRScheduler {
+ public:
+  CosineAnnealingWarmRestarts(Optimizer& optimizer, CosineAnnealingWarmRestartsOptions options);
+
+  void step() override;
+
+ protected:
+  std::vector<double> get_lr() override;
+  void fields(detail::ScheduleFields& fields) override;
+
+ private:
+  CosineAnnealingWarmRestartsOptions options_;
+  int64_t t_i_;
+  double t_cur_ = -1;
+};
 
 /// One number for all groups of an optimizer, or one for each.
 class CONVKIT_API PerGroup {
@@ -26,6 +99,7 @@ class CONVKIT_API PerGroup {
   bool each_ = false;
 };
 
+/// Options of OneCycleLR.
 struct OneCycleLROptions {
   PerGroup max_lr;
   int64_t total_steps;                  ///< epochs times steps of an epoch
@@ -71,6 +145,7 @@ class CONVKIT_API OneCycleLR : public LRScheduler {
   bool use_beta1_ = false;
 };
 
+/// Options of ReduceLROnPlateau.
 struct ReduceLROnPlateauOptions {
   std::string mode = "min";  ///< or "max": what is better
   double factor = 0.1;

@@ -3,12 +3,8 @@
 #include <convkit/optim.h>
 
 #include <cstdint>
-#include <functional>
-#include <limits>
 #include <map>
-#include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 /// Python's schedules of learning rates. Each gives the same doubles as Python's: most of them get a
@@ -88,6 +84,7 @@ class CONVKIT_API LRScheduler : public Schedule {
   friend class SequentialLR;
 };
 
+/// Options of StepLR.
 struct StepLROptions {
   int64_t step_size;
   double gamma = 0.1;
@@ -109,6 +106,7 @@ class CONVKIT_API StepLR : public LRScheduler {
   StepLROptions options_;
 };
 
+/// Options of MultiStepLR.
 struct MultiStepLROptions {
   std::vector<int64_t> milestones;
   double gamma = 0.1;
@@ -130,6 +128,7 @@ class CONVKIT_API MultiStepLR : public LRScheduler {
   double gamma_;
 };
 
+/// Options of ConstantLR.
 struct ConstantLROptions {
   double factor = 1.0 / 3;
   int64_t total_iters = 5;
@@ -152,6 +151,7 @@ class CONVKIT_API ConstantLR : public LRScheduler {
   ConstantLROptions options_;
 };
 
+/// Options of LinearLR.
 struct LinearLROptions {
   double start_factor = 1.0 / 3;
   double end_factor = 1.0;
@@ -175,6 +175,7 @@ class CONVKIT_API LinearLR : public LRScheduler {
   LinearLROptions options_;
 };
 
+/// Options of ExponentialLR.
 struct ExponentialLROptions {
   double gamma;
 };
@@ -194,6 +195,7 @@ class CONVKIT_API ExponentialLR : public LRScheduler {
   ExponentialLROptions options_;
 };
 
+/// Options of PolynomialLR.
 struct PolynomialLROptions {
   int64_t total_iters = 5;
   double power = 1.0;
@@ -215,6 +217,7 @@ class CONVKIT_API PolynomialLR : public LRScheduler {
   PolynomialLROptions options_;
 };
 
+/// Options of CosineAnnealingLR.
 struct CosineAnnealingLROptions {
   int64_t T_max;
   double eta_min = 0;
@@ -234,77 +237,6 @@ class CONVKIT_API CosineAnnealingLR : public LRScheduler {
 
  private:
   CosineAnnealingLROptions options_;
-};
-
-/// lr times what a function gives for the epoch: one for all groups, or one for each. The functions
-/// are not in the state_dict.
-///
-/// Throws:  c10::ValueError for another number of functions than of groups
-/// Source:  torch.optim.lr_scheduler.LambdaLR
-class CONVKIT_API LambdaLR : public LRScheduler {
- public:
-  using Function = std::function<double(int64_t epoch)>;
-  LambdaLR(Optimizer& optimizer, const Function& function);
-  LambdaLR(Optimizer& optimizer, std::vector<Function> functions);
-
- protected:
-  std::vector<double> get_lr() override;
-  void fields(detail::ScheduleFields& fields) override;
-
- private:
-  std::vector<Function> functions_;
-};
-
-/// One schedule after the other: the next one begins at each milestone, anew.
-///
-///     auto warmup = std::make_shared<LinearLR>(optimizer, LinearLROptions{.total_iters = 5});
-///     auto cosine = std::make_shared<CosineAnnealingLR>(optimizer, CosineAnnealingLROptions{85});
-///     SequentialLR schedule(optimizer, {warmup, cosine}, {5});
-///
-/// Throws:  c10::ValueError for no schedules, those of another optimizer, a SequentialLR that is not
-///          the first, and another number of milestones than one less than schedules
-/// Source:  torch.optim.lr_scheduler.SequentialLR
-class CONVKIT_API SequentialLR : public LRScheduler {
- public:
-  SequentialLR(Optimizer& optimizer, std::vector<std::shared_ptr<LRScheduler>> schedulers,
-               std::vector<int64_t> milestones);
-
-  void step() override;
-
- protected:
-  std::vector<double> get_lr() override;
-  void undo() override;
-  void fields(detail::ScheduleFields& fields) override;
-
- private:
-  std::vector<std::shared_ptr<LRScheduler>> schedulers_;
-  std::vector<int64_t> milestones_;
-};
-
-struct CosineAnnealingWarmRestartsOptions {
-  int64_t T_0;
-  int64_t T_mult = 1;
-  double eta_min = 0;
-};
-/// From lr to eta_min along half a cosine, again and again: within T_0 epochs, then T_mult times as
-/// many.
-///
-/// Throws:  c10::ValueError for T_0 or T_mult below 1
-/// Source:  torch.optim.lr_scheduler.CosineAnnealingWarmRestarts
-class CONVKIT_API CosineAnnealingWarmRestarts : public LRScheduler {
- public:
-  CosineAnnealingWarmRestarts(Optimizer& optimizer, CosineAnnealingWarmRestartsOptions options);
-
-  void step() override;
-
- protected:
-  std::vector<double> get_lr() override;
-  void fields(detail::ScheduleFields& fields) override;
-
- private:
-  CosineAnnealingWarmRestartsOptions options_;
-  int64_t t_i_;
-  double t_cur_ = -1;
 };
 
 }  // namespace convkit::optim

@@ -27,7 +27,7 @@ namespace convkit::optim {
 ///
 ///     SGD optimizer({{backbone, {.lr = 1e-3}}, {head, {.lr = 1e-2}}});
 template <typename Options>
-struct ParamGroup {
+struct CONVKIT_API ParamGroup {
   std::vector<torch::Tensor> params;
   Options options = {};
 };
@@ -168,7 +168,7 @@ class CONVKIT_API OptimizerOf : public Optimizer {
 };
 
 /// Options of SGD.
-struct SGDOptions {
+struct CONVKIT_API SGDOptions {
   double lr = 1e-3;
   double momentum = 0;
   double dampening = 0;
@@ -186,7 +186,7 @@ struct SGDOptions {
 using SGD = OptimizerOf<SGDOptions>;
 
 /// Options of Adam.
-struct AdamOptions {
+struct CONVKIT_API AdamOptions {
   double lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};
   double eps = 1e-8;
@@ -203,7 +203,7 @@ struct AdamOptions {
 using Adam = OptimizerOf<AdamOptions>;
 
 /// Options of AdamW.
-struct AdamWOptions {
+struct CONVKIT_API AdamWOptions {
   double lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};
   double eps = 1e-8;
@@ -218,7 +218,7 @@ struct AdamWOptions {
 using AdamW = OptimizerOf<AdamWOptions>;
 
 /// Options of RMSprop.
-struct RMSpropOptions {
+struct CONVKIT_API RMSpropOptions {
   double lr = 1e-2;
   double alpha = 0.99;
   double eps = 1e-8;
@@ -233,7 +233,7 @@ struct RMSpropOptions {
 using RMSprop = OptimizerOf<RMSpropOptions>;
 
 /// Options of Adagrad.
-struct AdagradOptions {
+struct CONVKIT_API AdagradOptions {
   double lr = 1e-2;
   double lr_decay = 0;
   double weight_decay = 0;
@@ -250,7 +250,7 @@ struct AdagradOptions {
 using Adagrad = OptimizerOf<AdagradOptions>;
 
 /// Options of NAdam.
-struct NAdamOptions {
+struct CONVKIT_API NAdamOptions {
   double lr = 2e-3;
   std::array<double, 2> betas = {0.9, 0.999};
   double eps = 1e-8;
@@ -265,7 +265,7 @@ struct NAdamOptions {
 using NAdam = OptimizerOf<NAdamOptions>;
 
 /// Options of RAdam.
-struct RAdamOptions {
+struct CONVKIT_API RAdamOptions {
   double lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};
   double eps = 1e-8;
