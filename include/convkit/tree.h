@@ -5,7 +5,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -87,14 +87,9 @@ class CONVKIT_API Tree {
 
   const Dict& as_dict() const;
 
-  // A dict has the places of its keys beside its entries, in an ordered table.
-  struct Dict {
-    std::vector<Entry> entries;
-    std::map<Key, std::size_t> places;
-  };
-
+  // Copies share a dict until one of them is changed.
   std::variant<std::monostate, bool, int64_t, double, std::string, torch::Tensor, std::vector<Tree>,
-               Dict>
+               std::shared_ptr<Dict>>
       value_;
   Python python_ = Python::kPlain;
 };

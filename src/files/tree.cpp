@@ -4,6 +4,8 @@
 
 #include <c10/util/Exception.h>
 
+#include <map>
+
 namespace convkit {
 namespace {
 
@@ -24,7 +26,14 @@ std::string key_text(const Tree::Key& key) {
 
 }  // namespace
 
-Tree::Tree(const StateDict& state) : value_(Dict()), python_(Python::kOrderedDict) {
+/// The entries, and the places of their keys in an ordered table.
+struct Tree::Dict {
+  std::vector<Entry> entries;
+  std::map<Key, std::size_t> places;
+};
+
+Tree::Tree(const StateDict& state)
+    : value_(std::make_shared<Dict>()), python_(Python::kOrderedDict) {
   for (const auto& entry : state) set(entry.key(), entry.value());
 }
 
@@ -42,7 +51,7 @@ Tree Tree::tuple(std::vector<Tree> items) {
 
 Tree Tree::dict() {
   Tree result;
-  result.value_ = Dict();
+  result.value_ = std::make_shared<Dict>();
   return result;
 }
 
@@ -99,7 +108,7 @@ std::vector<double> Tree::numbers() const {
 }
 
 const Tree::Dict& Tree::as_dict() const {
-  if (const auto* value = std::get_if<Dict>(&value_)) return *value;
+  if (const auto* value = std::get_if<std::shared_ptr<Dict>>(&value_)) return **value;
   refuse("a dict", kind());
 }
 
@@ -114,7 +123,9 @@ void Tree::add(Tree item) {
 
 void Tree::set(Key key, Tree value) {
   as_dict();
-  Dict& dict = std::get<Dict>(value_);
+  auto& shared = std::get<std::shared_ptr<Dict>>(value_);
+  if (shared.use_count() > 1) shared = std::make_shared<Dict>(*shared);
+  Dict& dict = *shared;
   const auto [place, added] = dict.places.emplace(key, dict.entries.size());
   if (added) {
     dict.entries.push_back({std::move(key), std::move(value)});
