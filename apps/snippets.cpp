@@ -157,11 +157,50 @@ void several_outputs() {
   std::cout << convkit::compare(*net, forward, recording);
 }
 
+void training() {
+  torch::manual_seed(0);
+  auto net = convkit::Sequential{convkit::ConvBlock(3, 8), convkit::SeparableConv2d(8, 4)};
+  const torch::Tensor x = torch::randn({4, 3, 8, 8});
+  const torch::Tensor y = torch::randn({4, 4, 8, 8});
+
+  namespace optim = convkit::optim;
+  optim::AdamW optimizer(net->parameters(), {.lr = 1e-3, .weight_decay = 0.05});
+  optim::CosineAnnealingLR schedule(optimizer, {.T_max = 4});
+  optim::AveragedModel average(*net, {.ema_decay = 0.99});
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    optimizer.zero_grad();
+    torch::mse_loss(net(x), y).backward();
+    optim::clip_grad_norm_(net->parameters(), 1.0);
+    optimizer.step();
+    average.update_parameters(*net);
+    schedule.step();
+    std::cout << "epoch " << epoch << ", then lr " << optimizer.lr() << '\n';
+  }
+
+  convkit::Tree all = convkit::Tree::dict();
+  all.set("model", convkit::state_dict(*net));
+  all.set("optimizer", optimizer.state_dict());
+  all.set("schedule", schedule.state_dict());
+  all.set("epoch", 2);
+  convkit::save_tree("resume.pt", all);
+
+  convkit::Tree saved = convkit::load_tree("resume.pt");
+  convkit::load_state_dict(*net, saved.at("model").state_dict());
+  optimizer.load_state_dict(saved.at("optimizer"));
+  schedule.load_state_dict(saved.at("schedule"));
+  std::cout << "goes on at epoch " << saved.at("epoch").integer() << '\n';
+
+  optim::SGD two({{net[0]->parameters(), {.lr = 1e-3}}, {net[1]->parameters(), {.lr = 1e-2}}});
+  two.options(1).momentum = 0.9;
+  std::cout << "groups: " << two.groups() << ", lr " << two.lr(0) << " and " << two.lr(1) << '\n';
+}
+
 const std::map<std::string, void (*)()> kSnippets = {
     {"modules", modules},         {"weights", weights},
     {"transfer", transfer},       {"compile", compile},
     {"explain", explain},         {"summarize", summarize},
-    {"broken_port", broken_port}, {"several_outputs", several_outputs}};
+    {"broken_port", broken_port}, {"several_outputs", several_outputs},
+    {"training", training}};
 
 }  // namespace
 

@@ -46,10 +46,16 @@
 #include <convkit/models/edsr.h>
 #include <convkit/models.h>
 #include <convkit/state_dict.h>
+#include <convkit/tree.h>
 #include <convkit/checkpoint.h>
 #include <convkit/compare.h>
 #include <convkit/summary.h>
 #include <convkit/compile.h>
+#include <convkit/optim.h>
+#include <convkit/clip_grad.h>
+#include <convkit/lr_scheduler.h>
+#include <convkit/lr_policies.h>
+#include <convkit/averaging.h>
 // clang-format on
 
 #include <torch/nn/functional/padding.h>

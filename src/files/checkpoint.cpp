@@ -22,6 +22,7 @@
 namespace convkit {
 namespace {
 
+using detail::is_storable;
 using detail::MappedFile;
 using detail::Problem;
 
@@ -35,11 +36,15 @@ bool may_be_safetensors(std::string_view bytes) {
   return length <= 100'000'000 && begins;
 }
 
-bool is_storable(const torch::Tensor& tensor) {
+}  // namespace
+
+bool detail::is_storable(const torch::Tensor& tensor) {
   return tensor.defined() && !tensor.is_nested() && tensor.layout() == torch::kStrided &&
          tensor.has_storage() && !tensor.is_meta() && !tensor.is_quantized() &&
          !tensor._is_zerotensor();
 }
+
+namespace {
 
 /// Where the memory of a state_dict's tensor begins and ends.
 struct MemoryArea {
@@ -94,8 +99,18 @@ Checkpoint detail::read_checkpoint(const std::shared_ptr<const MappedFile>& file
   const std::string_view bytes = file->bytes();
   bool index = false;
   if (!may_be_safetensors(bytes)) {
-    if (bytes.starts_with("PK\3\4")) return read_torch_zip(file, options);
-    if (is_torch_legacy(bytes)) return read_torch_legacy(file, options);
+    Checkpoint pickled;
+    const auto take = [&](const Pickle& pickle, const MakeTensor& make, ScriptClasses* classes) {
+      pickled = checkpoint_of(file->path(), pickle, options, make, classes);
+    };
+    if (bytes.starts_with("PK\3\4")) {
+      read_torch_zip(file, take);
+      return pickled;
+    }
+    if (is_torch_legacy(bytes)) {
+      read_torch_legacy(file, take);
+      return pickled;
+    }
     TORCH_CHECK(file->size() > 0, "load_checkpoint: ", file->path(),
                 " is empty, as an interrupted download leaves it: download it again");
     index = folder != nullptr && is_index(bytes);
@@ -135,8 +150,9 @@ Checkpoint loaded(const std::string& name, std::string_view bytes,
                 [&] { return detail::read_checkpoint(MappedFile::copy(name, bytes), options); });
 }
 
-/// What it means that a file cannot be opened.
-Problem problem_of_opening(const std::string& path) {
+}  // namespace
+
+Problem detail::problem_of_opening(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (std::filesystem::is_regular_file(status)) return Problem::kUnsupported;
@@ -149,6 +165,8 @@ Problem problem_of_opening(const std::string& path) {
   }
   return none ? Problem::kNotFound : Problem::kUnsupported;
 }
+
+namespace {
 
 bool is_torch_name(const std::string& name) {
   return name.ends_with(".pt") || name.ends_with(".pth");
@@ -216,8 +234,8 @@ void write_bytes(const detail::TakeBytes& take, const StateDict& state,
 
 Checkpoint load_checkpoint(const std::string& path, const LoadCheckpointOptions& options) {
   return loaded(detail::shown_path(path), [&] {
-    const auto file =
-        detail::with_problem(problem_of_opening(path), [&] { return MappedFile::open(path); });
+    const auto file = detail::with_problem(detail::problem_of_opening(path),
+                                           [&] { return MappedFile::open(path); });
     const std::string folder = std::filesystem::path(path).parent_path();
     return detail::read_checkpoint(file, options, &folder);
   });

@@ -15,4 +15,10 @@ Checkpoint read_checkpoint(const std::shared_ptr<const MappedFile>& file,
                            const LoadCheckpointOptions& options = {},
                            const std::string* folder = nullptr);
 
+/// What it means that a file cannot be opened.
+CheckpointError::Problem problem_of_opening(const std::string& path);
+
+/// Whether a tensor has memory that a file can hold.
+bool is_storable(const torch::Tensor& tensor);
+
 }  // namespace convkit::detail

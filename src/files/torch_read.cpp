@@ -274,8 +274,7 @@ std::map<std::string_view, std::string_view> legacy_storages(const std::string& 
 
 }  // namespace
 
-Checkpoint read_torch_zip(const std::shared_ptr<const MappedFile>& file,
-                          const LoadCheckpointOptions& options) {
+void read_torch_zip(const std::shared_ptr<const MappedFile>& file, const TakePickle& take) {
   const std::string& path = file->path();
   const auto records = read_zip(*file);
   // Everything lies in one folder, named after the file: "archive/data.pkl".
@@ -322,7 +321,7 @@ Checkpoint read_torch_zip(const std::shared_ptr<const MappedFile>& file,
   });
   // Source is compressed to a fifth or so.
   ScriptClasses classes(records, folder, 64 * file->size() + (1 << 20));
-  return checkpoint_of(path, pickle, options, std::ref(make), &classes);
+  take(pickle, std::ref(make), &classes);
 }
 
 bool is_torch_legacy(std::string_view bytes) {
@@ -330,8 +329,7 @@ bool is_torch_legacy(std::string_view bytes) {
          (bytes.starts_with('\x80') && bytes.substr(0, 32).find(kMagic) != std::string_view::npos);
 }
 
-Checkpoint read_torch_legacy(const std::shared_ptr<const MappedFile>& file,
-                             const LoadCheckpointOptions& options) {
+void read_torch_legacy(const std::shared_ptr<const MappedFile>& file, const TakePickle& take) {
   const std::string& path = file->path();
   std::string_view bytes = file->bytes();
   const auto next = [&] {
@@ -365,7 +363,7 @@ Checkpoint read_torch_legacy(const std::shared_ptr<const MappedFile>& file,
                 " bytes in the storage ", shown(key), ", got ", storage->second.size());
     return storage->second;
   });
-  return checkpoint_of(path, pickle, options, std::ref(make));
+  take(pickle, std::ref(make), nullptr);
 }
 
 }  // namespace convkit::detail

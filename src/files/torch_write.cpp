@@ -6,8 +6,11 @@
 
 #include <ATen/ops/empty.h>
 
+#include <bit>
+#include <functional>
 #include <unordered_map>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace convkit::detail {
@@ -15,7 +18,7 @@ namespace {
 
 using c10::ScalarType;
 
-/// The opcodes of protocol 2 that an OrderedDict of tensors takes.
+/// The opcodes of protocol 2 that such values take.
 std::string pickled_text(const std::string& text) {
   return "X" + raw(static_cast<uint32_t>(text.size())) + text;
 }
@@ -69,7 +72,7 @@ std::string storage_name(ScalarType type) {
   }
 }
 
-/// The storages of a state_dict in the order of their first tensors, each once.
+/// The storages of tensors in the order of their first ones, each once.
 class WrittenStorages {
  public:
   struct Written {
@@ -78,17 +81,14 @@ class WrittenStorages {
     bool typed;  // whether a storage class of its own says the type, one for all its tensors
   };
 
-  explicit WrittenStorages(const StateDict& state) {
-    for (const auto& item : state) {
-      const torch::Tensor& tensor = item.value();
-      const ScalarType type = tensor.scalar_type();
-      const auto [found, added] = numbers_.emplace(key(tensor), all.size());
-      if (added) {
-        const bool whole = tensor.storage().nbytes() % tensor.element_size() == 0;
-        all.push_back({tensor, type, whole && !storage_name(type).empty()});
-      } else if (all[found->second].type != type) {
-        all[found->second].typed = false;
-      }
+  void add(const torch::Tensor& tensor) {
+    const ScalarType type = tensor.scalar_type();
+    const auto [found, added] = numbers_.emplace(key(tensor), all.size());
+    if (added) {
+      const bool whole = tensor.storage().nbytes() % tensor.element_size() == 0;
+      all.push_back({tensor, type, whole && !storage_name(type).empty()});
+    } else if (all[found->second].type != type) {
+      all[found->second].typed = false;
     }
   }
 
@@ -138,12 +138,61 @@ std::string pickled(const StateDict& state, const WrittenStorages& storages) {
   return text + "u.";
 }
 
-}  // namespace
+std::string pickled_real(double value) {  // which a pickle has from its highest byte to its lowest
+  const std::string bytes = raw(std::bit_cast<uint64_t>(value));
+  return "G" + std::string(bytes.rbegin(), bytes.rend());
+}
 
-void write_torch_zip(const TakeBytes& take, const StateDict& state) {
-  const WrittenStorages storages(state);
+/// Calls `visit` for every tensor of a tree, in order. save_tree() has looked at its depth.
+void for_tensors(const Tree& tree, const std::function<void(const torch::Tensor&)>& visit) {
+  if (tree.kind() == Tree::Kind::kTensor) visit(tree.tensor());
+  if (tree.kind() == Tree::Kind::kList) {
+    for (const Tree& item : tree.items()) for_tensors(item, visit);
+  }
+  if (tree.kind() == Tree::Kind::kDict) {
+    for (const Tree::Entry& entry : tree.entries()) for_tensors(entry.value, visit);
+  }
+}
+
+std::string pickled(const Tree& tree, const WrittenStorages& storages) {
+  switch (tree.kind()) {
+    case Tree::Kind::kNone:
+      return "N";
+    case Tree::Kind::kBool:
+      return pickled_bool(tree.boolean());
+    case Tree::Kind::kInt:
+      return pickled_number(tree.integer());
+    case Tree::Kind::kFloat:
+      return pickled_real(tree.number());
+    case Tree::Kind::kText:
+      return pickled_text(tree.text());
+    case Tree::Kind::kTensor:
+      return pickled(tree.tensor(), storages);
+    case Tree::Kind::kList: {
+      const bool tuple = tree.python() == Tree::Python::kTuple;
+      std::string text = tuple ? "(" : "](";
+      for (const Tree& item : tree.items()) text += pickled(item, storages);
+      return text + (tuple ? "t" : "e");
+    }
+    case Tree::Kind::kDict:
+      break;
+  }
+  const bool counter = tree.python() == Tree::Python::kCounter;
+  std::string text = counter ? pickled_global("collections", "Counter") + "}(" : "}(";
+  if (tree.python() == Tree::Python::kOrderedDict) text = empty_ordered_dict() + "(";
+  for (const Tree::Entry& entry : tree.entries()) {
+    const auto* number = std::get_if<int64_t>(&entry.key);
+    text += number != nullptr ? pickled_number(*number)
+                              : pickled_text(std::get<std::string>(entry.key));
+    text += pickled(entry.value, storages);
+  }
+  return text + (counter ? "u\x85R" : "u");
+}
+
+/// Writes the zip file of a pickle and its storages.
+void write_zip(const TakeBytes& take, const std::string& pickle, const WrittenStorages& storages) {
   ZipWriter zip(take);
-  zip.add("archive/data.pkl", pickled(state, storages));
+  zip.add("archive/data.pkl", pickle);
   zip.add("archive/byteorder", "little");
   for (std::size_t i = 0; i < storages.all.size(); ++i) {
     // cpu() copies a storage that is on another device.
@@ -158,6 +207,20 @@ void write_torch_zip(const TakeBytes& take, const StateDict& state) {
   }
   zip.add("archive/version", "3\n");
   zip.finish();
+}
+
+}  // namespace
+
+void write_torch_zip(const TakeBytes& take, const StateDict& state) {
+  WrittenStorages storages;
+  for (const auto& entry : state) storages.add(entry.value());
+  write_zip(take, pickled(state, storages), storages);
+}
+
+void write_torch_zip(const TakeBytes& take, const Tree& tree) {
+  WrittenStorages storages;
+  for_tensors(tree, [&](const torch::Tensor& tensor) { storages.add(tensor); });
+  write_zip(take, "\x80\x02" + pickled(tree, storages) + ".", storages);
 }
 
 }  // namespace convkit::detail
