@@ -52,8 +52,8 @@ std::string way_of(const Compiled& fast) {
 using Reference = std::function<Tensor(const Tensor&)>;
 
 /// Each activation that a transform of results has, and LibTorch's.
-std::vector<std::pair<lanes::Activation, Reference>> activations() {
-  using Kind = lanes::Activation::Kind;
+std::vector<std::pair<lanes::LaneActivation, Reference>> activations() {
+  using Kind = lanes::LaneActivation::Kind;
   return {
       {{Kind::kNone}, [](const Tensor& x) { return x.clone(); }},
       {{Kind::kClip}, [](const Tensor& x) { return at::relu(x); }},

@@ -94,7 +94,7 @@ CONVKIT_INLINE void store(const typename V::Register& lanes, int64_t count, floa
 }
 
 /// An activation. NaN stays NaN.
-struct Activation {
+struct LaneActivation {
   enum class Kind : int {
     kNone,
     kClip,       ///< min(max(y, a), b): ReLU and ReLU6 too
@@ -137,8 +137,8 @@ CONVKIT_INLINE void exponential(typename V::Register& y) {
 }
 
 template <typename V>
-CONVKIT_INLINE void activate(typename V::Register& y, const Activation& activation) {
-  using Kind = Activation::Kind;
+CONVKIT_INLINE void activate(typename V::Register& y, const LaneActivation& activation) {
+  using Kind = LaneActivation::Kind;
   if (activation.kind == Kind::kClip) {
     clip<V>(y, activation.a, activation.b);
   } else if (activation.kind == Kind::kLeakyRelu) {

@@ -209,7 +209,7 @@ template <typename V, int64_t kTile>
 CONVKIT_INLINE void transform_all_back(const float* from, int64_t place_pitch, float* to,
                                        Pixels layout, int64_t rows, int64_t columns,
                                        int64_t channels, const Finish& finish) {
-  const bool clips = finish.activation.kind == lanes::Activation::Kind::kClip;
+  const bool clips = finish.activation.kind == lanes::LaneActivation::Kind::kClip;
   Limits limits;
   limits.low = clips ? finish.activation.a : -std::numeric_limits<float>::infinity();
   limits.high = clips ? finish.activation.b : std::numeric_limits<float>::infinity();
@@ -242,7 +242,7 @@ CONVKIT_INLINE void transform_all_back(const float* from, int64_t place_pitch, f
 
 template <typename V>
 CONVKIT_INLINE void activate_all(float* numbers, int64_t count,
-                                 const lanes::Activation& activation) {
+                                 const lanes::LaneActivation& activation) {
   typename V::Register y;
   int64_t k = 0;
   for (; k + V::kLanes <= count; k += V::kLanes) {
@@ -303,7 +303,7 @@ void transform_tile(int64_t tile, const float* from, int64_t place_pitch, float*
     } else {
       transform_all_back<V, 6>(from, place_pitch, to, layout, rows, columns, channels, finish);
     }
-    using Kind = lanes::Activation::Kind;
+    using Kind = lanes::LaneActivation::Kind;
     const Kind kind = finish.activation.kind;
     if (kind == Kind::kNone || kind == Kind::kClip) return;
     // What takes more than two limits, in a pass of its own.

@@ -48,7 +48,7 @@ void transform_patch(int64_t tile, const float* patch, Pixels layout, float* to,
 struct Finish {
   const float* bias = nullptr;   ///< of each channel, or none
   const float* added = nullptr;  ///< laid out as the result, or none
-  lanes::Activation activation;
+  lanes::LaneActivation activation;
 };
 
 /// A^T m A of the products of a tile, whose place i of channel k is from[i * place_pitch + k]; writes the

@@ -18,7 +18,7 @@ bool lower_linear(Lowering& lowering, const Convolution& convolution);
 bool lower_with_depthwise(Lowering& lowering, const Convolution& convolution);
 
 /// An activation as our own loops have it; nothing for another one.
-std::optional<lanes::Activation> activation_of(const std::optional<Operation>& operation);
+std::optional<lanes::LaneActivation> activation_of(const std::optional<Operation>& operation);
 
 /// Whether the transform of the result has what follows the convolution, in float32 and on the plan's
 /// threads.

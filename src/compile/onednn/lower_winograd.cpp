@@ -91,19 +91,20 @@ int64_t group_of(const Geometry& g, int64_t tile, int threads) {
 
 }  // namespace
 
-std::optional<lanes::Activation> activation_of(const std::optional<Operation>& operation) {
-  using Kind = lanes::Activation::Kind;
-  if (!operation) return lanes::Activation{};
+std::optional<lanes::LaneActivation> activation_of(const std::optional<Operation>& operation) {
+  using Kind = lanes::LaneActivation::Kind;
+  if (!operation) return lanes::LaneActivation{};
   const auto eltwise = eltwise_of(*operation);
   if (!eltwise) return std::nullopt;
   const auto [algorithm, a, b] = *eltwise;
   if (algorithm == dnnl::algorithm::eltwise_relu && a != 0) {
-    return lanes::Activation{Kind::kLeakyRelu, a};
+    return lanes::LaneActivation{Kind::kLeakyRelu, a};
   }
-  if (algorithm == dnnl::algorithm::eltwise_relu) return lanes::Activation{Kind::kClip};
-  if (algorithm == dnnl::algorithm::eltwise_clip) return lanes::Activation{Kind::kClip, a, b};
-  if (algorithm == dnnl::algorithm::eltwise_hardswish) return lanes::Activation{Kind::kHardswish};
-  if (algorithm == dnnl::algorithm::eltwise_swish) return lanes::Activation{Kind::kSilu};
+  if (algorithm == dnnl::algorithm::eltwise_relu) return lanes::LaneActivation{Kind::kClip};
+  if (algorithm == dnnl::algorithm::eltwise_clip) return lanes::LaneActivation{Kind::kClip, a, b};
+  if (algorithm == dnnl::algorithm::eltwise_hardswish)
+    return lanes::LaneActivation{Kind::kHardswish};
+  if (algorithm == dnnl::algorithm::eltwise_swish) return lanes::LaneActivation{Kind::kSilu};
   return std::nullopt;
 }
 

@@ -88,7 +88,7 @@ struct WinogradCommand {
   Slot work;                  ///< of each thread: the places of its tiles, and their products
   Operand weight;             ///< transformed, and packed for each place
   Operand bias;               ///< its constant is empty without one
-  lanes::Activation activation;
+  lanes::LaneActivation activation;
   Sizes before;  ///< padding above and left
   int threads = 1;
   int64_t tile = 4;   ///< rows and columns of the result that are computed at once: see winograd.h
