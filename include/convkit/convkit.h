@@ -50,6 +50,7 @@
 #include <convkit/compare.h>
 #include <convkit/summary.h>
 #include <convkit/compile.h>
+#include <convkit/transforms.h>
 // clang-format on
 
 #include <torch/nn/functional/padding.h>
