@@ -6,8 +6,10 @@
 
 #include <c10/util/ArrayRef.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 /// What torchvision.transforms does with images. An image is a tensor [..., C, H, W].
 ///
@@ -50,12 +52,71 @@ struct ResizeOptions {
 CONVKIT_API torch::Tensor resize(const torch::Tensor& image, c10::IntArrayRef size,
                                  const ResizeOptions& options = {});
 
+/// A rectangle of an image, in pixels.
+struct Region {
+  int64_t top = 0;
+  int64_t left = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+};
+
+/// The pixels of a region, and zeros where it lies outside of the image.
+///
+/// Shape:   image [..., H, W] -> [..., region.height, region.width], a view if nothing is outside
+/// Throws:  c10::ValueError for a height or width below 1.
+/// Source:  torchvision.transforms.v2.functional.crop
+CONVKIT_API torch::Tensor crop(const torch::Tensor& image, const Region& region);
+
+/// crop(), then resize().
+///
+/// Source:  torchvision.transforms.v2.functional.resized_crop
+CONVKIT_API torch::Tensor resized_crop(const torch::Tensor& image, const Region& region,
+                                       c10::IntArrayRef size, const ResizeOptions& options = {});
+
+enum class PaddingMode {
+  kConstant,   ///< `fill`
+  kEdge,       ///< the nearest pixel of the image
+  kReflect,    ///< the image mirrored at its outermost pixels: 3 2 | 1 2 3
+  kSymmetric,  ///< the image mirrored at its edges: 2 1 | 1 2 3
+};
+
+struct PadOptions {
+  std::vector<double> fill = {0};  ///< one number, or one for each channel
+  PaddingMode padding_mode = PaddingMode::kConstant;
+};
+
+/// The image with more pixels around it: {all sides}, {left and right, top and bottom}, or
+/// {left, top, right, bottom}.
+///
+/// Shape:   image [..., C, H, W] -> [..., C, top + H + bottom, left + W + right]
+/// Throws:  c10::ValueError for another count of numbers, and for negative ones; for padding by more
+///          than the image has to mirror; for a fill that is not of 1 or C numbers.
+/// Source:  torchvision.transforms.v2.functional.pad
+/// Differs: negative padding does not crop, and an image of Pillow's is not mirrored several times.
+CONVKIT_API torch::Tensor pad(const torch::Tensor& image, c10::IntArrayRef padding,
+                              const PadOptions& options = {});
+
+/// The image with its columns, or its rows, in reverse order.
+///
+/// Shape:   image [..., H, W] -> as the image
+/// Source:  torchvision.transforms.v2.functional.horizontal_flip and vertical_flip
+CONVKIT_API torch::Tensor horizontal_flip(const torch::Tensor& image);
+CONVKIT_API torch::Tensor vertical_flip(const torch::Tensor& image);
+
 /// The middle of the image, {height, width} or {side}: where the image is smaller, between zeros.
 ///
 /// Shape:   image [..., H, W] -> [..., height, width], a view if nothing is padded
 /// Throws:  c10::ValueError for a size that is neither, or has a side below 1.
 /// Source:  torchvision.transforms.v2.functional.center_crop
 CONVKIT_API torch::Tensor center_crop(const torch::Tensor& image, c10::IntArrayRef size);
+
+/// The crops at the top left, top right, bottom left and bottom right, and the one in the middle.
+///
+/// Shape:   image [..., H, W] -> five times [..., height, width]
+/// Throws:  c10::ValueError for a size that is not {side} or {height, width} within the image.
+/// Source:  torchvision.transforms.v2.functional.five_crop
+CONVKIT_API std::array<torch::Tensor, 5> five_crop(const torch::Tensor& image,
+                                                   c10::IntArrayRef size);
 
 /// image / 255, in float32.
 ///

@@ -7,6 +7,7 @@
 #include <ATen/ops/_upsample_bicubic2d_aa.h>
 #include <ATen/ops/_upsample_bilinear2d_aa.h>
 #include <ATen/ops/_upsample_nearest_exact2d.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
@@ -210,6 +211,42 @@ int64_t half(int64_t x) {
   return static_cast<int64_t>(std::nearbyint(static_cast<double>(x) / 2));
 }
 
+/// Which of an axis' pixels lie in a region, and how many of the region's lie before and after them.
+struct Axis {
+  Axis(int64_t begin, int64_t length, int64_t size)
+      : first(std::clamp<int64_t>(begin, 0, size)),
+        inside(std::clamp<int64_t>(begin + length, first, std::max(first, size)) - first),
+        before(std::clamp<int64_t>(-begin, 0, length)),
+        after(length - inside - before) {}
+
+  int64_t first;
+  int64_t inside;
+  int64_t before;
+  int64_t after;
+};
+
+/// The pixels of an axis, with those around it that the image is padded with.
+Tensor mirrored(const Tensor& image, int64_t dim, int64_t before, int64_t after, PaddingMode mode) {
+  const int64_t size = image.size(dim);
+  const bool reflect = mode == PaddingMode::kReflect;
+  const int64_t most = mode == PaddingMode::kEdge ? (size == 0 ? 0 : std::max(before, after))
+                                                  : std::max<int64_t>(size - (reflect ? 1 : 0), 0);
+  TORCH_CHECK_VALUE(before <= most && after <= most, "pad: expected padding of at most ", most,
+                    " for ", size, dim == -1 ? " columns" : " rows", ", got ",
+                    std::max(before, after));
+  std::vector<int64_t> pixels;
+  for (int64_t i = -before; i < size + after; ++i) {
+    if (mode == PaddingMode::kEdge) {
+      pixels.push_back(std::clamp<int64_t>(i, 0, size - 1));
+    } else if (i < 0) {
+      pixels.push_back(reflect ? -i : -i - 1);
+    } else {
+      pixels.push_back(i < size ? i : 2 * size - i - (reflect ? 2 : 1));
+    }
+  }
+  return at::tensor(pixels, image.options().dtype(torch::kLong));
+}
+
 }  // namespace
 
 Tensor resize(const Tensor& image, c10::IntArrayRef size, const ResizeOptions& options) {
@@ -222,6 +259,83 @@ Tensor resize(const Tensor& image, c10::IntArrayRef size, const ResizeOptions& o
       options.way.value_or(image.scalar_type() == torch::kByte ? Way::kPillow : Way::kTensor);
   return way == Way::kPillow ? resize_as_pillow(image, height, width, options.interpolation)
                              : resize_as_tensor(image, height, width, options);
+}
+
+Tensor crop(const Tensor& image, const Region& region) {
+  check_image("crop", image, 2);
+  TORCH_CHECK_VALUE(region.height >= 1 && region.width >= 1,
+                    "crop: expected a region with height and width >= 1, got ", region.height,
+                    " x ", region.width);
+  const Axis rows(region.top, region.height, image.size(-2));
+  const Axis columns(region.left, region.width, image.size(-1));
+  const Tensor inside =
+      image.narrow(-2, rows.first, rows.inside).narrow(-1, columns.first, columns.inside);
+  if (inside.size(-2) == region.height && inside.size(-1) == region.width) return inside;
+  return at::constant_pad_nd(inside, {columns.before, columns.after, rows.before, rows.after});
+}
+
+Tensor resized_crop(const Tensor& image, const Region& region, c10::IntArrayRef size,
+                    const ResizeOptions& options) {
+  return resize(crop(image, region), size, options);
+}
+
+Tensor pad(const Tensor& image, c10::IntArrayRef padding, const PadOptions& options) {
+  check_image("pad", image);
+  TORCH_CHECK_VALUE(padding.size() == 1 || padding.size() == 2 || padding.size() == 4,
+                    "pad: expected padding of 1, 2 or 4 numbers, got ", padding);
+  for (const int64_t number : padding) {
+    TORCH_CHECK_VALUE(number >= 0, "pad: expected padding >= 0, got ", padding);
+  }
+  const int64_t left = padding[0];
+  const int64_t top = padding[padding.size() == 1 ? 0 : 1];
+  const int64_t right = padding.size() == 4 ? padding[2] : left;
+  const int64_t bottom = padding.size() == 4 ? padding[3] : top;
+  if (options.padding_mode != PaddingMode::kConstant) {
+    const auto outside = [&](int64_t dim, int64_t before, int64_t after) {
+      return mirrored(image, dim, before, after, options.padding_mode);
+    };
+    const Tensor rows = outside(-2, top, bottom);
+    const Tensor columns = outside(-1, left, right);
+    return image.index_select(-2, rows).index_select(-1, columns);
+  }
+  const std::vector<double>& fill = options.fill;
+  const auto count = static_cast<int64_t>(fill.size());
+  TORCH_CHECK_VALUE(count == 1 || count == image.size(-3), "pad: expected a fill of 1 or ",
+                    image.size(-3), " numbers, got ", count);
+  const std::vector<int64_t> sides{left, right, top, bottom};
+  if (count == 1) return at::constant_pad_nd(image, sides, fill[0]);
+  std::vector<Tensor> channels;
+  for (int64_t i = 0; i < count; ++i) {
+    // torchvision makes a tensor of float32 of several numbers.
+    const double number = static_cast<float>(fill[static_cast<std::size_t>(i)]);
+    channels.push_back(at::constant_pad_nd(image.narrow(-3, i, 1), sides, number));
+  }
+  return at::cat(channels, -3);
+}
+
+Tensor horizontal_flip(const Tensor& image) {
+  check_image("horizontal_flip", image, 2);
+  return image.flip(-1);
+}
+
+Tensor vertical_flip(const Tensor& image) {
+  check_image("vertical_flip", image, 2);
+  return image.flip(-2);
+}
+
+std::array<Tensor, 5> five_crop(const Tensor& image, c10::IntArrayRef size) {
+  check_image("five_crop", image, 2);
+  check_size("five_crop", size);
+  const int64_t height = size.front();
+  const int64_t width = size.back();
+  const int64_t bottom = image.size(-2) - height;
+  const int64_t right = image.size(-1) - width;
+  TORCH_CHECK_VALUE(bottom >= 0 && right >= 0, "five_crop: expected a size within the image ",
+                    image.sizes(), ", got ", size);
+  const auto at = [&](int64_t top, int64_t left) {
+    return crop(image, {.top = top, .left = left, .height = height, .width = width});
+  };
+  return {at(0, 0), at(0, right), at(bottom, 0), at(bottom, right), center_crop(image, size)};
 }
 
 Tensor center_crop(const Tensor& image, c10::IntArrayRef size) {

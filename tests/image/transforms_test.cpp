@@ -94,6 +94,33 @@ TEST_CASE("center_crop gives torchvision's pixels, zeros around a small image", 
   });
 }
 
+TEST_CASE("crops, paddings and flips give torchvision's pixels", "[transforms]") {
+  Cases("geometry").each(250, [&](const auto& given) {
+    const Tensor image = given("image");
+    const auto region = list<int64_t>(given("region"));
+    const auto size = list<int64_t>(given("size"));
+    const auto inner = list<int64_t>(given("inner"));
+    const auto padding = list<int64_t>(given("padding"));
+    const int64_t mode = given("mode").template item<int64_t>();
+    CAPTURE(image.sizes(), region, size, inner, padding, mode);
+    const T::Region part{
+        .top = region[0], .left = region[1], .height = region[2], .width = region[3]};
+    CHECK(differing(T::crop(image, part), given("crop")) == 0);
+    CHECK(differing(T::resized_crop(image, part, size), given("resized_crop")) == 0);
+    CHECK(differing(T::resized_crop(image.to(torch::kFloat),
+                                    {.height = inner[0], .width = inner[1]}, size),
+                    given("tensor_crop")) == 0);
+    CHECK(differing(T::pad(image, padding,
+                           {.fill = list<double>(given("fill")),
+                            .padding_mode = static_cast<T::PaddingMode>(mode)}),
+                    given("padded")) == 0);
+    CHECK(differing(T::horizontal_flip(image), given("horizontal_flip")) == 0);
+    CHECK(differing(T::vertical_flip(image), given("vertical_flip")) == 0);
+    const auto five = T::five_crop(image, inner);
+    CHECK(differing(torch::stack(at::TensorList(five)), given("five_crop")) == 0);
+  });
+}
+
 TEST_CASE("to_tensor and normalize give torchvision's bits", "[transforms]") {
   Cases("normalize").each(40, [&](const auto& given) {
     const Tensor tensor = T::to_tensor(given("image"));
@@ -146,6 +173,21 @@ TEST_CASE("transforms refuse what they cannot take", "[transforms][errors]") {
                     {.interpolation = T::Interpolation::kHamming, .way = T::Way::kTensor});
         }) ==
         "resize: expected an interpolation that tensors have, got hamming; take Way::kPillow");
+  CHECK(error([&] { T::crop(image, {.height = 2}); }) ==
+        "crop: expected a region with height and width >= 1, got 2 x 0");
+  CHECK(error([&] { T::pad(image, {1, 2, 3}); }) ==
+        "pad: expected padding of 1, 2 or 4 numbers, got [1, 2, 3]");
+  CHECK(error([&] { T::pad(image, {-1}); }) == "pad: expected padding >= 0, got [-1]");
+  CHECK(error([&] { T::pad(image, {1}, {.fill = {1, 2}}); }) ==
+        "pad: expected a fill of 1 or 3 numbers, got 2");
+  CHECK(error([&] { T::pad(image, {1, 4}, {.padding_mode = T::PaddingMode::kReflect}); }) ==
+        "pad: expected padding of at most 3 for 4 rows, got 4");
+  CHECK(error([&] { T::pad(image, {7, 1}, {.padding_mode = T::PaddingMode::kSymmetric}); }) ==
+        "pad: expected padding of at most 6 for 6 columns, got 7");
+  CHECK(error([&] { T::horizontal_flip(image[0][0]); }) ==
+        "horizontal_flip: expected an image [..., H, W], got [6]");
+  CHECK(error([&] { T::five_crop(image, {5, 6}); }) ==
+        "five_crop: expected a size within the image [3, 4, 6], got [5, 6]");
   CHECK(error([&] { T::center_crop(image, {2, -1}); }) ==
         "center_crop: expected sides >= 1, got [2, -1]");
   CHECK(error([&] { T::center_crop(image[0][0], {2}); }) ==

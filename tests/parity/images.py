@@ -81,6 +81,33 @@ def crops():
         add("center_crop", number, image=pixels, size=size, result=result.contiguous())
 
 
+MODES = ["constant", "edge", "reflect", "symmetric"]  # in convkit's order
+
+
+def geometry():
+    for number in range(250):
+        pixels = image()
+        height, width = pixels.shape[-2:]
+        image_ = pillow(pixels)
+        back = v2.pil_to_tensor
+        region = [draw.randint(-20, height), draw.randint(-20, width), draw.randint(1, 90), draw.randint(1, 90)]
+        size = [draw.randint(1, 60), draw.randint(1, 60)]
+        mode = draw.randrange(4)
+        most = 30 if mode < 2 else min(height, width) - (mode == 2)
+        padding = [draw.randint(0, most) for _ in range(draw.choice([1, 2, 4]))]
+        fill = [draw.randint(0, 255) for _ in range(draw.choice([1, pixels.shape[0]]))]
+        inner = [draw.randint(1, height), draw.randint(1, width)]
+        padded = back(v2.pad(image_, padding, tuple(fill) if len(fill) > 1 else fill[0], MODES[mode]))
+        if mode or len(fill) == 1:
+            assert torch.equal(padded, v2.pad(pixels, padding, fill[0], MODES[mode]))
+        add("geometry", number, image=pixels, region=region, size=size, mode=mode, padding=padding,
+            fill=torch.tensor(fill, dtype=torch.float64), inner=inner, padded=padded,
+            crop=back(v2.crop(image_, *region)), resized_crop=back(v2.resized_crop(image_, *region, size)),
+            tensor_crop=v2.resized_crop(pixels.float(), 0, 0, *inner, size),
+            horizontal_flip=back(v2.horizontal_flip(image_)), vertical_flip=back(v2.vertical_flip(image_)),
+            five_crop=torch.stack([back(part) for part in v2.five_crop(image_, inner)]))
+
+
 def numbers():
     for number in range(40):
         pixels = image()
@@ -97,5 +124,6 @@ torch.manual_seed(1)
 warnings.filterwarnings("ignore", "Anti-alias option")
 resizes()
 crops()
+geometry()
 numbers()
 save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, sys.argv[1])
