@@ -1,5 +1,6 @@
 #include <convkit/transforms.h>
 
+#include "image/image_checks.h"
 #include "image/pillow_resize.h"
 
 #include <ATen/Version.h>
@@ -25,6 +26,8 @@
 
 namespace convkit::transforms {
 
+using detail::check_image;
+using detail::check_size;
 using torch::Tensor;
 
 namespace {
@@ -47,20 +50,6 @@ const char* name_of(Interpolation interpolation) {
       return "lanczos";
   }
   return "";
-}
-
-void check_image(const char* name, const Tensor& image, int64_t dims = 3) {
-  TORCH_CHECK_VALUE(image.defined(), name, ": expected an image, got an undefined tensor");
-  TORCH_CHECK_VALUE(image.dim() >= dims, name, ": expected an image ",
-                    dims == 3 ? "[..., C, H, W]" : "[..., H, W]", ", got ", image.sizes());
-}
-
-void check_size(const char* name, c10::IntArrayRef size) {
-  TORCH_CHECK_VALUE(size.size() == 1 || size.size() == 2, name,
-                    ": expected size {side} or {height, width}, got ", size);
-  for (const int64_t side : size) {
-    TORCH_CHECK_VALUE(side >= 1, name, ": expected sides >= 1, got ", size);
-  }
 }
 
 /// The quotient of Python's integers, rounded down.

@@ -1,7 +1,6 @@
-#include <convkit/checkpoint.h>
 #include <convkit/transforms.h>
 
-#include "parity/reference.h"
+#include "image/images.h"
 #include "support.h"
 
 #include <torch/torch.h>
@@ -13,54 +12,13 @@
 #include <vector>
 
 namespace T = convkit::transforms;
+using images::Cases;
+using images::differing;
+using images::list;
 using support::error;
 using torch::Tensor;
 
 namespace {
-
-/// What tests/parity/images.py wrote.
-class Cases {
- public:
-  explicit Cases(std::string name) : name_(std::move(name)) {}
-
-  /// Calls `check` with each case's tensors, by their names.
-  template <typename Check>
-  void each(int64_t at_least, const Check& check) {
-    int64_t count = 0;
-    for (const auto& entry : file()) {
-      const std::string& key = entry.key();
-      if (!key.starts_with(name_ + ".") || !key.ends_with(".image")) continue;
-      const std::string of = key.substr(0, key.size() - 5);
-      INFO(of);
-      check([&](const char* what) { return file()[of + what]; });
-      ++count;
-    }
-    CHECK(count >= at_least);
-  }
-
- private:
-  static const convkit::StateDict& file() {
-    static const convkit::StateDict read = [] {
-      return convkit::load_checkpoint(parity::folder() / "images.safetensors").state;
-    }();
-    return read;
-  }
-
-  std::string name_;
-};
-
-template <typename Number>
-std::vector<Number> list(const Tensor& tensor) {
-  return {tensor.const_data_ptr<Number>(), tensor.const_data_ptr<Number>() + tensor.numel()};
-}
-
-/// How many bytes of the result are other ones, or all of them where its sizes or type are.
-int64_t differing(const Tensor& result, const Tensor& expected) {
-  if (result.sizes() != expected.sizes() || result.scalar_type() != expected.scalar_type()) {
-    return expected.numel();
-  }
-  return result.ne(expected).sum().item<int64_t>();
-}
 
 const auto kSmall = [] { return torch::zeros({3, 4, 6}, torch::kByte); };
 

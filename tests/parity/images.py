@@ -11,7 +11,7 @@ import warnings
 
 import torch
 from safetensors.torch import save_file
-from torchvision.transforms import InterpolationMode
+from torchvision.transforms import InterpolationMode, v2 as T
 from torchvision.transforms import functional as v1
 from torchvision.transforms.v2 import functional as v2
 
@@ -108,6 +108,34 @@ def geometry():
             five_crop=torch.stack([back(part) for part in v2.five_crop(image_, inner)]))
 
 
+def randoms():
+    """100 seeds of each."""
+    for seed in range(100):
+        pixels = image()
+        height, width = pixels.shape[-2:]
+        p = draw.random()
+        size = [draw.randint(1, 60), draw.randint(1, 60)]
+        padding = [draw.randint(0, 9) for _ in range(draw.choice([1, 2, 4]))]
+        inner = [draw.randint(1, height), draw.randint(1, width)]
+        ratio = draw.choice([[3 / 4, 4 / 3], [0.1, 9.5], [5.0, 7.0], [0.1, 0.2]])
+        if min(height, width) < 4:  # of which another ratio's middle has no pixel
+            ratio = [3 / 4, 4 / 3]
+        scale = draw.choice([[0.08, 1.0], [0.5, 0.9], [0.9, 1.0]])
+        transforms = {
+            "horizontal_flip": T.RandomHorizontalFlip(p), "vertical_flip": T.RandomVerticalFlip(p),
+            "inner_crop": T.RandomCrop(inner), "padded_crop": T.RandomCrop(inner, padding, fill=9),
+            "needed_crop": T.RandomCrop([70, 40], padding, pad_if_needed=True, padding_mode="edge"),
+            "resized_crop": T.RandomResizedCrop(size, scale, ratio)}
+        results = {}
+        for name, transform in transforms.items():
+            torch.manual_seed(seed)
+            results[name] = v2.pil_to_tensor(transform(pillow(pixels)))
+            results[name + "_next"] = torch.rand(1)  # as many numbers were drawn
+        add("random", seed, image=pixels, p=torch.tensor(p, dtype=torch.float64), size=size, padding=padding,
+            inner=inner, ratio=torch.tensor(ratio, dtype=torch.float64),
+            scale=torch.tensor(scale, dtype=torch.float64), **results)
+
+
 def numbers():
     for number in range(40):
         pixels = image()
@@ -125,5 +153,6 @@ warnings.filterwarnings("ignore", "Anti-alias option")
 resizes()
 crops()
 geometry()
+randoms()
 numbers()
 save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, sys.argv[1])
