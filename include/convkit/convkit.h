@@ -51,6 +51,9 @@
 #include <convkit/compare.h>
 #include <convkit/summary.h>
 #include <convkit/compile.h>
+#include <convkit/transforms.h>
+#include <convkit/random_transforms.h>
+#include <convkit/presets.h>
 #include <convkit/optim.h>
 #include <convkit/clip_grad.h>
 #include <convkit/lr_scheduler.h>

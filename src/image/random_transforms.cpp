@@ -1,0 +1,153 @@
+#include <convkit/random_transforms.h>
+
+#include "image/image_checks.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/tensor.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+#include <vector>
+
+namespace convkit::transforms {
+
+using detail::check_image;
+using detail::check_size;
+using torch::Tensor;
+using Generator = std::optional<at::Generator>;
+
+namespace {
+
+bool happens(const char* name, double p, const Generator& generator) {
+  TORCH_CHECK_VALUE(p >= 0 && p <= 1, name, ": expected p from 0 to 1, got ", p);
+  return at::rand({1}, generator, torch::kFloat).item<float>() < p;
+}
+
+int64_t below(int64_t end, const Generator& generator) {
+  return at::randint(0, end, {1}, generator, torch::kLong).item<int64_t>();
+}
+
+double uniform(double from, double to, const Generator& generator) {
+  return at::empty({1}, torch::kFloat).uniform_(from, to, generator).item<float>();
+}
+
+/// Python's round().
+int64_t rounded(double x) {
+  return static_cast<int64_t>(std::nearbyint(x));
+}
+
+/// The middle, as near to the allowed ratios as the image is.
+Region middle(int64_t height, int64_t width, const std::array<double, 2>& ratio) {
+  Region region{.height = height, .width = width};
+  const double own = static_cast<double>(width) / static_cast<double>(height);
+  if (own < ratio[0]) {
+    region.height = rounded(static_cast<double>(width) / ratio[0]);
+  } else if (own > ratio[1]) {
+    region.width = rounded(static_cast<double>(height) * ratio[1]);
+  }
+  region.top = (height - region.height) / 2;
+  region.left = (width - region.width) / 2;
+  return region;
+}
+
+Region random_region(int64_t height, int64_t width, const RandomResizedCropOptions& options,
+                     const Generator& generator) {
+  const auto area = static_cast<double>(height * width);
+  // torchvision takes the logarithm in float32, and so the exponential.
+  const auto logarithm = [](double x) {
+    return double{at::tensor(x, torch::kFloat).log().item<float>()};
+  };
+  const double least = logarithm(options.ratio[0]);
+  const double most = logarithm(options.ratio[1]);
+  for (int draw = 0; draw < 10; ++draw) {
+    const double target = area * uniform(options.scale[0], options.scale[1], generator);
+    const double ratio =
+        at::empty({1}, torch::kFloat).uniform_(least, most, generator).exp().item<float>();
+    const int64_t w = rounded(std::sqrt(target * ratio));
+    const int64_t h = rounded(std::sqrt(target / ratio));
+    if (w < 1 || w > width || h < 1 || h > height) continue;
+    const int64_t top = below(height - h + 1, generator);
+    const int64_t left = below(width - w + 1, generator);
+    return {.top = top, .left = left, .height = h, .width = w};
+  }
+  return middle(height, width, options.ratio);
+}
+
+}  // namespace
+
+Tensor random_horizontal_flip(const Tensor& image, double p, Generator generator) {
+  check_image("random_horizontal_flip", image);
+  return happens("random_horizontal_flip", p, generator) ? horizontal_flip(image) : image;
+}
+
+Tensor random_vertical_flip(const Tensor& image, double p, Generator generator) {
+  check_image("random_vertical_flip", image);
+  return happens("random_vertical_flip", p, generator) ? vertical_flip(image) : image;
+}
+
+Tensor random_crop(const Tensor& image, c10::IntArrayRef size, const RandomCropOptions& options,
+                   Generator generator) {
+  check_image("random_crop", image);
+  check_size("random_crop", size);
+  const int64_t height = size.front();
+  const int64_t width = size.back();
+  const PadOptions filled{.fill = options.fill, .padding_mode = options.padding_mode};
+  std::vector<int64_t> padding{0, 0, 0, 0};
+  if (!options.padding.empty()) {
+    const std::vector<int64_t>& given = options.padding;
+    TORCH_CHECK_VALUE(given.size() == 1 || given.size() == 2 || given.size() == 4,
+                      "random_crop: expected padding of 1, 2 or 4 numbers, got ",
+                      c10::IntArrayRef(given));
+    for (std::size_t i = 0; i < 4; ++i) padding[i] = given[i % given.size()];
+  }
+  int64_t rows = image.size(-2) + padding[1] + padding[3];
+  int64_t columns = image.size(-1) + padding[0] + padding[2];
+  if (options.pad_if_needed) {
+    const int64_t more_rows = std::max<int64_t>(height - rows, 0);
+    const int64_t more_columns = std::max<int64_t>(width - columns, 0);
+    padding[0] += more_columns;
+    padding[1] += more_rows;
+    padding[2] += more_columns;
+    padding[3] += more_rows;
+    rows += 2 * more_rows;
+    columns += 2 * more_columns;
+  }
+  TORCH_CHECK_VALUE(height <= rows && width <= columns, "random_crop: expected a size within ",
+                    rows, " x ", columns, ", got ", height, " x ", width, "; set pad_if_needed");
+  const bool pads = std::ranges::any_of(padding, [](int64_t side) { return side != 0; });
+  const Tensor padded = pads ? pad(image, padding, filled) : image;
+  // Nothing is drawn for a side that fits.
+  const int64_t top = rows > height ? below(rows - height + 1, generator) : 0;
+  const int64_t left = columns > width ? below(columns - width + 1, generator) : 0;
+  return crop(padded, {.top = top, .left = left, .height = height, .width = width});
+}
+
+Tensor random_resized_crop(const Tensor& image, c10::IntArrayRef size,
+                           const RandomResizedCropOptions& options, Generator generator) {
+  check_image("random_resized_crop", image);
+  TORCH_CHECK_VALUE(image.numel() > 0, "random_resized_crop: expected an image with pixels, got ",
+                    image.sizes());
+  check_size("random_resized_crop", size);
+  const int64_t height = size.front();
+  const int64_t width = size.back();
+  const auto& [scale, ratio, interpolation, antialias, way] = options;
+  TORCH_CHECK_VALUE(scale[0] >= 0 && scale[0] <= scale[1],
+                    "random_resized_crop: expected a scale with 0 <= least <= most, got ", scale[0],
+                    " and ", scale[1]);
+  TORCH_CHECK_VALUE(ratio[0] > 0 && ratio[0] <= ratio[1],
+                    "random_resized_crop: expected a ratio with 0 < least <= most, got ", ratio[0],
+                    " and ", ratio[1]);
+  const Region region = random_region(image.size(-2), image.size(-1), options, generator);
+  TORCH_CHECK_VALUE(region.height > 0 && region.width > 0,
+                    "random_resized_crop: expected an image with a middle of the ratio ", ratio[0],
+                    " to ", ratio[1], ", got ", image.sizes());
+  return resized_crop(image, region, {height, width},
+                      {.interpolation = interpolation, .antialias = antialias, .way = way});
+}
+
+}  // namespace convkit::transforms
