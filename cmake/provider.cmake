@@ -6,6 +6,7 @@
 #   fmt            installed, or LibTorch's own copy of its headers
 #   nlohmann_json, CLI11, Stb, benchmark
 #                  installed, or unpacked from the machine's Debian mirror
+#   JPEG, PNG      the same; without them where they cannot be had
 #   Catch2         the same, or built from its source
 #   dnnl           oneDNN, installed, or two wheels of PyPI; without it where it cannot be had
 #   ParityPython   a Python that imports the LibTorch in use and the packages of tests/parity
@@ -22,7 +23,7 @@ set(CONVKIT_CATCH2_COMMIT fa43b77429ba76c462b1898d6cd2f2d7a9416b14)  # v3.7.1
 
 # A macro, since what find_package() sets has to reach the caller's scope.
 macro(convkit_provide method package)
-  if("${package}" MATCHES "^(Torch|fmt|nlohmann_json|CLI11|Stb|Catch2|benchmark|dnnl|ParityPython)$")
+  if("${package}" MATCHES "^(Torch|fmt|nlohmann_json|CLI11|Stb|Catch2|benchmark|dnnl|JPEG|PNG|ParityPython)$")
     set(convkit_${package}_arguments ${ARGN})
     list(REMOVE_ITEM convkit_${package}_arguments REQUIRED)
     if(COMMAND convkit_before_${package})
@@ -33,7 +34,7 @@ macro(convkit_provide method package)
       set(${package}_FOUND TRUE)  # so that an error in the fetch is the only one that CMake prints
       cmake_language(CALL convkit_fetch_${package})
       convkit_find(${package})
-      if(NOT ${package}_FOUND AND NOT "${package}" STREQUAL "dnnl")
+      if(NOT ${package}_FOUND AND NOT "${package}" MATCHES "^(dnnl|JPEG|PNG)$")
         convkit_give_up(${package} "what was fetched cannot be used")
       endif()
     endif()
@@ -45,7 +46,11 @@ macro(convkit_find package)
   # LibTorch's config warns about libraries that nothing here needs.
   set(convkit_log_level "${CMAKE_MESSAGE_LOG_LEVEL}")
   set(CMAKE_MESSAGE_LOG_LEVEL ERROR)
-  find_package(${package} ${convkit_${package}_arguments} QUIET CONFIG BYPASS_PROVIDER)
+  if("${package}" MATCHES "^(JPEG|PNG)$")  # CMake's own modules find them
+    find_package(${package} ${convkit_${package}_arguments} QUIET MODULE BYPASS_PROVIDER)
+  else()
+    find_package(${package} ${convkit_${package}_arguments} QUIET CONFIG BYPASS_PROVIDER)
+  endif()
   set(CMAKE_MESSAGE_LOG_LEVEL "${convkit_log_level}")
 endmacro()
 
@@ -243,6 +248,22 @@ function(convkit_fetch_benchmark)
     convkit_give_up(benchmark "libbenchmark-dev from the machine's Debian mirror")
   endif()
   set(benchmark_ROOT "${CONVKIT_DEPS}/benchmark/usr" CACHE PATH "Where benchmark was fetched to" FORCE)
+endfunction()
+
+# Optional, as oneDNN is. Debian's packages for compiling, and those of the libraries themselves.
+function(convkit_fetch_JPEG)
+  convkit_debian(JPEG "libjpeg62-turbo-dev;libjpeg62-turbo" code)
+  if(code EQUAL 0)
+    set(JPEG_ROOT "${CONVKIT_DEPS}/JPEG/usr" CACHE PATH "Where libjpeg was fetched to" FORCE)
+  endif()
+endfunction()
+
+function(convkit_fetch_PNG)
+  convkit_debian(PNG "libpng-dev;libpng16-16;zlib1g-dev;zlib1g" code)
+  if(code EQUAL 0)
+    set(PNG_ROOT "${CONVKIT_DEPS}/PNG/usr" CACHE PATH "Where libpng was fetched to" FORCE)
+    set(ZLIB_ROOT "${CONVKIT_DEPS}/PNG/usr" CACHE PATH "Where zlib was fetched to" FORCE)
+  endif()
 endfunction()
 
 # stb has no CMake config of its own; vcpkg's name for its folder is Stb_INCLUDE_DIR.

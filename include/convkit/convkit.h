@@ -51,6 +51,7 @@
 #include <convkit/compare.h>
 #include <convkit/summary.h>
 #include <convkit/compile.h>
+#include <convkit/image.h>
 #include <convkit/transforms.h>
 #include <convkit/random_transforms.h>
 #include <convkit/presets.h>

@@ -39,24 +39,24 @@ struct Descriptor {
 
 }  // namespace
 
-std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path,
+                                                   const std::string& caller) {
   const std::string name = shown_path(path);
-  TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos,
-              "load_checkpoint: expected the name of a file, got ", path.empty() ? "\"\"" : name);
+  TORCH_CHECK(!path.empty() && path.find('\0') == std::string::npos, caller,
+              "expected the name of a file, got ", path.empty() ? "\"\"" : name);
   // O_NONBLOCK: a pipe is refused below, without waiting for its writer.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  TORCH_CHECK(file.value >= 0, "load_checkpoint: cannot open ", name, ": ", reason(errno));
+  TORCH_CHECK(file.value >= 0, caller, "cannot open ", name, ": ", reason(errno));
   struct stat status{};
-  TORCH_CHECK(::fstat(file.value, &status) == 0, "load_checkpoint: cannot read ", name, ": ",
-              reason(errno));
-  TORCH_CHECK(S_ISREG(status.st_mode), "load_checkpoint: expected a file, but ", name, " is ",
+  TORCH_CHECK(::fstat(file.value, &status) == 0, caller, "cannot read ", name, ": ", reason(errno));
+  TORCH_CHECK(S_ISREG(status.st_mode), caller, "expected a file, but ", name, " is ",
               S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe");
   const auto size = static_cast<uint64_t>(status.st_size);
   if (size == 0) return std::make_shared<const MappedFile>(name, nullptr, 0, [] {});
   // MAP_NORESERVE: no memory is reserved for the pages that nobody writes to.
   void* data =
       ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.value, 0);
-  TORCH_CHECK(data != MAP_FAILED, "load_checkpoint: cannot map ", name, " of ", size,
+  TORCH_CHECK(data != MAP_FAILED, caller, "cannot map ", name, " of ", size,
               " bytes: ", reason(errno), " (many files at once? each is a mapping)");
   return std::make_shared<const MappedFile>(name, static_cast<char*>(data), size,
                                             [data, size] { ::munmap(data, size); });

@@ -22,8 +22,10 @@ using TakeBytes = std::function<void(std::string_view)>;
 /// A file's bytes, mapped. They can be written to, which changes neither the file nor another map.
 class MappedFile {
  public:
-  /// Throws c10::Error where there is no such file, or it is not a regular one.
-  static std::shared_ptr<const MappedFile> open(const std::string& path);
+  /// Throws c10::Error, whose text begins with the `caller`, where there is no such file, or it is not
+  /// a regular one.
+  static std::shared_ptr<const MappedFile> open(const std::string& path,
+                                                const std::string& caller = "load_checkpoint: ");
 
   /// Takes a copy of bytes, aligned as LibTorch's tensors are. `name` stands for the path.
   static std::shared_ptr<const MappedFile> copy(const std::string& name, std::string_view bytes);
