@@ -18,6 +18,13 @@ if(NOT BUILD_SHARED_LIBS)
   endforeach()
   list(JOIN convkit_needs_formats " " convkit_needs_formats)
 endif()
+set(convkit_format_roots "")
+foreach(package JPEG PNG ZLIB)
+  if(${package}_ROOT)
+    string(APPEND convkit_format_roots
+           "if(NOT DEFINED ${package}_ROOT)\n  set(${package}_ROOT [[${${package}_ROOT}]])\nendif()\n")
+  endif()
+endforeach()
 configure_package_config_file(cmake/convkitConfig.cmake.in convkitConfig.cmake
                               INSTALL_DESTINATION ${package_folder})
 write_basic_package_version_file(convkitConfigVersion.cmake COMPATIBILITY SameMinorVersion)
@@ -28,12 +35,20 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/convkitConfig.cmake
 # A shared library exports what CONVKIT_API marks and nothing of the templates that it instantiates;
 # it finds LibTorch and oneDNN where it was built with them, without help of the program that loads it.
 if(BUILD_SHARED_LIBS)
+  set(rpath ${TORCH_INSTALL_PREFIX}/lib)
+  if(convkit_onednn)
+    list(APPEND rpath $<TARGET_FILE_DIR:DNNL::dnnl>)
+  endif()
+  foreach(format JPEG PNG)
+    if(convkit_${format} AND ${format}_ROOT)
+      list(APPEND rpath $<TARGET_FILE_DIR:${format}::${format}>)
+    endif()
+  endforeach()
   set(version_script ${PROJECT_SOURCE_DIR}/cmake/exports.map)
   target_link_options(convkit PRIVATE LINKER:--version-script=${version_script})
   set_target_properties(convkit PROPERTIES
     LINK_DEPENDS ${version_script}
-    INSTALL_RPATH "${TORCH_INSTALL_PREFIX}/lib;$<$<BOOL:${convkit_onednn}>:$<TARGET_FILE_DIR:DNNL::dnnl>>;\
-$<$<BOOL:${convkit_JPEG}>:$<TARGET_FILE_DIR:JPEG::JPEG>>;$<$<BOOL:${convkit_PNG}>:$<TARGET_FILE_DIR:PNG::PNG>>"
+    INSTALL_RPATH "${rpath}"
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 endif()
