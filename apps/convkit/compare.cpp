@@ -4,7 +4,9 @@
 
 #include <convkit/compare.h>
 #include <convkit/compile.h>
+#include <convkit/image.h>
 #include <convkit/models.h>
+#include <convkit/presets.h>
 #include <convkit/state_dict.h>
 
 #include <ATen/Parallel.h>
@@ -22,6 +24,8 @@ struct CompareFlags {
   std::string recording;
   int64_t num_classes = 0;
   double tolerance = 0;
+  std::string image;
+  std::string preset;
   bool compiled = false;
   bool all = false;
   bool json = false;
@@ -91,6 +95,27 @@ convkit::Comparison compared(convkit::models::Network& network, const convkit::R
   return convkit::compare(*network, forward, recording, {.tolerance = tolerance});
 }
 
+/// How what C++ makes of an image differs from the input that Python recorded.
+convkit::Difference compare_image(const CompareFlags& options,
+                                  const convkit::Recording& recording) {
+  TORCH_CHECK(!recording.calls.empty() && !recording.calls.back().inputs.empty(),
+              "compare: expected a recording of a network with an input");
+  const std::string preset = options.preset.empty() ? options.model : options.preset;
+  const std::size_t colon = preset.find(':');
+  const auto prepare = convkit::models::preset(
+      preset.substr(0, colon), colon == std::string::npos ? "DEFAULT" : preset.substr(colon + 1));
+  return convkit::difference(prepare(convkit::read_image(options.image)).unsqueeze(0),
+                             recording.calls.back().inputs[0].second);
+}
+
+std::string text_of_image(const convkit::Difference& found) {
+  if (found.equal) return "image: equal\n";
+  return fmt::format("image: different: {}\n",
+                     !found.explanation.empty() ? found.explanation
+                                                : fmt::format("up to {:.3g} of the largest number",
+                                                              found.relative_to_scale));
+}
+
 int compare(const CompareFlags& options) {
   const convkit::Recording recording = convkit::load_recording(options.recording);
   at::set_num_threads(static_cast<int>(recording.threads));
@@ -98,6 +123,8 @@ int compare(const CompareFlags& options) {
   convkit::models::CreateOptions create;
   if (options.num_classes != 0) create.num_classes = options.num_classes;
   convkit::models::Network network = convkit::models::create(options.model, create);
+  std::optional<convkit::Difference> image;
+  if (!options.image.empty()) image = compare_image(options, recording);
   const auto comparison = compared(network, recording, options.tolerance);
   std::optional<Compiled> compiled;
   if (options.compiled && comparison.keys.empty()) {
@@ -113,12 +140,18 @@ int compare(const CompareFlags& options) {
                           {"explanation", compiled->difference.explanation},
                           {"engine", compiled->engine}};
     }
+    if (image) {
+      json["image"] = {{"equal", image->equal},
+                       {"max_absolute", image->max_absolute},
+                       {"explanation", image->explanation}};
+    }
     fmt::print("{}\n", json.dump(2));
   } else {
-    fmt::print("{}{}", comparison.text(options.all), compiled ? text_of(*compiled) : "");
+    fmt::print("{}{}{}", image ? text_of_image(*image) : "", comparison.text(options.all),
+               compiled ? text_of(*compiled) : "");
   }
   const bool fits = !options.compiled || (compiled && compiled->is_within());
-  return comparison.equal && fits ? 0 : 1;
+  return comparison.equal && fits && (!image || image->equal) ? 0 : 1;
 }
 
 }  // namespace
@@ -140,6 +173,12 @@ void add_compare(CLI::App& app, Command& chosen) {
       ->add_option("--tolerance", options->tolerance,
                    "Let numbers differ by so much, relative to the largest of their tensor")
       ->check(CLI::NonNegativeNumber);
+  CLI::Option* image = command->add_option(
+      "--image", options->image, "Also compare what C++ makes of the image that was recorded");
+  command
+      ->add_option("--preset", options->preset,
+                   "What the image was prepared for, NETWORK[:WEIGHTS]; by default MODEL")
+      ->needs(image);
   command->add_flag(
       "--compiled", options->compiled,
       "Also compare what compile() makes of it: to 1e-5 of the largest number or, if "

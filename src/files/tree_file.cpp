@@ -203,6 +203,21 @@ Tree tree_of(const std::string& path, const Pickle& pickle, const MakeTensor& ma
   return TreeReader(path, pickle, make_tensor).read();
 }
 
+Tree read_tree(const std::shared_ptr<const MappedFile>& file) {
+  Tree result;
+  const auto take = [&](const Pickle& pickle, const MakeTensor& make_tensor, ScriptClasses*) {
+    result = tree_of(file->path(), pickle, make_tensor);
+  };
+  with_problem(Problem::kDamaged, [&] {
+    if (file->bytes().starts_with("PK\3\4")) return read_torch_zip(file, take);
+    if (is_torch_legacy(file->bytes())) return read_torch_legacy(file, take);
+    const std::string kind = foreign_kind(file->bytes(), file->path());
+    fail_to_load(Problem::kNotACheckpoint, file->path(), " is ",
+                 kind.empty() ? "no file of torch.save" : kind);
+  });
+  return result;
+}
+
 }  // namespace detail
 
 void save_tree(const std::string& path, const Tree& tree) {
@@ -218,22 +233,9 @@ void save_tree(const std::string& path, const Tree& tree) {
 }
 
 Tree load_tree(const std::string& path) {
-  const std::string name = detail::shown_path(path);
-  Tree result;
-  const auto take = [&](const detail::Pickle& pickle, const detail::MakeTensor& make_tensor,
-                        detail::ScriptClasses*) {
-    result = detail::tree_of(name, pickle, make_tensor);
-  };
   try {
-    detail::with_problem(detail::Problem::kDamaged, [&] {
-      const auto file = detail::with_problem(detail::problem_of_opening(path),
-                                             [&] { return detail::MappedFile::open(path); });
-      if (file->bytes().starts_with("PK\3\4")) return detail::read_torch_zip(file, take);
-      if (detail::is_torch_legacy(file->bytes())) return detail::read_torch_legacy(file, take);
-      const std::string kind = detail::foreign_kind(file->bytes(), file->path());
-      detail::fail_to_load(detail::Problem::kNotACheckpoint, name, " is ",
-                           kind.empty() ? "no file of torch.save" : kind);
-    });
+    return detail::read_tree(detail::with_problem(detail::problem_of_opening(path),
+                                                  [&] { return detail::MappedFile::open(path); }));
   } catch (const CheckpointError& error) {
     // The readers of files call themselves by the function that they were written for.
     constexpr std::string_view kReader = "load_checkpoint";
@@ -241,10 +243,9 @@ Tree load_tree(const std::string& path) {
     if (text.starts_with(kReader)) text = "load_tree" + text.substr(kReader.size());
     throw CheckpointError(error.problem(), std::move(text));
   } catch (const std::bad_alloc&) {
-    throw CheckpointError(detail::Problem::kUnsupported,
-                          "load_tree: " + name + ": no memory for what it lists");
+    throw CheckpointError(detail::Problem::kUnsupported, "load_tree: " + detail::shown_path(path) +
+                                                             ": no memory for what it lists");
   }
-  return result;
 }
 
 }  // namespace convkit

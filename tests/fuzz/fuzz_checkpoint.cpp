@@ -1,5 +1,6 @@
-// Any bytes are a checkpoint or a c10::Error.
+// Any bytes are a checkpoint, and a tree, or a c10::Error.
 #include "files/checkpoint.h"
+#include "files/tree_file.h"
 
 #include <c10/util/Exception.h>
 
@@ -42,6 +43,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
           touch(convkit::detail::read_checkpoint(file, {.everything = everything}, &folder).state);
     } catch (const c10::Error&) {
     }
+  }
+  try {
+    convkit::detail::read_tree(file);
+  } catch (const c10::Error&) {
   }
   return 0;
 }

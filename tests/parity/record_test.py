@@ -263,7 +263,15 @@ def test_arguments():
                 "nets.py:Net", "--input", text)
     refused("--input: expected sizes of a torch.float32 tensor that fits in memory, got [[1000000, 1000000, 1000000]]:",
             "nets.py:Net", "--input", "1000000,1000000,1000000", default_input=False)
-    refused("the following arguments are required: --input\n", "nets.py:Net", default_input=False)
+    refused("expected --input, or --image with --preset\n", "nets.py:Net", default_input=False)
+    refused("expected --input, or --image with --preset\n", "nets.py:Net", "--image", "a.jpg")
+    refused("expected --image and --preset together\n", "nets.py:Net", "--image", "a.jpg", default_input=False)
+    refused("--preset: expected a network of torchvision or timm with published weights, got unet", "nets.py:Net", "--image", "a.jpg",
+            "--preset", "unet", default_input=False)
+    refused("--preset: expected weights of resnet18: DEFAULT, IMAGENET1K_V1, got V7", "nets.py:Net", "--image", "a.jpg",
+            "--preset", "resnet18:V7", default_input=False)
+    refused("--image: expected an image that Pillow reads, got none.jpg: ", "nets.py:Net", "--image", "none.jpg",
+            "--preset", "resnet18", default_input=False)
     for text in ["{", "[1]"]:
         refused(f"--kwargs: expected a JSON object, got {text}\n", "nets.py:Net", "--kwargs", text)
     refused("--kwargs: expected what nets.py:Net takes, got {\"depth\": 2}: got an unexpected keyword argument 'depth'",
@@ -398,8 +406,8 @@ def test_files():
         failures.append("a pickle ran")
 
     either = "sizes such as 1,3,224,224, or an .npy or .safetensors file"
-    for name, kind in ("photo.jpg", "an image"), ("photo.PNG", "an image"), ("a.wav", "a sound"):
-        refused(f"--input: expected {either}, got {name}: {kind}; save the numbers that the module takes of it by "
+    for name, kind in ("photo.jpg", "an image; take --image and --preset, or"), ("photo.PNG", "an image; take --image and --preset, or"), ("a.wav", "a sound;"):
+        refused(f"--input: expected {either}, got {name}: {kind} save the numbers that the module takes of it by "
                 "numpy.save\n", "nets.py:Net", "--input", name)
     for name in "x.npz", "x.pt", "x.npy:x", "x.safetensors:":
         refused(f"--input: expected {either}, got {name}\n", "nets.py:Net", "--input", name)

@@ -56,10 +56,10 @@ def read_callable(text):
 
 def read_input(text):
     """A Random or a File."""
-    for ending, kind in ((IMAGES, "an image"), (SOUNDS, "a sound")):
+    save = "save the numbers that the module takes of it by numpy.save"
+    for ending, kind, use in ((IMAGES, "an image", f"take --image and --preset, or {save}"), (SOUNDS, "a sound", save)):
         if text.lower().endswith(ending):
-            raise argparse.ArgumentTypeError(f"expected {INPUTS}, got {text}: {kind}; save the numbers that the module "
-                                             "takes of it by numpy.save")
+            raise argparse.ArgumentTypeError(f"expected {INPUTS}, got {text}: {kind}; {use}")
     path, chosen, name = text.partition(".safetensors:")
     if chosen:
         require(name)
@@ -96,12 +96,12 @@ def read_output(text):
     return text
 
 
-def parser_of(description):
+def parser_of(description, needs_input=True):
     """What all commands take."""
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("callable", metavar="MODULE:CALLABLE",
                         type=checked("a module or .py file, a colon and a name in it", read_callable))
-    parser.add_argument("--input", action="append", required=True, metavar="INPUT", dest="inputs",
+    parser.add_argument("--input", action="append", required=needs_input, metavar="INPUT", dest="inputs",
                         type=checked(INPUTS, read_input), help="""the sizes of a random one, N,C,H,W, with :BELOW of
                         whole numbers below it; FILE.npy; FILE.safetensors, each tensor of which is one; or
                         FILE.safetensors:NAME; once for each""")
@@ -113,7 +113,10 @@ def parser_of(description):
 
 
 def arguments(description):
-    parser = parser_of(description)
+    parser = parser_of(description, needs_input=False)
+    parser.add_argument("--image", metavar="FILE", help="an image for the input, instead of --input")
+    parser.add_argument("--preset", metavar="NETWORK[:WEIGHTS]",
+                        help="the network of torchvision or timm, and its weights, that the image is prepared for")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--weights", metavar="FILE", help="a state_dict to load, .safetensors or .pt")
     weights.add_argument("--as-is", action="store_true", help="record the weights as the constructor made them")
@@ -125,6 +128,10 @@ def arguments(description):
     parser.add_argument("-o", "--output", required=True, metavar="FILE.safetensors",
                         type=checked("a .safetensors file", read_output))
     given = parser.parse_args()
+    if (given.inputs is None) == (given.image is None):
+        parser.error("expected --input, or --image with --preset")
+    if (given.image is None) != (given.preset is None):
+        parser.error("expected --image and --preset together")
     check_output(given.output)
     return given
 
@@ -159,5 +166,5 @@ def read_header(text):
 def namespace(given, output):
     """The arguments of a recording of what is ported."""
     return argparse.Namespace(callable=given.callable, inputs=given.inputs, kwargs=given.kwargs, seed=given.seed,
-                              weights=None, as_is=False, fresh=True, train=True, channels_last=False, threads=1,
+                              image=None, weights=None, as_is=False, fresh=True, train=True, channels_last=False, threads=1,
                               output=output)

@@ -12,8 +12,9 @@ weights, and the inputs and outputs of every module in it, go into a .safetensor
 
 An INPUT is random, of these sizes and the dtype of the first parameter; 1,16:1000 gives whole numbers below 1000
 instead, of int64. Or it is what a file holds, as it is: FILE.npy; FILE.safetensors, whose tensors are the inputs in the
-order of their names, where 2 comes before 10; FILE.safetensors:NAME. What an image or a sound gives the module is
-yours to save so.
+order of their names, where 2 comes before 10; FILE.safetensors:NAME. What a sound gives the module is yours to save so.
+--image FILE --preset resnet18 is what torchvision's preset for these weights makes of an image; timm's networks have one
+too. It needs torchvision and Pillow.
 
 A fresh network is nearly dead in eval mode. So norms and biases that are one number all over get other values, drawn
 from the seed, and batch norms the running statistics of the input. What the constructor loads with load_state_dict, or
@@ -30,6 +31,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from . import images
 from .calls import Recorder, copied, dtype_of, forward, record_training, unproven, weights_of
 from .inputs import drawn, read_files
 from .making import make
@@ -53,7 +55,8 @@ def record(given, larger=None):
     """Writes the recording that the arguments ask for, and returns what to say of it. `larger` makes other inputs of
     the given ones, whose calls are recorded after theirs."""
     torch.set_num_threads(given.threads)
-    sources = read_files(given.inputs)  # now, not after a long constructor
+    # Now, not after a long constructor.
+    sources = [images.prepared(given.image, given.preset)] if given.image else read_files(given.inputs)
     torch.manual_seed(given.seed)
     with watched_loading() as written:
         module = make(given.callable, given.kwargs)

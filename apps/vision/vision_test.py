@@ -1,0 +1,128 @@
+"""Holds classify and segment to Python's own pipeline: vision_test.py CLASSIFY SEGMENT"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
+import torchvision_operators  # noqa: F401, isort: skip
+
+import numpy
+import torch
+from PIL import Image
+from torchvision import models
+from torchvision.transforms import functional
+
+PHOTOGRAPHS = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "images"
+
+
+def run(program, *arguments, code=0):
+    result = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+    assert result.returncode == code, (arguments, result)
+    return result
+
+
+def network(name, file, **options):
+    """With random weights, whose norms and heads are alive."""
+    torch.manual_seed(3)
+    net = models.get_model(name, weights=None, **options).eval()
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+            if isinstance(module, torch.nn.Linear):
+                module.weight.mul_(20)
+    torch.save(net.state_dict(), file)
+    return net
+
+
+def album(folder):
+    """Some photographs and crops of them, of all formats, and two files that are none."""
+    for name in ["china", "flower"]:
+        image = Image.open(PHOTOGRAPHS / f"{name}.jpg")
+        (folder / f"{name}.jpg").write_bytes((PHOTOGRAPHS / f"{name}.jpg").read_bytes())
+        (folder / "more").mkdir(exist_ok=True)
+        image.crop((50, 20, 350, 300)).save(folder / "more" / f"{name}.png")
+        image.crop((0, 20, 101, 300)).convert("L").save(folder / "more" / f"{name}.ppm")
+        image.crop((0, 0, 300, 111)).convert("CMYK").save(folder / "more" / f"{name}.jpeg")
+    (folder / "cut.jpg").write_bytes((PHOTOGRAPHS / "china.jpg").read_bytes()[:5000])
+    (folder / "notes.txt").write_text("no image")
+    images = sorted(str(path) for path in folder.rglob("*") if path.suffix in {".jpg", ".png", ".ppm", ".jpeg"})
+    return [path for path in images if not path.endswith("cut.jpg")]
+
+
+@torch.no_grad()
+def check_classify(classify, folder):
+    net = network("mobilenet_v2", folder / "net.pth")
+    images = album(folder / "album")
+    labels = [f"class {number}" for number in range(1000)]
+    (folder / "labels.txt").write_text("\n".join(labels))
+    preprocess = models.MobileNet_V2_Weights.DEFAULT.transforms()
+    common = ("--model", "mobilenet_v2", "--weights", folder / "net.pth", "--labels", folder / "labels.txt", "--threads", 1)
+    result = run(classify, folder / "album", *common, "--json", "--top", 3, code=2)
+    assert result.stderr == f"read_image: {folder / 'album' / 'cut.jpg'}: a damaged JPEG: it is cut short\n", result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["file"] for line in lines] == images, lines
+    seen = set()
+    for line in lines:
+        probabilities = net(preprocess(Image.open(line["file"]).convert("RGB"))[None]).softmax(1)[0]
+        values, numbers = probabilities.topk(3)
+        expected = [{"class": int(number), "label": labels[number], "probability": float(value)}
+                    for value, number in zip(values, numbers)]
+        assert line["classes"] == expected, (line, expected)
+        seen.add(expected[0]["probability"])
+    assert len(seen) == len(images), seen
+
+    text = run(classify, images[0], *common, "--top", 1).stdout.splitlines()
+    assert text == [images[0], f"  {lines[0]['classes'][0]['probability']:.6f}  {lines[0]['classes'][0]['label']}"], text
+    fast = [json.loads(line) for line in run(classify, images[0], images[1], *common, "--json", "--compiled").stdout.splitlines()]
+    for line, plain in zip(fast, lines):
+        assert line["classes"][0]["class"] == plain["classes"][0]["class"], (line, plain)
+        assert abs(line["classes"][0]["probability"] - plain["classes"][0]["probability"]) < 1e-4, (line, plain)
+    (folder / "few.txt").write_text("one\ntwo\n")
+    for arguments, word in (
+            (("--labels", folder / "few.txt"), "--labels: expected 1000 lines, one for each class, got 2"),
+            (("--labels", folder / "none.txt"), "--labels: cannot open "),
+            (("--preset", "IMAGENET1K_V9"), "preset: expected weights of mobilenet_v2"),
+            (("--num-classes", 5), "--weights "), (("--at", "model"), "load_checkpoint: ")):
+        said = run(classify, images[0], "--model", "mobilenet_v2", "--weights", folder / "net.pth", *arguments, code=2)
+        assert said.stdout == "" and word in said.stderr, said
+    (folder / "empty").mkdir()
+    assert "no image in " in run(classify, folder / "empty", *common, code=2).stderr
+    assert "the nearest are " in run(classify, images[0], "--model", "mobilenet", "--weights", "a", code=2).stderr
+
+
+@torch.no_grad()
+def check_segment(segment, folder):
+    net = network("lraspp_mobilenet_v3_large", folder / "net.pth", weights_backbone=None)
+    images = [PHOTOGRAPHS / "china.jpg", folder / "album" / "more" / "flower.png"]
+    preprocess = models.segmentation.LRASPP_MobileNet_V3_Large_Weights.DEFAULT.transforms()
+    common = ("--model", "lraspp_mobilenet_v3_large", "--weights", folder / "net.pth", "--threads", 1)
+    text = run(segment, *images, *common, "-o", folder / "painted").stdout
+    run(segment, *images, *common, "-o", folder / "masks", "--masks")
+    for path in images:
+        image = Image.open(path).convert("RGB")
+        classes = net(preprocess(image)[None])["out"].argmax(1).to(torch.uint8)
+        classes = functional.resize(classes, [image.height, image.width], functional.InterpolationMode.NEAREST)[0].numpy()
+        assert len(numpy.unique(classes)) > 1
+        assert numpy.array_equal(numpy.asarray(Image.open(folder / "masks" / f"{path.stem}.png")), classes)
+        colors = numpy.array([[sum((number >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8))
+                               for channel in range(3)] for number in range(21)])
+        photograph = numpy.asarray(image).astype(int)
+        mixed = numpy.where(classes[..., None] == 0, photograph, (photograph + colors[classes]) // 2)
+        assert numpy.array_equal(numpy.asarray(Image.open(folder / "painted" / f"{path.stem}.png")), mixed), path
+        share = 100 * (classes == classes[0, 0]).mean()
+        assert f"  {share:6.2f} %  {classes[0, 0]}" in text.splitlines(), (share, text)
+
+
+torch.set_num_threads(1)
+with tempfile.TemporaryDirectory() as place:
+    place = Path(place)
+    (place / "album").mkdir()
+    check_classify(sys.argv[1], place)
+    check_segment(sys.argv[2], place)
+print("classify and segment do what Python does")
