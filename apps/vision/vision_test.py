@@ -26,18 +26,17 @@ def run(program, *arguments, code=0):
 
 
 def network(name, file, **options):
-    """With random weights, whose norms and heads are alive."""
+    """With random weights; the statistics of its norms are those of a batch, so that its outputs are alive."""
     torch.manual_seed(3)
-    net = models.get_model(name, weights=None, **options).eval()
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
-            if isinstance(module, torch.nn.Linear):
-                module.weight.mul_(20)
+    net = models.get_model(name, weights=None, **options)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, 0, 0.2)
+    net.train()(torch.randn(8, 3, 96, 96))
     torch.save(net.state_dict(), file)
-    return net
+    return net.eval()
 
 
 def album(folder):
