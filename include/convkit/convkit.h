@@ -53,6 +53,7 @@
 #include <convkit/compile.h>
 #include <convkit/transforms.h>
 #include <convkit/random_transforms.h>
+#include <convkit/color.h>
 #include <convkit/presets.h>
 #include <convkit/optim.h>
 #include <convkit/clip_grad.h>

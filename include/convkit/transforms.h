@@ -124,6 +124,17 @@ CONVKIT_API std::array<torch::Tensor, 5> five_crop(const torch::Tensor& image,
 /// Source:  torchvision.transforms.functional.to_tensor of an image of Pillow's
 CONVKIT_API torch::Tensor to_tensor(const torch::Tensor& image);
 
+/// The image in another type. With `scale`, black and white of the one become those of the other: 0 and
+/// the largest number of whole numbers, 0 and 1 of floating point and bool.
+///
+/// Throws:  c10::ValueError for types other than uint8, signed integers, floating point and bool; with
+///          `scale`, from float32 to int32 or int64 and from float64 to int64, which would lose white,
+///          and between whole numbers and bool.
+/// Source:  torchvision.transforms.v2.functional.to_dtype
+/// Differs: there is no uint16.
+CONVKIT_API torch::Tensor to_dtype(const torch::Tensor& image, torch::Dtype dtype,
+                                   bool scale = false);
+
 /// (image - mean) / std of each channel.
 ///
 /// Shape:   image [..., C, H, W], C or 1 numbers -> as the image

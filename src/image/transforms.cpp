@@ -28,6 +28,7 @@ namespace convkit::transforms {
 
 using detail::check_image;
 using detail::check_size;
+using detail::is_pillow;
 using torch::Tensor;
 
 namespace {
@@ -110,15 +111,6 @@ std::vector<int64_t> with_sides(const Tensor& image, int64_t height, int64_t wid
 
 Tensor resize_as_pillow(const Tensor& image, int64_t height, int64_t width,
                         Interpolation interpolation) {
-  TORCH_CHECK_VALUE(image.scalar_type() == torch::kByte,
-                    "resize: expected an image of type Byte in Pillow's way, got ",
-                    image.scalar_type(), "; take Way::kTensor");
-  TORCH_CHECK_VALUE(image.device().is_cpu(),
-                    "resize: expected an image on cpu in Pillow's way, got ", image.device(),
-                    "; move it with to(torch::kCPU)");
-  TORCH_CHECK_VALUE(image.size(-3) == 1 || image.size(-3) == 3,
-                    "resize: expected 1 or 3 channels in Pillow's way, got ", image.size(-3),
-                    "; take Way::kTensor");
   if (height == image.size(-2) && width == image.size(-1)) return image;
   const Tensor from = image.contiguous();
   const Tensor to = at::empty(with_sides(image, height, width), image.options());
@@ -244,10 +236,9 @@ Tensor resize(const Tensor& image, c10::IntArrayRef size, const ResizeOptions& o
                     image.sizes());
   check_size("resize", size);
   const auto [height, width] = resized(image, size, options.max_size);
-  const Way way =
-      options.way.value_or(image.scalar_type() == torch::kByte ? Way::kPillow : Way::kTensor);
-  return way == Way::kPillow ? resize_as_pillow(image, height, width, options.interpolation)
-                             : resize_as_tensor(image, height, width, options);
+  return is_pillow("resize", image, options.way)
+             ? resize_as_pillow(image, height, width, options.interpolation)
+             : resize_as_tensor(image, height, width, options);
 }
 
 Tensor crop(const Tensor& image, const Region& region) {
