@@ -96,6 +96,15 @@ struct PadOptions {
 CONVKIT_API torch::Tensor pad(const torch::Tensor& image, c10::IntArrayRef padding,
                               const PadOptions& options = {});
 
+/// A copy of the image whose region has `value`, which is cast to the image's type.
+///
+/// Shape:   image [..., C, H, W], value that expands to the region's [..., C, height, width] -> as the
+///          image
+/// Throws:  c10::ValueError for a region that is not within the image, and for another value's sizes.
+/// Source:  torchvision.transforms.v2.functional.erase
+CONVKIT_API torch::Tensor erase(const torch::Tensor& image, const Region& region,
+                                const torch::Tensor& value);
+
 /// The image with its columns, or its rows, in reverse order.
 ///
 /// Shape:   image [..., H, W] -> as the image

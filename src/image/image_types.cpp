@@ -2,12 +2,17 @@
 
 #include <convkit/transforms.h>
 
-#include "image/image_checks.h"
-
 #include <ATen/core/TensorBody.h>
 #include <c10/util/Exception.h>
 
 namespace convkit::detail {
+
+void check_type(const char* name, torch::Dtype dtype) {
+  const bool whole = dtype == torch::kByte || dtype == torch::kChar || dtype == torch::kShort ||
+                     dtype == torch::kInt || dtype == torch::kLong;
+  TORCH_CHECK_VALUE(whole || dtype == torch::kBool || c10::isFloatingType(dtype), name,
+                    ": expected uint8, a signed integer, floating point or bool, got ", dtype);
+}
 
 int64_t value_bits(torch::Dtype dtype) {
   const int64_t bits = 8 * static_cast<int64_t>(c10::elementSize(dtype));
@@ -25,23 +30,11 @@ namespace convkit::transforms {
 
 using torch::Tensor;
 
-namespace {
-
-void check_type(torch::Dtype dtype) {
-  const bool whole = dtype == torch::kByte || dtype == torch::kChar || dtype == torch::kShort ||
-                     dtype == torch::kInt || dtype == torch::kLong;
-  TORCH_CHECK_VALUE(whole || dtype == torch::kBool || c10::isFloatingType(dtype),
-                    "to_dtype: expected types of images, got ", dtype,
-                    "; take uint8, a signed integer, floating point or bool");
-}
-
-}  // namespace
-
 Tensor to_dtype(const Tensor& image, torch::Dtype dtype, bool scale) {
   TORCH_CHECK_VALUE(image.defined(), "to_dtype: expected an image, got an undefined tensor");
   const torch::Dtype from = image.scalar_type();
-  check_type(from);
-  check_type(dtype);
+  detail::check_type("to_dtype", from);
+  detail::check_type("to_dtype", dtype);
   if (from == dtype) return image;
   const bool to_floating = c10::isFloatingType(dtype);
   if (!scale || (image.is_floating_point() && to_floating)) return image.to(dtype);

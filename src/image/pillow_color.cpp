@@ -4,7 +4,9 @@
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
 
 namespace convkit::detail {
 
@@ -76,6 +78,26 @@ Rgb rgb_of(const Hsv& hsv) {
   }
 }
 
+using Table = std::array<uint8_t, 256>;
+
+void map(const uint8_t* from, int64_t size, const Table& table, uint8_t* to) {
+  for (int64_t i = 0; i < size; ++i) to[i] = table[from[i]];
+}
+
+/// The least of a channel's numbers becomes 0, and the most 255.
+Table stretch(const uint8_t* pixels, int64_t size) {
+  const auto [least, most] = std::minmax_element(pixels, pixels + size);
+  const double low = *least;
+  const double scale = *most > *least ? 255.0 / (*most - low) : 1;
+  const double offset = *most > *least ? -low * scale : 0;
+  Table table{};
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const double product = static_cast<double>(i) * scale;
+    table[i] = static_cast<uint8_t>(std::clamp(product + offset, 0.0, 255.0));
+  }
+  return table;
+}
+
 }  // namespace
 
 Tensor pillow_grayscale(const Tensor& image) {
@@ -127,6 +149,41 @@ Tensor pillow_turned(const Tensor& image, uint8_t turn) {
       result[at + 2 * plane] = rgb.blue;
     }
   });
+  return to;
+}
+
+Tensor pillow_smooth(const Tensor& image) {
+  Tensor result = image.clone();
+  const int64_t height = image.size(-2) - 2;
+  const int64_t width = image.size(-1) - 2;
+  if (height < 1 || width < 1) return result;
+  const Tensor x = image.to(torch::kInt);
+  const auto three = [](const Tensor& from, int64_t dim, int64_t length) {
+    return from.narrow(dim, 0, length) + from.narrow(dim, 1, length) + from.narrow(dim, 2, length);
+  };
+  const Tensor middle = x.narrow(-2, 1, height).narrow(-1, 1, width);
+  // Of the 13 parts the middle has 5. A sum is never half way between two multiples of 13.
+  Tensor sum = three(three(x, -2, height), -1, width).add_(middle, 4);
+  sum = sum.add_(6).div_(13, "floor");
+  result.narrow(-2, 1, height).narrow(-1, 1, width).copy_(sum);
+  return result;
+}
+
+Tensor pillow_mapped(const Tensor& image, const Table& table) {
+  const Tensor from = image.contiguous();
+  Tensor to = at::empty_like(from);
+  map(from.const_data_ptr<uint8_t>(), from.numel(), table, to.mutable_data_ptr<uint8_t>());
+  return to;
+}
+
+Tensor pillow_autocontrast(const Tensor& image) {
+  const Tensor from = image.contiguous();
+  Tensor to = at::empty_like(from);
+  const int64_t plane = from.size(-2) * from.size(-1);
+  for (int64_t at = 0; at < from.numel(); at += plane) {
+    const uint8_t* pixels = from.const_data_ptr<uint8_t>() + at;
+    map(pixels, plane, stretch(pixels, plane), to.mutable_data_ptr<uint8_t>() + at);
+  }
   return to;
 }
 

@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <array>
 #include <cstdint>
 
 /// The arithmetic of Pillow's images, for tensors [..., C, H, W] of uint8 on the cpu.
@@ -18,5 +19,14 @@ torch::Tensor pillow_mean(const torch::Tensor& image);
 
 /// The image with three channels, whose hues of 8 bits are larger by `turn`, and begin anew at 256.
 torch::Tensor pillow_turned(const torch::Tensor& image, uint8_t turn);
+
+/// The image smoothed by Pillow's ImageFilter.SMOOTH, which leaves the border as it is.
+torch::Tensor pillow_smooth(const torch::Tensor& image);
+
+/// The image with 256 numbers of a table instead of its own.
+torch::Tensor pillow_mapped(const torch::Tensor& image, const std::array<uint8_t, 256>& table);
+
+/// Pillow's ImageOps.autocontrast().
+torch::Tensor pillow_autocontrast(const torch::Tensor& image);
 
 }  // namespace convkit::detail

@@ -3,15 +3,22 @@
 #include "image/image_types.h"
 
 #include <ATen/ops/aminmax.h>
+#include <ATen/ops/conv2d.h>
 #include <ATen/ops/floor.h>
+#include <ATen/ops/linspace.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/ones_like.h>
+#include <ATen/ops/reflection_pad2d.h>
 #include <ATen/ops/rsub.h>
+#include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 
-#include <tuple>
+#include <array>
+#include <cmath>
+#include <cstddef>
 #include <vector>
 
 namespace convkit::detail {
@@ -99,6 +106,77 @@ Tensor tensor_turned(const Tensor& image, double factor) {
   const std::vector<Tensor> hsv = hsv_of(image).unbind(-3);
   Tensor hue = hsv[0];
   return rgb_of(hue.add_(factor).remainder_(1.0), hsv[1], hsv[2]);
+}
+
+Tensor tensor_autocontrast(const Tensor& image) {
+  const int64_t white = largest(image.scalar_type());
+  const Tensor x = image.is_floating_point() ? image : image.to(torch::kFloat);
+  Tensor least = x.amin({-2, -1}, /*keepdim=*/true);
+  Tensor most = x.amax({-2, -1}, /*keepdim=*/true);
+  const Tensor plain = most == least;
+  Tensor scale = most.sub_(least).mul_(1.0 / static_cast<double>(white));
+  least.masked_fill_(plain, 0.0);
+  scale.masked_fill_(plain, 1.0);
+  return x.sub(least).div_(scale).clamp_(0, white).to(image.scalar_type());
+}
+
+Tensor tensor_equalize(const Tensor& image) {
+  const Tensor pixels = image.flatten(-2).to(torch::kLong);
+  std::vector<int64_t> sizes = pixels.sizes().vec();
+  sizes.back() = 256;
+  Tensor counts = at::zeros(sizes, pixels.options());
+  counts.scatter_add_(-1, pixels, at::ones_like(pixels));
+  const Tensor sums = counts.cumsum(-1);
+  // The level that is the highest one of the image is not spread.
+  const Tensor highest = counts.gather(-1, sums.argmax(-1, /*keepdim=*/true));
+  const Tensor step = at::rsub(highest, pixels.size(-1)).div_(255, "floor");
+  const Tensor divisor = step.clamp_min(1);
+  const Tensor table =
+      (sums - counts).add_(step.div(2, "floor")).div_(divisor, "floor").clamp_(0, 255);
+  const Tensor result = table.gather(-1, pixels).to(torch::kByte).view(image.sizes());
+  return at::where(step.ne(0).unsqueeze(-1), result, image);
+}
+
+Tensor tensor_sharpness(const Tensor& image, double factor) {
+  const int64_t channels = image.size(-3);
+  const int64_t height = image.size(-2);
+  const int64_t width = image.size(-1);
+  const bool floating = image.is_floating_point();
+  const torch::Dtype dtype = floating ? image.scalar_type() : torch::kFloat;
+  Tensor result = image.to(dtype, /*non_blocking=*/false, /*copy=*/true);
+  if (image.dim() > 4) result = result.reshape({-1, channels, height, width});
+  constexpr double kSide = 1.0 / 13.0;
+  const Tensor kernel =
+      at::tensor({kSide, kSide, kSide, kSide, 5.0 / 13.0, kSide, kSide, kSide, kSide},
+                 result.options())
+          .view({3, 3})
+          .expand({channels, 1, 3, 3});
+  Tensor smooth = at::conv2d(result, kernel, {}, 1, at::IntArrayRef{0}, 1, channels);
+  if (!floating) smooth.round_();
+  Tensor inner = result.narrow(-2, 1, height - 2).narrow(-1, 1, width - 2);
+  inner.add_(smooth.sub_(inner), 1.0 - factor);
+  return result.clamp_(0, largest(image.scalar_type()))
+      .to(image.scalar_type())
+      .reshape(image.sizes());
+}
+
+Tensor tensor_blur(const Tensor& image, std::array<int64_t, 2> kernel_size,
+                   std::array<double, 2> sigma) {
+  const auto gaussian = [&](std::size_t i) {
+    const double end = static_cast<double>(kernel_size[i] - 1) / (2.0 * std::sqrt(2.0));
+    const Tensor x = at::linspace(-end, end, kernel_size[i], image.options());
+    return at::softmax(x.div(sigma[i]).pow(2).neg(), 0);
+  };
+  const int64_t channels = image.size(-3);
+  const Tensor across = gaussian(0);
+  const Tensor kernel =
+      (gaussian(1).unsqueeze(-1) * across).expand({channels, 1, kernel_size[1], kernel_size[0]});
+  const int64_t columns = kernel_size[0] / 2;
+  const int64_t rows = kernel_size[1] / 2;
+  Tensor x =
+      image.dim() == 4 ? image : image.reshape({-1, channels, image.size(-2), image.size(-1)});
+  x = at::reflection_pad2d(x, {columns, columns, rows, rows});
+  return at::conv2d(x, kernel, {}, 1, at::IntArrayRef{0}, 1, channels).reshape(image.sizes());
 }
 
 }  // namespace convkit::detail

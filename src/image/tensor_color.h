@@ -2,6 +2,9 @@
 
 #include <torch/types.h>
 
+#include <array>
+#include <cstdint>
+
 /// The arithmetic of torchvision for tensors [..., C, H, W]: the same operators in the same order, since
 /// the last bits depend on both.
 namespace convkit::detail {
@@ -17,5 +20,13 @@ torch::Tensor tensor_mean(const torch::Tensor& image);
 
 /// The image with three channels of float32, whose hues are turned by `factor` of the circle.
 torch::Tensor tensor_turned(const torch::Tensor& image, double factor);
+
+torch::Tensor tensor_autocontrast(const torch::Tensor& image);
+torch::Tensor tensor_equalize(const torch::Tensor& image);  // of uint8
+torch::Tensor tensor_sharpness(const torch::Tensor& image, double factor);
+
+/// The image of floating point, filtered by the product of two Gaussians.
+torch::Tensor tensor_blur(const torch::Tensor& image, std::array<int64_t, 2> kernel_size,
+                          std::array<double, 2> sigma);
 
 }  // namespace convkit::detail

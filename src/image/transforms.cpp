@@ -3,6 +3,7 @@
 #include "image/image_checks.h"
 #include "image/pillow_resize.h"
 
+#include <ATen/ExpandUtils.h>
 #include <ATen/Version.h>
 #include <ATen/core/TensorBody.h>
 #include <ATen/ops/_upsample_bicubic2d_aa.h>
@@ -291,6 +292,22 @@ Tensor pad(const Tensor& image, c10::IntArrayRef padding, const PadOptions& opti
     channels.push_back(at::constant_pad_nd(image.narrow(-3, i, 1), sides, number));
   }
   return at::cat(channels, -3);
+}
+
+Tensor erase(const Tensor& image, const Region& region, const Tensor& value) {
+  check_image("erase", image);
+  const auto [top, left, height, width] = region;
+  TORCH_CHECK_VALUE(top >= 0 && left >= 0 && height >= 0 && width >= 0 &&
+                        top + height <= image.size(-2) && left + width <= image.size(-1),
+                    "erase: expected a region within ", image.size(-2), " x ", image.size(-1),
+                    ", got ", height, " x ", width, " at ", top, ", ", left);
+  const std::vector<int64_t> sizes = with_sides(image, height, width);
+  TORCH_CHECK_VALUE(value.defined() && at::is_expandable_to(value.sizes(), sizes),
+                    "erase: expected a value that expands to ", c10::IntArrayRef(sizes), ", got ",
+                    value.defined() ? value.sizes() : c10::IntArrayRef());
+  Tensor result = image.clone();
+  result.narrow(-2, top, height).narrow(-1, left, width).copy_(value);
+  return result;
 }
 
 Tensor horizontal_flip(const Tensor& image) {
