@@ -20,7 +20,7 @@ TYPES = [torch.uint8, torch.float32, torch.float64, torch.int16]
 
 def image(least=1):
     """Noise of all colors, of a few, or of black and white."""
-    shape = [draw.choice([1, 3, 3]), draw.randint(least, 40), draw.randint(least, 40)]
+    shape = [draw.choice([1, 3, 3]), draw.randint(least, 30), draw.randint(least, 30)]
     pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
     kind = draw.random()
     if kind < 0.2:  # a small range, with many equal colors
