@@ -54,6 +54,8 @@
 #include <convkit/image.h>
 #include <convkit/transforms.h>
 #include <convkit/random_transforms.h>
+#include <convkit/color.h>
+#include <convkit/random_color.h>
 #include <convkit/presets.h>
 #include <convkit/optim.h>
 #include <convkit/clip_grad.h>

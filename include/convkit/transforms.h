@@ -96,6 +96,15 @@ struct PadOptions {
 CONVKIT_API torch::Tensor pad(const torch::Tensor& image, c10::IntArrayRef padding,
                               const PadOptions& options = {});
 
+/// A copy of the image whose region has `value`, which is cast to the image's type.
+///
+/// Shape:   image [..., C, H, W], value that expands to the region's [..., C, height, width] -> as the
+///          image
+/// Throws:  c10::ValueError for a region that is not within the image, and for another value's sizes.
+/// Source:  torchvision.transforms.v2.functional.erase
+CONVKIT_API torch::Tensor erase(const torch::Tensor& image, const Region& region,
+                                const torch::Tensor& value);
+
 /// The image with its columns, or its rows, in reverse order.
 ///
 /// Shape:   image [..., H, W] -> as the image
@@ -123,6 +132,17 @@ CONVKIT_API std::array<torch::Tensor, 5> five_crop(const torch::Tensor& image,
 /// Throws:  c10::ValueError for an image that is not of type uint8.
 /// Source:  torchvision.transforms.functional.to_tensor of an image of Pillow's
 CONVKIT_API torch::Tensor to_tensor(const torch::Tensor& image);
+
+/// The image in another type. With `scale`, black and white of the one become those of the other: 0 and
+/// the largest number of whole numbers, 0 and 1 of floating point and bool.
+///
+/// Throws:  c10::ValueError for types other than uint8, signed integers, floating point and bool; with
+///          `scale`, from float32 to int32 or int64 and from float64 to int64, which would lose white,
+///          and between whole numbers and bool.
+/// Source:  torchvision.transforms.v2.functional.to_dtype
+/// Differs: there is no uint16.
+CONVKIT_API torch::Tensor to_dtype(const torch::Tensor& image, torch::Dtype dtype,
+                                   bool scale = false);
 
 /// (image - mean) / std of each channel.
 ///

@@ -18,4 +18,19 @@ void check_size(const char* name, c10::IntArrayRef size) {
   }
 }
 
+bool is_pillow(const char* name, const torch::Tensor& image, std::optional<transforms::Way> way) {
+  using transforms::Way;
+  const bool bytes = image.scalar_type() == torch::kByte;
+  if (way.value_or(bytes ? Way::kPillow : Way::kTensor) == Way::kTensor) return false;
+  TORCH_CHECK_VALUE(bytes, name, ": expected an image of type Byte in Pillow's way, got ",
+                    image.scalar_type(), "; take Way::kTensor");
+  TORCH_CHECK_VALUE(image.device().is_cpu(), name,
+                    ": expected an image on cpu in Pillow's way, got ", image.device(),
+                    "; move it with to(torch::kCPU)");
+  TORCH_CHECK_VALUE(image.size(-3) == 1 || image.size(-3) == 3, name,
+                    ": expected 1 or 3 channels in Pillow's way, got ", image.size(-3),
+                    "; take Way::kTensor");
+  return true;
+}
+
 }  // namespace convkit::detail

@@ -1,15 +1,21 @@
 #pragma once
 
+#include <convkit/transforms.h>
+
 #include <torch/types.h>
 
 #include <c10/util/ArrayRef.h>
 
 #include <cstdint>
+#include <optional>
 
 namespace convkit::detail {
 
 /// What every transform holds its arguments to; `dims` is 2 where channels do not matter.
 void check_image(const char* name, const torch::Tensor& image, int64_t dims = 3);
 void check_size(const char* name, c10::IntArrayRef size);
+
+/// Whether the image is one of Pillow's, which are held to what those can be.
+bool is_pillow(const char* name, const torch::Tensor& image, std::optional<transforms::Way> way);
 
 }  // namespace convkit::detail

@@ -1,11 +1,9 @@
 #include <convkit/random_transforms.h>
 
 #include "image/image_checks.h"
+#include "image/random_draws.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/rand.h>
-#include <ATen/ops/randint.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/core/TensorBody.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -16,30 +14,17 @@
 
 namespace convkit::transforms {
 
+using detail::below;
 using detail::check_image;
 using detail::check_size;
+using detail::Generator;
+using detail::happens;
+using detail::ratio_between;
+using detail::rounded;
+using detail::uniform;
 using torch::Tensor;
-using Generator = std::optional<at::Generator>;
 
 namespace {
-
-bool happens(const char* name, double p, const Generator& generator) {
-  TORCH_CHECK_VALUE(p >= 0 && p <= 1, name, ": expected p from 0 to 1, got ", p);
-  return at::rand({1}, generator, torch::kFloat).item<float>() < p;
-}
-
-int64_t below(int64_t end, const Generator& generator) {
-  return at::randint(0, end, {1}, generator, torch::kLong).item<int64_t>();
-}
-
-double uniform(double from, double to, const Generator& generator) {
-  return at::empty({1}, torch::kFloat).uniform_(from, to, generator).item<float>();
-}
-
-/// Python's round().
-int64_t rounded(double x) {
-  return static_cast<int64_t>(std::nearbyint(x));
-}
 
 /// The middle, as near to the allowed ratios as the image is.
 Region middle(int64_t height, int64_t width, const std::array<double, 2>& ratio) {
@@ -58,16 +43,9 @@ Region middle(int64_t height, int64_t width, const std::array<double, 2>& ratio)
 Region random_region(int64_t height, int64_t width, const RandomResizedCropOptions& options,
                      const Generator& generator) {
   const auto area = static_cast<double>(height * width);
-  // torchvision takes the logarithm in float32, and so the exponential.
-  const auto logarithm = [](double x) {
-    return double{at::tensor(x, torch::kFloat).log().item<float>()};
-  };
-  const double least = logarithm(options.ratio[0]);
-  const double most = logarithm(options.ratio[1]);
   for (int draw = 0; draw < 10; ++draw) {
     const double target = area * uniform(options.scale[0], options.scale[1], generator);
-    const double ratio =
-        at::empty({1}, torch::kFloat).uniform_(least, most, generator).exp().item<float>();
+    const double ratio = ratio_between(options.ratio, generator);
     const int64_t w = rounded(std::sqrt(target * ratio));
     const int64_t h = rounded(std::sqrt(target / ratio));
     if (w < 1 || w > width || h < 1 || h > height) continue;

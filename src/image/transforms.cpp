@@ -3,6 +3,7 @@
 #include "image/image_checks.h"
 #include "image/pillow_resize.h"
 
+#include <ATen/ExpandUtils.h>
 #include <ATen/Version.h>
 #include <ATen/core/TensorBody.h>
 #include <ATen/ops/_upsample_bicubic2d_aa.h>
@@ -28,6 +29,7 @@ namespace convkit::transforms {
 
 using detail::check_image;
 using detail::check_size;
+using detail::is_pillow;
 using torch::Tensor;
 
 namespace {
@@ -110,15 +112,6 @@ std::vector<int64_t> with_sides(const Tensor& image, int64_t height, int64_t wid
 
 Tensor resize_as_pillow(const Tensor& image, int64_t height, int64_t width,
                         Interpolation interpolation) {
-  TORCH_CHECK_VALUE(image.scalar_type() == torch::kByte,
-                    "resize: expected an image of type Byte in Pillow's way, got ",
-                    image.scalar_type(), "; take Way::kTensor");
-  TORCH_CHECK_VALUE(image.device().is_cpu(),
-                    "resize: expected an image on cpu in Pillow's way, got ", image.device(),
-                    "; move it with to(torch::kCPU)");
-  TORCH_CHECK_VALUE(image.size(-3) == 1 || image.size(-3) == 3,
-                    "resize: expected 1 or 3 channels in Pillow's way, got ", image.size(-3),
-                    "; take Way::kTensor");
   if (height == image.size(-2) && width == image.size(-1)) return image;
   const Tensor from = image.contiguous();
   const Tensor to = at::empty(with_sides(image, height, width), image.options());
@@ -244,10 +237,9 @@ Tensor resize(const Tensor& image, c10::IntArrayRef size, const ResizeOptions& o
                     image.sizes());
   check_size("resize", size);
   const auto [height, width] = resized(image, size, options.max_size);
-  const Way way =
-      options.way.value_or(image.scalar_type() == torch::kByte ? Way::kPillow : Way::kTensor);
-  return way == Way::kPillow ? resize_as_pillow(image, height, width, options.interpolation)
-                             : resize_as_tensor(image, height, width, options);
+  return is_pillow("resize", image, options.way)
+             ? resize_as_pillow(image, height, width, options.interpolation)
+             : resize_as_tensor(image, height, width, options);
 }
 
 Tensor crop(const Tensor& image, const Region& region) {
@@ -300,6 +292,22 @@ Tensor pad(const Tensor& image, c10::IntArrayRef padding, const PadOptions& opti
     channels.push_back(at::constant_pad_nd(image.narrow(-3, i, 1), sides, number));
   }
   return at::cat(channels, -3);
+}
+
+Tensor erase(const Tensor& image, const Region& region, const Tensor& value) {
+  check_image("erase", image);
+  const auto [top, left, height, width] = region;
+  TORCH_CHECK_VALUE(top >= 0 && left >= 0 && height >= 0 && width >= 0 &&
+                        top + height <= image.size(-2) && left + width <= image.size(-1),
+                    "erase: expected a region within ", image.size(-2), " x ", image.size(-1),
+                    ", got ", height, " x ", width, " at ", top, ", ", left);
+  const std::vector<int64_t> sizes = with_sides(image, height, width);
+  TORCH_CHECK_VALUE(value.defined() && at::is_expandable_to(value.sizes(), sizes),
+                    "erase: expected a value that expands to ", c10::IntArrayRef(sizes), ", got ",
+                    value.defined() ? value.sizes() : c10::IntArrayRef());
+  Tensor result = image.clone();
+  result.narrow(-2, top, height).narrow(-1, left, width).copy_(value);
+  return result;
 }
 
 Tensor horizontal_flip(const Tensor& image) {
