@@ -1,20 +1,15 @@
 #include "image/pillow_resize.h"
 
+#include "compile/engines/lanes.h"
+
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <numbers>
 #include <vector>
-
-// The same code for three sets of instructions, of which the processor's is taken when the program starts.
-// ThreadSanitizer is not ready yet when that happens.
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
-#define CONVKIT_CLONES [[gnu::target_clones("arch=skylake-avx512", "arch=haswell", "default")]]
-#else
-#define CONVKIT_CLONES
-#endif
 
 namespace convkit::detail {
 
@@ -112,34 +107,97 @@ Taps taps(PillowFilter filter, int64_t size, int64_t outputs) {
   return result;
 }
 
-inline uint8_t pixel(int32_t sum) {
-  return static_cast<uint8_t>(std::clamp(sum >> kBits, 0, 255));
-}
+template <typename V>
+struct PixelLanes {
+  using Register [[gnu::vector_size(V::kLanes)]] = uint8_t;
+};
 
-/// Columns become the outputs of `taps`, in one row.
-CONVKIT_CLONES
-void resize_row(const uint8_t* from, const Taps& taps, uint8_t* to) {
-  for (int64_t i = 0; i < taps.size(); ++i) {
-    const uint8_t* pixels = from + taps.first[static_cast<std::size_t>(i)];
-    const int64_t count = taps.count[static_cast<std::size_t>(i)];
-    const int32_t* weights = taps.of(i);
-    int32_t sum = 1 << (kBits - 1);
-    for (int64_t j = 0; j < count; ++j) sum += pixels[j] * weights[j];
-    to[i] = pixel(sum);
-  }
-}
-
-/// One output of rows.
-CONVKIT_CLONES
-void resize_column(const uint8_t* from, int64_t width, int64_t count, const int32_t* weights,
-                   int32_t* sums, uint8_t* to) {
-  for (int64_t x = 0; x < width; ++x) sums[x] = 1 << (kBits - 1);
+/// One output of kRegisters registers of lines side by side: pixel j of line i is from[j * pitch + i]. Whole
+/// numbers have one sum, whatever the order.
+template <typename V, int kRegisters>
+CONVKIT_INLINE void weigh(const uint8_t* from, int64_t pitch, const int32_t* weights, int64_t count,
+                          uint8_t* to) {
+  using Integers = typename V::Integers;
+  using Pixels = typename PixelLanes<V>::Register;
+  Integers sums[kRegisters];
+  for (Integers& sum : sums) sum = Integers{} + (1 << (kBits - 1));
   for (int64_t j = 0; j < count; ++j) {
-    const uint8_t* row = from + j * width;
-    const int32_t weight = weights[j];
-    for (int64_t x = 0; x < width; ++x) sums[x] += row[x] * weight;
+    for (int i = 0; i < kRegisters; ++i) {
+      Pixels pixels;
+      std::memcpy(&pixels, from + j * pitch + i * V::kLanes, sizeof(pixels));
+      sums[i] += __builtin_convertvector(pixels, Integers) * weights[j];
+    }
   }
-  for (int64_t x = 0; x < width; ++x) to[x] = pixel(sums[x]);
+  for (int i = 0; i < kRegisters; ++i) {
+    Integers sum = sums[i] >> kBits;
+    sum = sum < 0 ? Integers{} : sum;
+    sum = sum > 255 ? Integers{} + 255 : sum;
+    const Pixels pixels = __builtin_convertvector(sum, Pixels);
+    std::memcpy(to + i * V::kLanes, &pixels, sizeof(pixels));
+  }
+}
+
+/// weigh() of `lines` lines.
+template <typename V>
+CONVKIT_INLINE void weigh_lines(const uint8_t* from, int64_t lines, const int32_t* weights,
+                                int64_t count, uint8_t* to) {
+  constexpr int kRegisters = 4;
+  int64_t i = 0;
+  for (; i + kRegisters * V::kLanes <= lines; i += kRegisters * V::kLanes) {
+    weigh<V, kRegisters>(from + i, lines, weights, count, to + i);
+  }
+  for (; i + V::kLanes <= lines; i += V::kLanes) {
+    weigh<V, 1>(from + i, lines, weights, count, to + i);
+  }
+  if (i < lines && lines >= V::kLanes) {
+    i = lines - V::kLanes;
+    weigh<V, 1>(from + i, lines, weights, count, to + i);
+    return;
+  }
+  for (; i < lines; ++i) {
+    int32_t sum = 1 << (kBits - 1);
+    for (int64_t j = 0; j < count; ++j) sum += from[j * lines + i] * weights[j];
+    to[i] = static_cast<uint8_t>(std::clamp(sum >> kBits, 0, 255));
+  }
+}
+
+constexpr int64_t kTile = 16;  // bytes of a register of every processor
+using Tile [[gnu::vector_size(kTile)]] = uint8_t;
+
+/// to[j * to_pitch + i] = from[i * pitch + j] for kTile rows and columns.
+CONVKIT_INLINE void transpose_tile(const uint8_t* from, int64_t pitch, uint8_t* to,
+                                   int64_t to_pitch) {
+  constexpr Tile kLow = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+  constexpr Tile kHigh = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  Tile rows[kTile];
+  for (int64_t i = 0; i < kTile; ++i) std::memcpy(&rows[i], from + i * pitch, sizeof(Tile));
+#pragma GCC unroll 4
+  for (int round = 0; round < 4; ++round) {  // each one interleaves the first half with the second
+    Tile shuffled[kTile];
+    for (int64_t i = 0; i < kTile / 2; ++i) {
+      shuffled[2 * i] = __builtin_shuffle(rows[i], rows[i + kTile / 2], kLow);
+      shuffled[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + kTile / 2], kHigh);
+    }
+    for (int64_t i = 0; i < kTile; ++i) rows[i] = shuffled[i];
+  }
+  for (int64_t i = 0; i < kTile; ++i) std::memcpy(to + i * to_pitch, &rows[i], sizeof(Tile));
+}
+
+/// The same for so many rows and columns.
+CONVKIT_INLINE void transpose_bytes(const uint8_t* from, int64_t rows, int64_t columns,
+                                    int64_t pitch, uint8_t* to, int64_t to_pitch) {
+  const int64_t whole_rows = rows / kTile * kTile;
+  const int64_t whole_columns = columns / kTile * kTile;
+  for (int64_t i = 0; i < whole_rows; i += kTile) {
+    for (int64_t j = 0; j < whole_columns; j += kTile) {
+      transpose_tile(from + i * pitch + j, pitch, to + j * to_pitch + i, to_pitch);
+    }
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j) {
+      to[j * to_pitch + i] = from[i * pitch + j];
+    }
+  }
 }
 
 /// The inputs of nearest neighbours, -1 outside; Pillow adds the steps up.
@@ -160,16 +218,34 @@ int64_t grain(int64_t work_of_a_row) {
   return std::max<int64_t>(1, (int64_t{1} << 16) / std::max<int64_t>(work_of_a_row, 1));
 }
 
+constexpr int64_t kStrip = 32;  // rows that become lines side by side; they stay in the cache
+
 /// Resizes `rows` rows of each plane from `first` on.
 void resize_horizontally(const uint8_t* from, const Planes& planes, const Taps& taps, int64_t first,
                          int64_t rows, uint8_t* to) {
-  at::parallel_for(0, planes.channels * rows, grain(taps.size() * taps.most),
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t i = begin; i < end; ++i) {
-                       const int64_t row = i / rows * planes.height + first + i % rows;
-                       resize_row(from + row * planes.width, taps, to + i * taps.size());
-                     }
-                   });
+  const int64_t strips = (rows + kStrip - 1) / kStrip;
+  at::parallel_for(
+      0, planes.channels * strips, grain(kStrip * taps.size() * taps.most),
+      [&](int64_t begin, int64_t end) {
+        std::vector<uint8_t> columns(static_cast<std::size_t>(planes.width * kStrip));
+        std::vector<uint8_t> outputs(static_cast<std::size_t>(taps.size() * kStrip));
+        lanes::on_this_processor([&]<typename V>() CONVKIT_INLINE_LAMBDA {
+          for (int64_t strip = begin; strip < end; ++strip) {
+            const int64_t channel = strip / strips;
+            const int64_t row = strip % strips * kStrip;
+            const int64_t count = std::min(kStrip, rows - row);
+            transpose_bytes(from + (channel * planes.height + first + row) * planes.width, count,
+                            planes.width, planes.width, columns.data(), kStrip);
+            for (int64_t x = 0; x < taps.size(); ++x) {
+              const auto number = static_cast<std::size_t>(x);
+              weigh_lines<V>(columns.data() + taps.first[number] * kStrip, kStrip, taps.of(x),
+                             taps.count[number], outputs.data() + x * kStrip);
+            }
+            transpose_bytes(outputs.data(), taps.size(), count, kStrip,
+                            to + (channel * rows + row) * taps.size(), taps.size());
+          }
+        });
+      });
 }
 
 /// Resizes the columns of planes whose first row is number `first` of the taps'.
@@ -177,15 +253,16 @@ void resize_vertically(const uint8_t* from, const Planes& planes, const Taps& ta
                        uint8_t* to) {
   at::parallel_for(0, planes.channels * taps.size(), grain(planes.width * taps.most),
                    [&](int64_t begin, int64_t end) {
-                     std::vector<int32_t> sums(static_cast<std::size_t>(planes.width));
-                     for (int64_t i = begin; i < end; ++i) {
-                       const int64_t y = i % taps.size();
-                       const auto number = static_cast<std::size_t>(y);
-                       const int64_t row =
-                           i / taps.size() * planes.height + taps.first[number] - first;
-                       resize_column(from + row * planes.width, planes.width, taps.count[number],
-                                     taps.of(y), sums.data(), to + i * planes.width);
-                     }
+                     lanes::on_this_processor([&]<typename V>() CONVKIT_INLINE_LAMBDA {
+                       for (int64_t i = begin; i < end; ++i) {
+                         const int64_t y = i % taps.size();
+                         const auto number = static_cast<std::size_t>(y);
+                         const int64_t row =
+                             i / taps.size() * planes.height + taps.first[number] - first;
+                         weigh_lines<V>(from + row * planes.width, planes.width, taps.of(y),
+                                        taps.count[number], to + i * planes.width);
+                       }
+                     });
                    });
 }
 
@@ -228,5 +305,3 @@ void pillow_nearest(const uint8_t* from, const Planes& planes, int64_t to_height
 }
 
 }  // namespace convkit::detail
-
-#undef CONVKIT_CLONES
