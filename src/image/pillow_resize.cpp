@@ -241,7 +241,7 @@ std::vector<int64_t> nearest(int64_t size, int64_t outputs) {
 
 /// Threads take so many rows at least.
 int64_t grain(int64_t work_of_a_row) {
-  return std::max<int64_t>(1, (int64_t{1} << 16) / std::max<int64_t>(work_of_a_row, 1));
+  return std::max<int64_t>(1, (int64_t{1} << 18) / std::max<int64_t>(work_of_a_row, 1));
 }
 
 /// Resizes `rows` rows of each plane from `first` on: kLines rows at a time become lines side by side.
