@@ -35,14 +35,12 @@ int main(int, char** argv) {
     std::string interpolation;
     int64_t height = 0;
     int64_t width = 0;
-    convkit::models::Preset preset{.resize_size = {0, 0},
-                                   .mean = {0.485, 0.456, 0.406},
-                                   .std = {0.229, 0.224, 0.225}};
+    convkit::models::Preset preset{
+        .resize_size = {0, 0}, .mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}};
     words >> name >> interpolation >> height >> width >> preset.resize_size[0] >>
         preset.resize_size[1];
     if (interpolation == "bicubic") preset.interpolation = T::Interpolation::kBicubic;
-    const torch::Tensor image =
-        photograph.narrow(1, 0, height).narrow(2, 0, width).contiguous();
+    const torch::Tensor image = photograph.narrow(1, 0, height).narrow(2, 0, width).contiguous();
     const auto start = std::chrono::steady_clock::now();
     const torch::Tensor result = run(name, image, preset);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;

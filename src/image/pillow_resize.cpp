@@ -168,8 +168,7 @@ void weigh_each(const uint8_t* from, int64_t pitch, int64_t begin, const int32_t
   const __m256i pixels = _mm256_packus_epi16(_mm256_packs_epi32(high[0], high[1]),
                                              _mm256_packs_epi32(high[2], high[3]));
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);  // of lines, which lay apart
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
-                      _mm256_permutevar8x32_epi32(pixels, order));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permutevar8x32_epi32(pixels, order));
 }
 #endif
 
@@ -191,8 +190,7 @@ constexpr int64_t kTile = 16;  // bytes of a register of every processor
 using Tile [[gnu::vector_size(kTile)]] = uint8_t;
 
 /// to[j * to_pitch + i] = from[i * pitch + j] for kTile rows and columns.
-inline void transpose_tile(const uint8_t* from, int64_t pitch, uint8_t* to,
-                                   int64_t to_pitch) {
+inline void transpose_tile(const uint8_t* from, int64_t pitch, uint8_t* to, int64_t to_pitch) {
   constexpr Tile kLow = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
   constexpr Tile kHigh = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   Tile rows[kTile];
@@ -210,8 +208,8 @@ inline void transpose_tile(const uint8_t* from, int64_t pitch, uint8_t* to,
 }
 
 /// The same for so many rows and columns.
-void transpose_bytes(const uint8_t* from, int64_t rows, int64_t columns,
-                                    int64_t pitch, uint8_t* to, int64_t to_pitch) {
+void transpose_bytes(const uint8_t* from, int64_t rows, int64_t columns, int64_t pitch, uint8_t* to,
+                     int64_t to_pitch) {
   const int64_t whole_rows = rows / kTile * kTile;
   const int64_t whole_columns = columns / kTile * kTile;
   for (int64_t i = 0; i < whole_rows; i += kTile) {
@@ -248,26 +246,26 @@ int64_t grain(int64_t work_of_a_row) {
 void resize_horizontally(const uint8_t* from, const Planes& planes, const Taps& taps, int64_t first,
                          int64_t rows, uint8_t* to) {
   const int64_t strips = (rows + kLines - 1) / kLines;
-  at::parallel_for(
-      0, planes.channels * strips, grain(kLines * taps.size() * taps.most),
-      [&](int64_t begin, int64_t end) {
-        std::vector<uint8_t> lines(static_cast<std::size_t>(planes.width * kLines));
-        std::vector<uint8_t> outputs(static_cast<std::size_t>(taps.size() * kLines));
-        for (int64_t strip = begin; strip < end; ++strip) {
-          const int64_t channel = strip / strips;
-          const int64_t row = strip % strips * kLines;
-          const int64_t count = std::min(kLines, rows - row);
-          transpose_bytes(from + (channel * planes.height + first + row) * planes.width, count,
-                          planes.width, planes.width, lines.data(), kLines);
-          for (int64_t x = 0; x < taps.size(); ++x) {
-            const auto number = static_cast<std::size_t>(x);
-            weigh(lines.data() + taps.first[number] * kLines, kLines, taps.of(x),
-                  taps.count[number], outputs.data() + x * kLines);
-          }
-          transpose_bytes(outputs.data(), taps.size(), count, kLines,
-                          to + (channel * rows + row) * taps.size(), taps.size());
-        }
-      });
+  at::parallel_for(0, planes.channels * strips, grain(kLines * taps.size() * taps.most),
+                   [&](int64_t begin, int64_t end) {
+                     std::vector<uint8_t> lines(static_cast<std::size_t>(planes.width * kLines));
+                     std::vector<uint8_t> outputs(static_cast<std::size_t>(taps.size() * kLines));
+                     for (int64_t strip = begin; strip < end; ++strip) {
+                       const int64_t channel = strip / strips;
+                       const int64_t row = strip % strips * kLines;
+                       const int64_t count = std::min(kLines, rows - row);
+                       transpose_bytes(
+                           from + (channel * planes.height + first + row) * planes.width, count,
+                           planes.width, planes.width, lines.data(), kLines);
+                       for (int64_t x = 0; x < taps.size(); ++x) {
+                         const auto number = static_cast<std::size_t>(x);
+                         weigh(lines.data() + taps.first[number] * kLines, kLines, taps.of(x),
+                               taps.count[number], outputs.data() + x * kLines);
+                       }
+                       transpose_bytes(outputs.data(), taps.size(), count, kLines,
+                                       to + (channel * rows + row) * taps.size(), taps.size());
+                     }
+                   });
 }
 
 /// Resizes the columns of planes whose first row is number `first` of the taps'.

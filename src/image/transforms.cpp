@@ -1,6 +1,7 @@
 #include <convkit/transforms.h>
 
 #include "image/image_checks.h"
+#include "image/pillow_alpha.h"
 #include "image/pillow_resize.h"
 
 #include <ATen/Version.h>
@@ -11,6 +12,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/upsample_bicubic2d.h>
 #include <ATen/ops/upsample_bilinear2d.h>
@@ -116,21 +118,30 @@ Tensor resize_as_pillow(const Tensor& image, int64_t height, int64_t width,
   TORCH_CHECK_VALUE(image.device().is_cpu(),
                     "resize: expected an image on cpu in Pillow's way, got ", image.device(),
                     "; move it with to(torch::kCPU)");
-  TORCH_CHECK_VALUE(image.size(-3) == 1 || image.size(-3) == 3,
-                    "resize: expected 1 or 3 channels in Pillow's way, got ", image.size(-3),
+  const int64_t channels = image.size(-3);
+  TORCH_CHECK_VALUE(channels >= 1 && channels <= 4,
+                    "resize: expected 1 to 4 channels in Pillow's way, got ", channels,
                     "; take Way::kTensor");
   if (height == image.size(-2) && width == image.size(-1)) return image;
-  const Tensor from = image.contiguous();
+  Tensor from = image.contiguous();
   const Tensor to = at::empty(with_sides(image, height, width), image.options());
-  const int64_t plane = from.size(-2) * from.size(-1);
-  const detail::Planes planes{from.numel() / plane, from.size(-2), from.size(-1)};
-  if (const auto filter = pillow_filter(interpolation)) {
-    detail::pillow_resize(from.const_data_ptr<uint8_t>(), planes, *filter, height, width,
-                          to.mutable_data_ptr<uint8_t>());
-  } else {
-    detail::pillow_nearest(from.const_data_ptr<uint8_t>(), planes, height, width,
-                           to.mutable_data_ptr<uint8_t>());
+  const int64_t planes = from.numel() / (from.size(-2) * from.size(-1));
+  const detail::Planes own{planes, from.size(-2), from.size(-1)};
+  auto* result = to.mutable_data_ptr<uint8_t>();
+  const auto filter = pillow_filter(interpolation);
+  if (!filter) {
+    detail::pillow_nearest(from.const_data_ptr<uint8_t>(), own, height, width, result);
+    return to;
   }
+  const bool alpha = channels == 2 || channels == 4;
+  if (alpha) {
+    const Tensor multiplied = at::empty_like(from);
+    detail::multiply_by_alpha(from.const_data_ptr<uint8_t>(), own, channels,
+                              multiplied.mutable_data_ptr<uint8_t>());
+    from = multiplied;
+  }
+  detail::pillow_resize(from.const_data_ptr<uint8_t>(), own, *filter, height, width, result);
+  if (alpha) detail::divide_by_alpha(result, {planes, height, width}, channels);
   return to;
 }
 

@@ -45,9 +45,10 @@ def add(name, number, **given):
 
 
 def resizes():
-    for number in range(600):
-        pixels = image()
-        way = number % 2
+    for number in range(750):
+        alpha = number >= 600
+        pixels = image(draw.choice([2, 4]) if alpha else None)
+        way = 0 if alpha else number % 2
         interpolation = draw.randrange(TENSORS if way else len(INTERPOLATIONS))
         antialias = draw.random() < 0.5
         size = [draw.randint(1, 80)] if draw.random() < 0.3 else [draw.randint(1, 80), draw.randint(1, 80)]
