@@ -52,6 +52,8 @@
 #include <convkit/summary.h>
 #include <convkit/compile.h>
 #include <convkit/transforms.h>
+#include <convkit/boxes.h>
+#include <convkit/sample.h>
 #include <convkit/random_transforms.h>
 #include <convkit/presets.h>
 #include <convkit/optim.h>

@@ -18,4 +18,22 @@ void check_size(const char* name, c10::IntArrayRef size) {
   }
 }
 
+void check_sample(const char* name, const transforms::Sample& sample) {
+  const auto& [image, mask, boxes] = sample;
+  check_image(name, image);
+  const auto sides = image.sizes().slice(image.dim() - 2);
+  TORCH_CHECK_VALUE(
+      !mask.defined() || (mask.dim() >= 2 && mask.sizes().slice(mask.dim() - 2) == sides), name,
+      ": expected a mask [..., ", sides[0], ", ", sides[1], "], as the image, got ", mask.sizes());
+  TORCH_CHECK_VALUE(!boxes || c10::IntArrayRef(boxes->canvas_size) == sides, name,
+                    ": expected boxes of a canvas ", sides, ", as the image, got ",
+                    c10::IntArrayRef(boxes->canvas_size));
+}
+
+void check_region(const transforms::Region& region) {
+  TORCH_CHECK_VALUE(region.height >= 1 && region.width >= 1,
+                    "crop: expected a region with height and width >= 1, got ", region.height,
+                    " x ", region.width);
+}
+
 }  // namespace convkit::detail
