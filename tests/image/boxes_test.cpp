@@ -35,10 +35,10 @@ T::Sample sample_of(const images::Given& given) {
 
 /// How many numbers of a sample are others than torchvision's.
 int64_t unlike(const T::Sample& sample, const images::Given& given, const std::string& name) {
-  int64_t count = differing(sample.image, given(name + ".image"));
-  count += differing(sample.mask, given(name + ".mask"));
-  count += differing(sample.boxes->data, given(name + ".boxes"));
-  const auto canvas = list<int64_t>(given(name + ".canvas"));
+  int64_t count = differing(sample.image, given(name + "_image"));
+  count += differing(sample.mask, given(name + "_mask"));
+  count += differing(sample.boxes->data, given(name + "_boxes"));
+  const auto canvas = list<int64_t>(given(name + "_canvas"));
   return count + (c10::IntArrayRef(sample.boxes->canvas_size) == canvas ? 0 : 1);
 }
 
@@ -93,10 +93,10 @@ TEST_CASE("a transform does to masks and boxes what torchvision does to them", "
     const auto nearest = given("exact").template item<bool>() ? T::Interpolation::kNearestExact
                                                               : T::Interpolation::kBilinear;
     CHECK(unlike(T::resize(sample, size, {.interpolation = nearest}), given, "resize") == 0);
-    if (given.has("resize_shorter.image")) {
+    if (given.has("resize_shorter_image")) {
       ++shortened;
       CHECK(unlike(T::resize(sample, {shorter[0]}, {.max_size = shorter[1]}), given,
-                      "resize_shorter") == 0);
+                   "resize_shorter") == 0);
     }
     CHECK(unlike(T::crop(sample, region), given, "crop") == 0);
     CHECK(unlike(T::resized_crop(sample, region, size), given, "resized_crop") == 0);
@@ -105,7 +105,7 @@ TEST_CASE("a transform does to masks and boxes what torchvision does to them", "
     CHECK(unlike(T::horizontal_flip(sample), given, "horizontal_flip") == 0);
     CHECK(unlike(T::vertical_flip(sample), given, "vertical_flip") == 0);
     CHECK(torch::equal(T::resized_crop(*sample.boxes, region, size).data,
-                       given("resized_crop.boxes")));
+                       given("resized_crop_boxes")));
   });
   CHECK(shortened > 200);
 }
@@ -124,7 +124,7 @@ TEST_CASE("a sample's parts have one random draw in common", "[transforms]") {
       INFO(name);
       torch::manual_seed(seed);
       CHECK(unlike(transform(), given, name) == 0);
-      CHECK(torch::equal(torch::rand({1}), given(name + ".next")));
+      CHECK(torch::equal(torch::rand({1}), given(name + "_next")));
     };
     check("random_horizontal_flip", [&] { return T::random_horizontal_flip(sample, p); });
     check("random_vertical_flip", [&] { return T::random_vertical_flip(sample, p); });
@@ -134,7 +134,7 @@ TEST_CASE("a sample's parts have one random draw in common", "[transforms]") {
           sample, {70, 40},
           {.padding = padding, .pad_if_needed = true, .fill = {9}, .mask_fill = 1});
     });
-    if (given.has("random_resized_crop.image")) {
+    if (given.has("random_resized_crop_image")) {
       check("random_resized_crop", [&] {
         return T::random_resized_crop(sample, size, {.scale = {0.2, 1}, .ratio = {0.05, 20}});
       });

@@ -182,9 +182,9 @@ def samples():
                 parts = transform(*sample)
             except ValueError:  # a side that rounds to nothing
                 return
-            results.update({f"{name}.image": v2.pil_to_tensor(parts[0]), f"{name}.mask": parts[1].as_subclass(torch.Tensor),
-                            f"{name}.boxes": parts[2].as_subclass(torch.Tensor),
-                            f"{name}.canvas": torch.tensor(parts[2].canvas_size), f"{name}.next": torch.rand(1)})
+            results.update({f"{name}_image": v2.pil_to_tensor(parts[0]), f"{name}_mask": parts[1].as_subclass(torch.Tensor),
+                            f"{name}_boxes": parts[2].as_subclass(torch.Tensor),
+                            f"{name}_canvas": torch.tensor(parts[2].canvas_size), f"{name}_next": torch.rand(1)})
 
         def of_each(function, *given, **more):
             return lambda *parts: [function(part, *given, **more) for part in parts]
