@@ -8,8 +8,8 @@ set(order arithmetic module init conv same filters activation norm blocks separa
     models/resnet models/densenet models/mobilenetv1 models/mobilenetv2 models/mobilenetv3
     models/shufflenetv2 models/mnasnet models/efficientnet models/regnet models/convnext
     models/xception models/segmentation models/unet models/video models/dcgan models/edsr
-    models state_dict tree checkpoint compare summary compile image transforms random_transforms color
-    random_color presets
+    models state_dict tree checkpoint compare summary compile image transforms boxes sample
+    random_transforms color random_color presets
     optim clip_grad lr_scheduler lr_policies averaging convkit)
 file(GLOB_RECURSE headers RELATIVE ${source}/include/convkit ${source}/include/convkit/*.h)
 foreach(header IN LISTS headers)

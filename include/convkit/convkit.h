@@ -53,6 +53,8 @@
 #include <convkit/compile.h>
 #include <convkit/image.h>
 #include <convkit/transforms.h>
+#include <convkit/boxes.h>
+#include <convkit/sample.h>
 #include <convkit/random_transforms.h>
 #include <convkit/color.h>
 #include <convkit/random_color.h>

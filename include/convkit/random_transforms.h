@@ -1,5 +1,6 @@
 #pragma once
 
+#include <convkit/sample.h>
 #include <convkit/transforms.h>
 
 #include <ATen/core/Generator.h>
@@ -12,7 +13,7 @@
 
 /// torchvision's random transforms. They draw the numbers that torchvision.transforms.v2 draws, in its
 /// order, from LibTorch's default generator or the one that is given: the same seed gives the same
-/// images.
+/// images. A sample's parts have one draw in common.
 namespace convkit::transforms {
 
 /// horizontal_flip() or vertical_flip() with the probability p, and else the image itself.
@@ -23,12 +24,17 @@ CONVKIT_API torch::Tensor random_horizontal_flip(const torch::Tensor& image, dou
                                                  std::optional<at::Generator> generator = {});
 CONVKIT_API torch::Tensor random_vertical_flip(const torch::Tensor& image, double p = 0.5,
                                                std::optional<at::Generator> generator = {});
+CONVKIT_API Sample random_horizontal_flip(const Sample& sample, double p = 0.5,
+                                          std::optional<at::Generator> generator = {});
+CONVKIT_API Sample random_vertical_flip(const Sample& sample, double p = 0.5,
+                                        std::optional<at::Generator> generator = {});
 
 struct RandomCropOptions {
   std::vector<int64_t> padding = {};  ///< as pad() takes it, before the crop; none pads nothing
   bool pad_if_needed = false;         ///< on both sides by what the image lacks
   std::vector<double> fill = {0};
   PaddingMode padding_mode = PaddingMode::kConstant;
+  std::optional<double> mask_fill = {};  ///< of a sample's mask; none is `fill`
 };
 
 /// A crop of {side} or {height, width} anywhere in the image.
@@ -39,6 +45,9 @@ struct RandomCropOptions {
 CONVKIT_API torch::Tensor random_crop(const torch::Tensor& image, c10::IntArrayRef size,
                                       const RandomCropOptions& options = {},
                                       std::optional<at::Generator> generator = {});
+CONVKIT_API Sample random_crop(const Sample& sample, c10::IntArrayRef size,
+                               const RandomCropOptions& options = {},
+                               std::optional<at::Generator> generator = {});
 
 struct RandomResizedCropOptions {
   std::array<double, 2> scale = {0.08, 1};           ///< of the image's area, from least to most
@@ -59,5 +68,8 @@ struct RandomResizedCropOptions {
 CONVKIT_API torch::Tensor random_resized_crop(const torch::Tensor& image, c10::IntArrayRef size,
                                               const RandomResizedCropOptions& options = {},
                                               std::optional<at::Generator> generator = {});
+CONVKIT_API Sample random_resized_crop(const Sample& sample, c10::IntArrayRef size,
+                                       const RandomResizedCropOptions& options = {},
+                                       std::optional<at::Generator> generator = {});
 
 }  // namespace convkit::transforms

@@ -27,7 +27,7 @@ enum class Interpolation { kNearest, kNearestExact, kBilinear, kBicubic, kBox, k
 
 /// Whose arithmetic an image is computed in.
 enum class Way {
-  kPillow,  ///< that of torchvision for Pillow's images: uint8 images of 1 or 3 channels
+  kPillow,  ///< that of torchvision for Pillow's images: uint8 images of 1 to 4 channels
   kTensor,  ///< that of torchvision for tensors
 };
 
@@ -39,13 +39,12 @@ struct ResizeOptions {
 };
 
 /// The image at another size: {height, width}, or {shorter}, which keeps the ratio of the sides and
-/// rounds the longer one down.
+/// rounds the longer one down. In Pillow's way the last of 2 or 4 channels is alpha, as in LA and RGBA.
 ///
 /// Shape:   image [..., C, H, W] -> [..., C, height, width]
 /// Throws:  c10::ValueError for a size that is neither, or has a side below 1; for a max_size that
 ///          is not above the shorter side; for kBox, kHamming and kLanczos in the tensor's way; in
-///          Pillow's way for an image that is not of type uint8, not on the cpu, or has neither 1 nor
-///          3 channels.
+///          Pillow's way for an image that is not of type uint8, not on the cpu, or has more than 4 channels.
 /// Source:  torchvision.transforms.v2.functional.resize, which takes nearest-exact for nearest with an
 ///          image of Pillow's; Pillow 13, Image.resize
 /// Differs: a tensor has no lanczos.

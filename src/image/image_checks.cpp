@@ -18,7 +18,8 @@ void check_size(const char* name, c10::IntArrayRef size) {
   }
 }
 
-bool is_pillow(const char* name, const torch::Tensor& image, std::optional<transforms::Way> way) {
+bool is_pillow(const char* name, const torch::Tensor& image, std::optional<transforms::Way> way,
+               bool alpha) {
   using transforms::Way;
   const bool bytes = image.scalar_type() == torch::kByte;
   if (way.value_or(bytes ? Way::kPillow : Way::kTensor) == Way::kTensor) return false;
@@ -27,10 +28,29 @@ bool is_pillow(const char* name, const torch::Tensor& image, std::optional<trans
   TORCH_CHECK_VALUE(image.device().is_cpu(), name,
                     ": expected an image on cpu in Pillow's way, got ", image.device(),
                     "; move it with to(torch::kCPU)");
-  TORCH_CHECK_VALUE(image.size(-3) == 1 || image.size(-3) == 3, name,
-                    ": expected 1 or 3 channels in Pillow's way, got ", image.size(-3),
-                    "; take Way::kTensor");
+  const int64_t channels = image.size(-3);
+  const bool fits = channels == 1 || channels == 3 || (alpha && (channels == 2 || channels == 4));
+  TORCH_CHECK_VALUE(fits, name, alpha ? ": expected 1 to 4 channels" : ": expected 1 or 3 channels",
+                    " in Pillow's way, got ", channels, "; take Way::kTensor");
   return true;
+}
+
+void check_sample(const char* name, const transforms::Sample& sample) {
+  const auto& [image, mask, boxes] = sample;
+  check_image(name, image);
+  const auto sides = image.sizes().slice(image.dim() - 2);
+  TORCH_CHECK_VALUE(
+      !mask.defined() || (mask.dim() >= 2 && mask.sizes().slice(mask.dim() - 2) == sides), name,
+      ": expected a mask [..., ", sides[0], ", ", sides[1], "], as the image, got ", mask.sizes());
+  TORCH_CHECK_VALUE(!boxes || c10::IntArrayRef(boxes->canvas_size) == sides, name,
+                    ": expected boxes of a canvas ", sides, ", as the image, got ",
+                    c10::IntArrayRef(boxes->canvas_size));
+}
+
+void check_region(const transforms::Region& region) {
+  TORCH_CHECK_VALUE(region.height >= 1 && region.width >= 1,
+                    "crop: expected a region with height and width >= 1, got ", region.height,
+                    " x ", region.width);
 }
 
 }  // namespace convkit::detail

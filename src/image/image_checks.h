@@ -1,5 +1,6 @@
 #pragma once
 
+#include <convkit/sample.h>
 #include <convkit/transforms.h>
 
 #include <torch/types.h>
@@ -14,8 +15,12 @@ namespace convkit::detail {
 /// What every transform holds its arguments to; `dims` is 2 where channels do not matter.
 void check_image(const char* name, const torch::Tensor& image, int64_t dims = 3);
 void check_size(const char* name, c10::IntArrayRef size);
+void check_sample(const char* name, const transforms::Sample& sample);
+void check_region(const transforms::Region& region);
 
-/// Whether the image is one of Pillow's, which are held to what those can be.
-bool is_pillow(const char* name, const torch::Tensor& image, std::optional<transforms::Way> way);
+/// Whether the image is one of Pillow's, which are held to what those can be: of 1 or 3 channels, and
+/// with `alpha` of 2 or 4 too.
+bool is_pillow(const char* name, const torch::Tensor& image, std::optional<transforms::Way> way,
+               bool alpha = false);
 
 }  // namespace convkit::detail

@@ -1,19 +1,18 @@
 #include "image/pillow_resize.h"
 
+#include "compile/engines/lanes.h"
+
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <numbers>
 #include <vector>
 
-// The same code for three sets of instructions, of which the processor's is taken when the program starts.
-// ThreadSanitizer is not ready yet when that happens.
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
-#define CONVKIT_CLONES [[gnu::target_clones("arch=skylake-avx512", "arch=haswell", "default")]]
-#else
-#define CONVKIT_CLONES
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 namespace convkit::detail {
@@ -22,6 +21,7 @@ namespace {
 
 /// A weight is a whole number of 2^-22: 32 bits, less the 8 of a pixel and 2 for sums above 1.
 constexpr int kBits = 32 - 8 - 2;
+constexpr int32_t kHalf = 1 << (kBits - 1);
 
 double support_of(PillowFilter filter) {
   switch (filter) {
@@ -112,34 +112,116 @@ Taps taps(PillowFilter filter, int64_t size, int64_t outputs) {
   return result;
 }
 
-inline uint8_t pixel(int32_t sum) {
-  return static_cast<uint8_t>(std::clamp(sum >> kBits, 0, 255));
-}
+constexpr int64_t kLines = 32;  // side by side in registers
 
-/// Columns become the outputs of `taps`, in one row.
-CONVKIT_CLONES
-void resize_row(const uint8_t* from, const Taps& taps, uint8_t* to) {
-  for (int64_t i = 0; i < taps.size(); ++i) {
-    const uint8_t* pixels = from + taps.first[static_cast<std::size_t>(i)];
-    const int64_t count = taps.count[static_cast<std::size_t>(i)];
-    const int32_t* weights = taps.of(i);
-    int32_t sum = 1 << (kBits - 1);
-    for (int64_t j = 0; j < count; ++j) sum += pixels[j] * weights[j];
-    to[i] = pixel(sum);
+/// One output of lines from number `begin` on: pixel j of line i is from[j * pitch + i].
+void weigh_each(const uint8_t* from, int64_t pitch, int64_t begin, const int32_t* weights,
+                int64_t count, uint8_t* to) {
+  for (int64_t i = begin; i < pitch; ++i) {
+    int32_t sum = kHalf;
+    for (int64_t j = 0; j < count; ++j) sum += from[j * pitch + i] * weights[j];
+    to[i] = static_cast<uint8_t>(std::clamp(sum >> kBits, 0, 255));
   }
 }
 
-/// One output of rows.
-CONVKIT_CLONES
-void resize_column(const uint8_t* from, int64_t width, int64_t count, const int32_t* weights,
-                   int32_t* sums, uint8_t* to) {
-  for (int64_t x = 0; x < width; ++x) sums[x] = 1 << (kBits - 1);
-  for (int64_t j = 0; j < count; ++j) {
-    const uint8_t* row = from + j * width;
+#ifdef __x86_64__
+/// The same of kLines lines. The processor has sums of two products of 16 bits, so a weight is taken apart:
+/// whole numbers have one sum, whatever the order.
+[[gnu::target("avx2")]] void weigh_avx2(const uint8_t* from, int64_t pitch, const int32_t* weights,
+                                        int64_t count, uint8_t* to) {
+  constexpr int kLow = 11;  // bits, of 26 at most
+  constexpr int kParts = kLines / 8;
+  __m256i high[kParts];
+  __m256i low[kParts];
+  for (int part = 0; part < kParts; ++part) {
+    high[part] = _mm256_setzero_si256();
+    low[part] = _mm256_set1_epi32(kHalf);
+  }
+  for (int64_t j = 0; j < count; j += 2) {
+    const bool two = j + 1 < count;
     const int32_t weight = weights[j];
-    for (int64_t x = 0; x < width; ++x) sums[x] += row[x] * weight;
+    const int32_t next = two ? weights[j + 1] : 0;
+    const auto pair = [](int32_t first, int32_t second) {
+      return static_cast<int32_t>((static_cast<uint32_t>(first) & 0xFFFF) |
+                                  static_cast<uint32_t>(second) << 16);
+    };
+    constexpr int32_t kMask = (1 << kLow) - 1;
+    const __m256i highs = _mm256_set1_epi32(pair(weight >> kLow, next >> kLow));
+    const __m256i lows = _mm256_set1_epi32(pair(weight & kMask, next & kMask));
+    const uint8_t* row = from + j * pitch;
+    const uint8_t* next_row = two ? row + pitch : row;
+    for (int part = 0; part < kParts; part += 2) {
+      const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + part * 8));
+      const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(next_row + part * 8));
+      const __m256i first = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
+      const __m256i second = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b));
+      high[part] = _mm256_add_epi32(high[part], _mm256_madd_epi16(first, highs));
+      low[part] = _mm256_add_epi32(low[part], _mm256_madd_epi16(first, lows));
+      high[part + 1] = _mm256_add_epi32(high[part + 1], _mm256_madd_epi16(second, highs));
+      low[part + 1] = _mm256_add_epi32(low[part + 1], _mm256_madd_epi16(second, lows));
+    }
   }
-  for (int64_t x = 0; x < width; ++x) to[x] = pixel(sums[x]);
+  for (int part = 0; part < kParts; ++part) {
+    high[part] = _mm256_add_epi32(_mm256_slli_epi32(high[part], kLow), low[part]);
+    high[part] = _mm256_srai_epi32(high[part], kBits);
+  }
+  const __m256i pixels = _mm256_packus_epi16(_mm256_packs_epi32(high[0], high[1]),
+                                             _mm256_packs_epi32(high[2], high[3]));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);  // of lines, which lay apart
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permutevar8x32_epi32(pixels, order));
+}
+#endif
+
+/// One output of all lines.
+void weigh(const uint8_t* from, int64_t pitch, const int32_t* weights, int64_t count, uint8_t* to) {
+#ifdef __x86_64__
+  if (pitch >= kLines && lanes::processor() != lanes::Processor::kAny) {
+    for (int64_t i = 0; i < pitch; i += kLines) {
+      const int64_t line = std::min(i, pitch - kLines);  // the last ones overlap others
+      weigh_avx2(from + line, pitch, weights, count, to + line);
+    }
+    return;
+  }
+#endif
+  weigh_each(from, pitch, 0, weights, count, to);
+}
+
+constexpr int64_t kTile = 16;  // bytes of a register of every processor
+using Tile [[gnu::vector_size(kTile)]] = uint8_t;
+
+/// to[j * to_pitch + i] = from[i * pitch + j] for kTile rows and columns.
+inline void transpose_tile(const uint8_t* from, int64_t pitch, uint8_t* to, int64_t to_pitch) {
+  constexpr Tile kLow = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+  constexpr Tile kHigh = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  Tile rows[kTile];
+  for (int64_t i = 0; i < kTile; ++i) std::memcpy(&rows[i], from + i * pitch, sizeof(Tile));
+#pragma GCC unroll 4
+  for (int round = 0; round < 4; ++round) {  // each one interleaves the first half with the second
+    Tile shuffled[kTile];
+    for (int64_t i = 0; i < kTile / 2; ++i) {
+      shuffled[2 * i] = __builtin_shuffle(rows[i], rows[i + kTile / 2], kLow);
+      shuffled[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + kTile / 2], kHigh);
+    }
+    for (int64_t i = 0; i < kTile; ++i) rows[i] = shuffled[i];
+  }
+  for (int64_t i = 0; i < kTile; ++i) std::memcpy(to + i * to_pitch, &rows[i], sizeof(Tile));
+}
+
+/// The same for so many rows and columns.
+void transpose_bytes(const uint8_t* from, int64_t rows, int64_t columns, int64_t pitch, uint8_t* to,
+                     int64_t to_pitch) {
+  const int64_t whole_rows = rows / kTile * kTile;
+  const int64_t whole_columns = columns / kTile * kTile;
+  for (int64_t i = 0; i < whole_rows; i += kTile) {
+    for (int64_t j = 0; j < whole_columns; j += kTile) {
+      transpose_tile(from + i * pitch + j, pitch, to + j * to_pitch + i, to_pitch);
+    }
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j) {
+      to[j * to_pitch + i] = from[i * pitch + j];
+    }
+  }
 }
 
 /// The inputs of nearest neighbours, -1 outside; Pillow adds the steps up.
@@ -157,17 +239,31 @@ std::vector<int64_t> nearest(int64_t size, int64_t outputs) {
 
 /// Threads take so many rows at least.
 int64_t grain(int64_t work_of_a_row) {
-  return std::max<int64_t>(1, (int64_t{1} << 16) / std::max<int64_t>(work_of_a_row, 1));
+  return std::max<int64_t>(1, (int64_t{1} << 18) / std::max<int64_t>(work_of_a_row, 1));
 }
 
-/// Resizes `rows` rows of each plane from `first` on.
+/// Resizes `rows` rows of each plane from `first` on: kLines rows at a time become lines side by side.
 void resize_horizontally(const uint8_t* from, const Planes& planes, const Taps& taps, int64_t first,
                          int64_t rows, uint8_t* to) {
-  at::parallel_for(0, planes.channels * rows, grain(taps.size() * taps.most),
+  const int64_t strips = (rows + kLines - 1) / kLines;
+  at::parallel_for(0, planes.channels * strips, grain(kLines * taps.size() * taps.most),
                    [&](int64_t begin, int64_t end) {
-                     for (int64_t i = begin; i < end; ++i) {
-                       const int64_t row = i / rows * planes.height + first + i % rows;
-                       resize_row(from + row * planes.width, taps, to + i * taps.size());
+                     std::vector<uint8_t> lines(static_cast<std::size_t>(planes.width * kLines));
+                     std::vector<uint8_t> outputs(static_cast<std::size_t>(taps.size() * kLines));
+                     for (int64_t strip = begin; strip < end; ++strip) {
+                       const int64_t channel = strip / strips;
+                       const int64_t row = strip % strips * kLines;
+                       const int64_t count = std::min(kLines, rows - row);
+                       transpose_bytes(
+                           from + (channel * planes.height + first + row) * planes.width, count,
+                           planes.width, planes.width, lines.data(), kLines);
+                       for (int64_t x = 0; x < taps.size(); ++x) {
+                         const auto number = static_cast<std::size_t>(x);
+                         weigh(lines.data() + taps.first[number] * kLines, kLines, taps.of(x),
+                               taps.count[number], outputs.data() + x * kLines);
+                       }
+                       transpose_bytes(outputs.data(), taps.size(), count, kLines,
+                                       to + (channel * rows + row) * taps.size(), taps.size());
                      }
                    });
 }
@@ -177,14 +273,13 @@ void resize_vertically(const uint8_t* from, const Planes& planes, const Taps& ta
                        uint8_t* to) {
   at::parallel_for(0, planes.channels * taps.size(), grain(planes.width * taps.most),
                    [&](int64_t begin, int64_t end) {
-                     std::vector<int32_t> sums(static_cast<std::size_t>(planes.width));
                      for (int64_t i = begin; i < end; ++i) {
                        const int64_t y = i % taps.size();
                        const auto number = static_cast<std::size_t>(y);
                        const int64_t row =
                            i / taps.size() * planes.height + taps.first[number] - first;
-                       resize_column(from + row * planes.width, planes.width, taps.count[number],
-                                     taps.of(y), sums.data(), to + i * planes.width);
+                       weigh(from + row * planes.width, planes.width, taps.of(y),
+                             taps.count[number], to + i * planes.width);
                      }
                    });
 }
@@ -228,5 +323,3 @@ void pillow_nearest(const uint8_t* from, const Planes& planes, int64_t to_height
 }
 
 }  // namespace convkit::detail
-
-#undef CONVKIT_CLONES

@@ -2,8 +2,13 @@
 
 #include "image/preset_rows.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,6 +47,31 @@ Tensor resize_in_float(const Tensor& image, const std::vector<int64_t>& size,
   return x.round().to(torch::kByte);
 }
 
+/// normalize(to_tensor(image)), looked up: a channel has 256 values.
+Tensor normalized_bytes(const Tensor& image, const Preset& preset) {
+  const Tensor bytes = at::arange(256, torch::kByte).expand({3, 1, 256});
+  const Tensor table =
+      transforms::normalize(transforms::to_tensor(bytes), preset.mean, preset.std).contiguous();
+  const Tensor from = image.contiguous();
+  Tensor to = at::empty(from.sizes(), torch::kFloat);
+  const auto* values = table.const_data_ptr<float>();
+  const auto* pixels = from.const_data_ptr<uint8_t>();
+  auto* results = to.mutable_data_ptr<float>();
+  const int64_t width = from.size(-1);
+  const int64_t plane = from.size(-2) * width;
+  const int64_t rows = from.numel() / std::max<int64_t>(width, 1);
+  at::parallel_for(0, rows, (int64_t{1} << 15) / std::max<int64_t>(width, 1) + 1,
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t row = begin; row < end; ++row) {
+                       const float* own = values + row * width / plane % 3 * 256;
+                       for (int64_t i = row * width; i < (row + 1) * width; ++i) {
+                         results[i] = own[pixels[i]];
+                       }
+                     }
+                   });
+  return to;
+}
+
 }  // namespace
 
 Tensor Preset::operator()(const Tensor& image, std::optional<Way> way) const {
@@ -65,8 +95,11 @@ Tensor Preset::operator()(const Tensor& image, std::optional<Way> way) const {
   x = pillow ? transforms::resize(x, resize_size, options)
              : resize_in_float(x, resize_size, options);
   if (!crop_size.empty()) x = transforms::center_crop(x, crop_size);
-  x = bytes ? transforms::to_tensor(x) : x.to(torch::kFloat);
-  x = transforms::normalize(x, mean, std);
+  if (bytes && x.is_cpu()) {
+    x = normalized_bytes(x, *this);
+  } else {
+    x = transforms::normalize(bytes ? transforms::to_tensor(x) : x.to(torch::kFloat), mean, std);
+  }
   if (!video) return x;
   std::vector<int64_t> sizes = image.sizes().vec();
   sizes[sizes.size() - 2] = x.size(-2);

@@ -2,6 +2,7 @@
 
 #include "image/image_checks.h"
 #include "image/random_draws.h"
+#include "image/sides.h"
 
 #include <ATen/core/TensorBody.h>
 #include <c10/util/Exception.h>
@@ -10,12 +11,12 @@
 #include <array>
 #include <cmath>
 #include <optional>
-#include <vector>
+#include <utility>
 
 namespace convkit::transforms {
 
 using detail::below;
-using detail::check_image;
+using detail::check_sample;
 using detail::check_size;
 using detail::Generator;
 using detail::happens;
@@ -58,33 +59,26 @@ Region random_region(int64_t height, int64_t width, const RandomResizedCropOptio
 
 }  // namespace
 
-Tensor random_horizontal_flip(const Tensor& image, double p, Generator generator) {
-  check_image("random_horizontal_flip", image);
-  return happens("random_horizontal_flip", p, generator) ? horizontal_flip(image) : image;
+Sample random_horizontal_flip(const Sample& sample, double p, Generator generator) {
+  check_sample("random_horizontal_flip", sample);
+  return happens("random_horizontal_flip", p, generator) ? horizontal_flip(sample) : sample;
 }
 
-Tensor random_vertical_flip(const Tensor& image, double p, Generator generator) {
-  check_image("random_vertical_flip", image);
-  return happens("random_vertical_flip", p, generator) ? vertical_flip(image) : image;
+Sample random_vertical_flip(const Sample& sample, double p, Generator generator) {
+  check_sample("random_vertical_flip", sample);
+  return happens("random_vertical_flip", p, generator) ? vertical_flip(sample) : sample;
 }
 
-Tensor random_crop(const Tensor& image, c10::IntArrayRef size, const RandomCropOptions& options,
+Sample random_crop(const Sample& sample, c10::IntArrayRef size, const RandomCropOptions& options,
                    Generator generator) {
-  check_image("random_crop", image);
+  check_sample("random_crop", sample);
   check_size("random_crop", size);
   const int64_t height = size.front();
   const int64_t width = size.back();
-  const PadOptions filled{.fill = options.fill, .padding_mode = options.padding_mode};
-  std::vector<int64_t> padding{0, 0, 0, 0};
-  if (!options.padding.empty()) {
-    const std::vector<int64_t>& given = options.padding;
-    TORCH_CHECK_VALUE(given.size() == 1 || given.size() == 2 || given.size() == 4,
-                      "random_crop: expected padding of 1, 2 or 4 numbers, got ",
-                      c10::IntArrayRef(given));
-    for (std::size_t i = 0; i < 4; ++i) padding[i] = given[i % given.size()];
-  }
-  int64_t rows = image.size(-2) + padding[1] + padding[3];
-  int64_t columns = image.size(-1) + padding[0] + padding[2];
+  std::array<int64_t, 4> padding{};
+  if (!options.padding.empty()) padding = detail::sides_of_padding("random_crop", options.padding);
+  int64_t rows = sample.image.size(-2) + padding[1] + padding[3];
+  int64_t columns = sample.image.size(-1) + padding[0] + padding[2];
   if (options.pad_if_needed) {
     const int64_t more_rows = std::max<int64_t>(height - rows, 0);
     const int64_t more_columns = std::max<int64_t>(width - columns, 0);
@@ -97,17 +91,22 @@ Tensor random_crop(const Tensor& image, c10::IntArrayRef size, const RandomCropO
   }
   TORCH_CHECK_VALUE(height <= rows && width <= columns, "random_crop: expected a size within ",
                     rows, " x ", columns, ", got ", height, " x ", width, "; set pad_if_needed");
-  const bool pads = std::ranges::any_of(padding, [](int64_t side) { return side != 0; });
-  const Tensor padded = pads ? pad(image, padding, filled) : image;
+  Sample padded = sample;
+  if (std::ranges::any_of(padding, [](int64_t side) { return side != 0; })) {
+    padded = pad(sample, padding, {.fill = options.fill, .padding_mode = options.padding_mode},
+                 options.mask_fill);
+  }
+  if (rows == height && columns == width) return padded;
   // Nothing is drawn for a side that fits.
   const int64_t top = rows > height ? below(rows - height + 1, generator) : 0;
   const int64_t left = columns > width ? below(columns - width + 1, generator) : 0;
   return crop(padded, {.top = top, .left = left, .height = height, .width = width});
 }
 
-Tensor random_resized_crop(const Tensor& image, c10::IntArrayRef size,
+Sample random_resized_crop(const Sample& sample, c10::IntArrayRef size,
                            const RandomResizedCropOptions& options, Generator generator) {
-  check_image("random_resized_crop", image);
+  check_sample("random_resized_crop", sample);
+  const Tensor& image = sample.image;
   TORCH_CHECK_VALUE(image.numel() > 0, "random_resized_crop: expected an image with pixels, got ",
                     image.sizes());
   check_size("random_resized_crop", size);
@@ -124,8 +123,26 @@ Tensor random_resized_crop(const Tensor& image, c10::IntArrayRef size,
   TORCH_CHECK_VALUE(region.height > 0 && region.width > 0,
                     "random_resized_crop: expected an image with a middle of the ratio ", ratio[0],
                     " to ", ratio[1], ", got ", image.sizes());
-  return resized_crop(image, region, {height, width},
+  return resized_crop(sample, region, {height, width},
                       {.interpolation = interpolation, .antialias = antialias, .way = way});
+}
+
+Tensor random_horizontal_flip(const Tensor& image, double p, Generator generator) {
+  return random_horizontal_flip(Sample{.image = image}, p, std::move(generator)).image;
+}
+
+Tensor random_vertical_flip(const Tensor& image, double p, Generator generator) {
+  return random_vertical_flip(Sample{.image = image}, p, std::move(generator)).image;
+}
+
+Tensor random_crop(const Tensor& image, c10::IntArrayRef size, const RandomCropOptions& options,
+                   Generator generator) {
+  return random_crop(Sample{.image = image}, size, options, std::move(generator)).image;
+}
+
+Tensor random_resized_crop(const Tensor& image, c10::IntArrayRef size,
+                           const RandomResizedCropOptions& options, Generator generator) {
+  return random_resized_crop(Sample{.image = image}, size, options, std::move(generator)).image;
 }
 
 }  // namespace convkit::transforms

@@ -1,7 +1,9 @@
 #include <convkit/transforms.h>
 
 #include "image/image_checks.h"
+#include "image/pillow_alpha.h"
 #include "image/pillow_resize.h"
+#include "image/sides.h"
 
 #include <ATen/ExpandUtils.h>
 #include <ATen/Version.h>
@@ -12,6 +14,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/upsample_bicubic2d.h>
 #include <ATen/ops/upsample_bilinear2d.h>
@@ -19,10 +22,8 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace convkit::transforms {
@@ -54,35 +55,6 @@ const char* name_of(Interpolation interpolation) {
   return "";
 }
 
-/// The quotient of Python's integers, rounded down.
-int64_t scaled(int64_t a, int64_t b, int64_t divisor) {
-  return static_cast<int64_t>(static_cast<double>(a * b) / static_cast<double>(divisor));
-}
-
-std::pair<int64_t, int64_t> resized(const Tensor& image, c10::IntArrayRef size,
-                                    std::optional<int64_t> max_size) {
-  const int64_t height = image.size(-2);
-  const int64_t width = image.size(-1);
-  if (size.size() == 2) {
-    TORCH_CHECK_VALUE(!max_size, "resize: expected max_size with a size of one side alone, got ",
-                      *max_size, " with ", size);
-    return {size[0], size[1]};
-  }
-  int64_t shorter = size[0];
-  int64_t longer = scaled(shorter, std::max(height, width), std::min(height, width));
-  if (max_size) {
-    TORCH_CHECK_VALUE(*max_size > shorter, "resize: expected max_size above the shorter side ",
-                      shorter, ", got ", *max_size);
-    if (longer > *max_size) {
-      shorter = scaled(*max_size, shorter, longer);
-      longer = *max_size;
-    }
-  }
-  TORCH_CHECK_VALUE(shorter >= 1, "resize: expected sides >= 1, got ", shorter, " beside ", longer,
-                    " for an image ", image.sizes());
-  return width <= height ? std::pair(longer, shorter) : std::pair(shorter, longer);
-}
-
 /// None for the nearest neighbour.
 std::optional<detail::PillowFilter> pillow_filter(Interpolation interpolation) {
   switch (interpolation) {
@@ -112,18 +84,27 @@ std::vector<int64_t> with_sides(const Tensor& image, int64_t height, int64_t wid
 
 Tensor resize_as_pillow(const Tensor& image, int64_t height, int64_t width,
                         Interpolation interpolation) {
+  const int64_t channels = image.size(-3);
   if (height == image.size(-2) && width == image.size(-1)) return image;
-  const Tensor from = image.contiguous();
+  Tensor from = image.contiguous();
   const Tensor to = at::empty(with_sides(image, height, width), image.options());
-  const int64_t plane = from.size(-2) * from.size(-1);
-  const detail::Planes planes{from.numel() / plane, from.size(-2), from.size(-1)};
-  if (const auto filter = pillow_filter(interpolation)) {
-    detail::pillow_resize(from.const_data_ptr<uint8_t>(), planes, *filter, height, width,
-                          to.mutable_data_ptr<uint8_t>());
-  } else {
-    detail::pillow_nearest(from.const_data_ptr<uint8_t>(), planes, height, width,
-                           to.mutable_data_ptr<uint8_t>());
+  const int64_t planes = from.numel() / (from.size(-2) * from.size(-1));
+  const detail::Planes own{planes, from.size(-2), from.size(-1)};
+  auto* result = to.mutable_data_ptr<uint8_t>();
+  const auto filter = pillow_filter(interpolation);
+  if (!filter) {
+    detail::pillow_nearest(from.const_data_ptr<uint8_t>(), own, height, width, result);
+    return to;
   }
+  const bool alpha = channels == 2 || channels == 4;
+  if (alpha) {
+    const Tensor multiplied = at::empty_like(from);
+    detail::multiply_by_alpha(from.const_data_ptr<uint8_t>(), own, channels,
+                              multiplied.mutable_data_ptr<uint8_t>());
+    from = multiplied;
+  }
+  detail::pillow_resize(from.const_data_ptr<uint8_t>(), own, *filter, height, width, result);
+  if (alpha) detail::divide_by_alpha(result, {planes, height, width}, channels);
   return to;
 }
 
@@ -188,11 +169,6 @@ Tensor resize_as_tensor(const Tensor& image, int64_t height, int64_t width,
   return x.reshape(with_sides(image, height, width));
 }
 
-/// Python's round(x / 2).
-int64_t half(int64_t x) {
-  return static_cast<int64_t>(std::nearbyint(static_cast<double>(x) / 2));
-}
-
 /// Which of an axis' pixels lie in a region, and how many of the region's lie before and after them.
 struct Axis {
   Axis(int64_t begin, int64_t length, int64_t size)
@@ -236,17 +212,16 @@ Tensor resize(const Tensor& image, c10::IntArrayRef size, const ResizeOptions& o
   TORCH_CHECK_VALUE(image.numel() > 0, "resize: expected an image with pixels, got ",
                     image.sizes());
   check_size("resize", size);
-  const auto [height, width] = resized(image, size, options.max_size);
-  return is_pillow("resize", image, options.way)
+  const auto [height, width] =
+      detail::resized_sides({image.size(-2), image.size(-1)}, size, options.max_size);
+  return is_pillow("resize", image, options.way, /*alpha=*/true)
              ? resize_as_pillow(image, height, width, options.interpolation)
              : resize_as_tensor(image, height, width, options);
 }
 
 Tensor crop(const Tensor& image, const Region& region) {
   check_image("crop", image, 2);
-  TORCH_CHECK_VALUE(region.height >= 1 && region.width >= 1,
-                    "crop: expected a region with height and width >= 1, got ", region.height,
-                    " x ", region.width);
+  detail::check_region(region);
   const Axis rows(region.top, region.height, image.size(-2));
   const Axis columns(region.left, region.width, image.size(-1));
   const Tensor inside =
@@ -262,21 +237,10 @@ Tensor resized_crop(const Tensor& image, const Region& region, c10::IntArrayRef 
 
 Tensor pad(const Tensor& image, c10::IntArrayRef padding, const PadOptions& options) {
   check_image("pad", image);
-  TORCH_CHECK_VALUE(padding.size() == 1 || padding.size() == 2 || padding.size() == 4,
-                    "pad: expected padding of 1, 2 or 4 numbers, got ", padding);
-  for (const int64_t number : padding) {
-    TORCH_CHECK_VALUE(number >= 0, "pad: expected padding >= 0, got ", padding);
-  }
-  const int64_t left = padding[0];
-  const int64_t top = padding[padding.size() == 1 ? 0 : 1];
-  const int64_t right = padding.size() == 4 ? padding[2] : left;
-  const int64_t bottom = padding.size() == 4 ? padding[3] : top;
+  const auto [left, top, right, bottom] = detail::sides_of_padding("pad", padding);
   if (options.padding_mode != PaddingMode::kConstant) {
-    const auto outside = [&](int64_t dim, int64_t before, int64_t after) {
-      return mirrored(image, dim, before, after, options.padding_mode);
-    };
-    const Tensor rows = outside(-2, top, bottom);
-    const Tensor columns = outside(-1, left, right);
+    const Tensor rows = mirrored(image, -2, top, bottom, options.padding_mode);
+    const Tensor columns = mirrored(image, -1, left, right, options.padding_mode);
     return image.index_select(-2, rows).index_select(-1, columns);
   }
   const std::vector<double>& fill = options.fill;
@@ -347,8 +311,8 @@ Tensor center_crop(const Tensor& image, c10::IntArrayRef size) {
     x = at::constant_pad_nd(
         x, {more_columns / 2, (more_columns + 1) / 2, more_rows / 2, (more_rows + 1) / 2});
   }
-  return x.narrow(-2, half(x.size(-2) - height), height)
-      .narrow(-1, half(x.size(-1) - width), width);
+  return x.narrow(-2, detail::rounded_half(x.size(-2) - height), height)
+      .narrow(-1, detail::rounded_half(x.size(-1) - width), width);
 }
 
 Tensor to_tensor(const Tensor& image) {

@@ -72,17 +72,18 @@ class Image {
 
 /// How much each of the four pixels of a sample counts.
 template <typename T>
-struct Sample {
+struct SampledPoint {
   int32_t pixel;
   T upper_left, upper_right, lower_left, lower_right;
 };
 
 template <typename T>
-using SampleList = std::vector<Sample<T>>;
+using SampleList = std::vector<SampledPoint<T>>;
 
 /// Fills in [offset groups, taps, places].
 template <typename T>
-void find_samples(const Image<T>& image, const Sizes& sizes, std::vector<Sample<T>>& samples) {
+void find_samples(const Image<T>& image, const Sizes& sizes,
+                  std::vector<SampledPoint<T>>& samples) {
   const int64_t rows = sizes.options.offset_groups * sizes.taps();
   at::parallel_for(0, rows * sizes.places(), kWorthSamples, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
@@ -90,7 +91,7 @@ void find_samples(const Image<T>& image, const Sizes& sizes, std::vector<Sample<
       const int64_t group = row / sizes.taps();
       const int64_t i = item % sizes.places();
       const Place<T> place = image.place(group, row % sizes.taps(), i);
-      Sample<T>& sample = samples[static_cast<std::size_t>(item)];
+      SampledPoint<T>& sample = samples[static_cast<std::size_t>(item)];
       sample = {};
       if (!place.inside) continue;
       const T mask = image.mask(group, row % sizes.taps(), i);
@@ -130,11 +131,11 @@ void each_row(const Sizes& sizes, const SampleList<T>& samples, bool by_channel,
 template <typename T>
 void fill_columns(const Sizes& sizes, const SampleList<T>& samples, const T* padded, T* columns) {
   each_row(sizes, samples, false,
-           [&](int64_t channel, int64_t, const Sample<T>* sample, int64_t row) {
+           [&](int64_t channel, int64_t, const SampledPoint<T>* sample, int64_t row) {
              const T* const plane = padded + channel * sizes.plane();
              T* const to = columns + row * sizes.places();
              for (int64_t i = 0; i < sizes.places(); ++i) {
-               const Sample<T>& s = sample[i];
+               const SampledPoint<T>& s = sample[i];
                const T* const upper = plane + s.pixel;
                const T* const lower = upper + sizes.row();
                to[i] = s.upper_left * upper[0] + s.upper_right * upper[1] +
@@ -148,11 +149,11 @@ void fill_columns(const Sizes& sizes, const SampleList<T>& samples, const T* pad
 template <typename T>
 void add_to_pixels(const Sizes& sizes, const SampleList<T>& samples, const T* columns, T* padded) {
   each_row(sizes, samples, true,
-           [&](int64_t channel, int64_t, const Sample<T>* sample, int64_t row) {
+           [&](int64_t channel, int64_t, const SampledPoint<T>* sample, int64_t row) {
              T* const plane = padded + channel * sizes.plane();
              const T* const from = columns + row * sizes.places();
              for (int64_t i = 0; i < sizes.places(); ++i) {
-               const Sample<T>& s = sample[i];
+               const SampledPoint<T>& s = sample[i];
                T* const upper = plane + s.pixel;
                T* const lower = upper + sizes.row();
                upper[0] += s.upper_left * from[i];

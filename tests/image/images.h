@@ -35,6 +35,7 @@ struct Given {
   std::string name;  // "crop.12."
 
   Tensor operator()(const std::string& what) const { return (*file)[name + what]; }
+  [[nodiscard]] bool has(const std::string& what) const { return file->contains(name + what); }
 
   template <typename Number>
   Number item(const std::string& what) const {

@@ -11,6 +11,7 @@ import warnings
 
 import torch
 from safetensors.torch import save_file
+from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2 as T
 from torchvision.transforms import functional as v1
 from torchvision.transforms.v2 import functional as v2
@@ -45,9 +46,10 @@ def add(name, number, **given):
 
 
 def resizes():
-    for number in range(600):
-        pixels = image()
-        way = number % 2
+    for number in range(750):
+        alpha = number >= 600
+        pixels = image(draw.choice([2, 4]) if alpha else None)
+        way = 0 if alpha else number % 2
         interpolation = draw.randrange(TENSORS if way else len(INTERPOLATIONS))
         antialias = draw.random() < 0.5
         size = [draw.randint(1, 80)] if draw.random() < 0.3 else [draw.randint(1, 80), draw.randint(1, 80)]
@@ -136,6 +138,79 @@ def randoms():
             scale=torch.tensor(scale, dtype=torch.float64), **results)
 
 
+FORMATS = ["XYXY", "XYWH", "CXCYWH"]  # in convkit's order
+BOX_TYPES = [torch.float32, torch.float32, torch.float64, torch.int64, torch.int32]
+MASK_TYPES = [torch.uint8, torch.uint8, torch.bool, torch.int64, torch.float32]
+
+
+def bounding_boxes(height, width):
+    """Boxes of which some have corners outside, and some no area."""
+    count = draw.randint(0, 6)
+    corners = torch.rand(count, 4, dtype=torch.float64) * torch.tensor([width, height] * 2) * 1.4 - 3
+    corners = torch.cat([torch.minimum(corners[:, :2], corners[:, 2:]), torch.maximum(corners[:, :2], corners[:, 2:])], 1)
+    if count > 2:
+        corners[0, 2:] = corners[0, :2]
+        corners[1] = torch.tensor([0, 0, width, height])
+    format = draw.randrange(3)
+    boxes = v2.convert_bounding_box_format(corners, "XYXY", FORMATS[format])
+    kind = draw.choice(BOX_TYPES)
+    return tv_tensors.BoundingBoxes(boxes.to(kind), format=FORMATS[format], canvas_size=(height, width)), format
+
+
+def samples():
+    """Images with masks and boxes, which every transform does the same to."""
+    for seed in range(300):
+        pixels = image()
+        height, width = pixels.shape[-2:]
+        mask = torch.randint(0, 5, draw.choice([(height, width), (height, width), (2, height, width)])).to(draw.choice(MASK_TYPES))
+        boxes, format = bounding_boxes(height, width)
+        sample = (pillow(pixels), tv_tensors.Mask(mask), boxes)
+        p = draw.random()
+        size = [draw.randint(1, 60), draw.randint(1, 60)]
+        shorter, longest = draw.randint(10, 40), draw.randint(41, 70)
+        region = [draw.randint(-20, height), draw.randint(-20, width), draw.randint(1, 90), draw.randint(1, 90)]
+        padding = [draw.randint(0, 9) for _ in range(draw.choice([1, 2, 4]))]
+        inner = draw.choice([[draw.randint(1, height), draw.randint(1, width)], [height, width]])
+        exact = draw.random() < 0.5
+        nearest = InterpolationMode.NEAREST_EXACT if exact else InterpolationMode.BILINEAR
+        fill = {tv_tensors.Mask: 1, "others": 9}
+        results = {}
+
+        def result(name, transform):
+            torch.manual_seed(seed)
+            try:
+                parts = transform(*sample)
+            except ValueError:  # a side that rounds to nothing
+                return
+            results.update({f"{name}_image": v2.pil_to_tensor(parts[0]), f"{name}_mask": parts[1].as_subclass(torch.Tensor),
+                            f"{name}_boxes": parts[2].as_subclass(torch.Tensor),
+                            f"{name}_canvas": torch.tensor(parts[2].canvas_size), f"{name}_next": torch.rand(1)})
+
+        def of_each(function, *given, **more):
+            return lambda *parts: [function(part, *given, **more) for part in parts]
+
+        result("resize", of_each(v2.resize, size, nearest))
+        result("resize_shorter", of_each(v2.resize, [shorter], max_size=longest))
+        result("crop", of_each(v2.crop, *region))
+        result("resized_crop", of_each(v2.resized_crop, *region, size))
+        result("pad", of_each(v2.pad, padding, 3))
+        result("center_crop", of_each(v2.center_crop, size))
+        result("horizontal_flip", of_each(v2.horizontal_flip))
+        result("vertical_flip", of_each(v2.vertical_flip))
+        result("random_horizontal_flip", T.RandomHorizontalFlip(p))
+        result("random_vertical_flip", T.RandomVerticalFlip(p))
+        result("random_crop", T.RandomCrop(inner))
+        result("random_padded_crop", T.RandomCrop([70, 40], padding, pad_if_needed=True, fill=fill))
+        result("random_resized_crop", T.RandomResizedCrop(size, [0.2, 1.0], [0.05, 20.0]))
+        kept, valid = v2.sanitize_bounding_boxes(boxes, min_size=1.5, min_area=40)
+        for number, name in enumerate(FORMATS):
+            results[f"to_{number}"] = v2.convert_bounding_box_format(boxes, new_format=name).as_subclass(torch.Tensor)
+        add("sample", seed, image=pixels, mask=mask, boxes=boxes.as_subclass(torch.Tensor), format=format, size=size,
+            p=torch.tensor(p, dtype=torch.float64), shorter=[shorter, longest], region=region, padding=padding,
+            inner=inner, exact=exact, clamped=v2.clamp_bounding_boxes(boxes).as_subclass(torch.Tensor),
+            kept=kept.as_subclass(torch.Tensor), valid=valid, **results)
+
+
 def numbers():
     for number in range(40):
         pixels = image()
@@ -155,4 +230,5 @@ crops()
 geometry()
 randoms()
 numbers()
+samples()
 save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, sys.argv[1])

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <c10/util/ArrayRef.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+/// What transforms say of the sides of an image and of its boxes alike.
+namespace convkit::detail {
+
+/// {height, width} of what resize() makes of such an image.
+std::array<int64_t, 2> resized_sides(const std::array<int64_t, 2>& sides, c10::IntArrayRef size,
+                                     std::optional<int64_t> max_size);
+
+/// {left, top, right, bottom} of 1, 2 or 4 numbers.
+std::array<int64_t, 4> sides_of_padding(const char* name, c10::IntArrayRef padding);
+
+/// Python's round(x / 2).
+int64_t rounded_half(int64_t x);
+
+}  // namespace convkit::detail
