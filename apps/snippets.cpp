@@ -195,12 +195,30 @@ void training() {
   std::cout << "groups: " << two.groups() << ", lr " << two.lr(0) << " and " << two.lr(1) << '\n';
 }
 
+void images() {
+  torch::manual_seed(0);
+  const torch::Tensor photograph = torch::randint(0, 256, {3, 480, 640}, torch::kByte);
+  const torch::Tensor classes = torch::randint(0, 21, {480, 640}, torch::kLong);
+  const torch::Tensor corners = torch::tensor({{40.0, 40.0, 600.0, 400.0}, {0.0, 0.0, 4.0, 4.0}});
+  const torch::Tensor labels = torch::tensor({3, 5});
+
+  namespace T = convkit::transforms;
+  T::Sample sample{.image = photograph,
+                   .mask = classes,
+                   .boxes = T::BoundingBoxes{corners, T::BoxFormat::kXyxy, {480, 640}}};
+  sample = T::random_horizontal_flip(T::random_resized_crop(sample, {224}));
+  auto [boxes, valid] = T::sanitize_bounding_boxes(*sample.boxes);
+  torch::Tensor kept = labels.index({valid});
+  std::cout << "image " << sample.image.sizes() << ", mask " << sample.mask.sizes() << ", boxes "
+            << boxes.data.size(0) << ", of classes " << kept.sizes() << '\n';
+}
+
 const std::map<std::string, void (*)()> kSnippets = {
     {"modules", modules},         {"weights", weights},
     {"transfer", transfer},       {"compile", compile},
     {"explain", explain},         {"summarize", summarize},
     {"broken_port", broken_port}, {"several_outputs", several_outputs},
-    {"training", training}};
+    {"training", training},       {"images", images}};
 
 }  // namespace
 

@@ -64,6 +64,7 @@ struct Region {
 /// Shape:   image [..., H, W] -> [..., region.height, region.width], a view if nothing is outside
 /// Throws:  c10::ValueError for a height or width below 1.
 /// Source:  torchvision.transforms.v2.functional.crop
+/// Differs: a region above or left of all pixels gives zeros of its sides; torchvision gives a tensor others.
 CONVKIT_API torch::Tensor crop(const torch::Tensor& image, const Region& region);
 
 /// crop(), then resize().

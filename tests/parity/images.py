@@ -168,7 +168,9 @@ def samples():
         p = draw.random()
         size = [draw.randint(1, 60), draw.randint(1, 60)]
         shorter, longest = draw.randint(10, 40), draw.randint(41, 70)
-        region = [draw.randint(-20, height), draw.randint(-20, width), draw.randint(1, 90), draw.randint(1, 90)]
+        top, left = draw.randint(-20, height), draw.randint(-20, width)
+        # torchvision gives a tensor's crop above or left of all pixels other sides.
+        region = [top, left, draw.randint(max(1 - top, 1), 90), draw.randint(max(1 - left, 1), 90)]
         padding = [draw.randint(0, 9) for _ in range(draw.choice([1, 2, 4]))]
         inner = draw.choice([[draw.randint(1, height), draw.randint(1, width)], [height, width]])
         exact = draw.random() < 0.5
