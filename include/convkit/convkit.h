@@ -54,6 +54,9 @@
 #include <convkit/transforms.h>
 #include <convkit/random_transforms.h>
 #include <convkit/presets.h>
+#include <convkit/sampler.h>
+#include <convkit/dataset.h>
+#include <convkit/data.h>
 #include <convkit/optim.h>
 #include <convkit/clip_grad.h>
 #include <convkit/lr_scheduler.h>
