@@ -92,7 +92,7 @@ class Workers {
       const std::lock_guard lock(mutex_);
       stopped_ = true;
     }
-    changed_.notify_all();
+    for (Queue& queue : queues_) queue.given.notify_one();
     for (Queue& queue : queues_) {
       if (queue.thread.joinable()) queue.thread.join();
     }
@@ -108,17 +108,15 @@ class Workers {
   }
 
   void put(int64_t batch, Indices indices) {
-    {
-      const std::lock_guard lock(mutex_);
-      of(batch).tasks.push_back(std::move(indices));
-    }
-    changed_.notify_all();
+    const std::lock_guard lock(mutex_);
+    of(batch).tasks.push_back(std::move(indices));
+    of(batch).given.notify_one();
   }
 
   Result take(int64_t batch) {
     std::unique_lock lock(mutex_);
     std::deque<Result>& results = of(batch).results;
-    changed_.wait(lock, [&] { return !results.empty(); });
+    loaded_.wait(lock, [&] { return !results.empty(); });
     Result result = std::move(results.front());
     results.pop_front();
     return result;
@@ -128,6 +126,7 @@ class Workers {
   struct Queue {
     Generator generator;
     std::deque<Indices> tasks;
+    std::condition_variable given;  // a task, or the end
     std::deque<Result> results;
     std::thread thread;
   };
@@ -138,7 +137,7 @@ class Workers {
     use_one_thread();
     std::unique_lock lock(mutex_);
     while (true) {
-      changed_.wait(lock, [&] { return stopped_ || !queue.tasks.empty(); });
+      queue.given.wait(lock, [&] { return stopped_ || !queue.tasks.empty(); });
       if (stopped_) return;
       const Indices indices = std::move(queue.tasks.front());
       queue.tasks.pop_front();
@@ -151,14 +150,14 @@ class Workers {
       }
       lock.lock();
       queue.results.push_back(std::move(result));
-      changed_.notify_all();
+      loaded_.notify_one();
     }
   }
 
   Load load_;
   std::vector<Queue> queues_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable loaded_;
   std::atomic<bool> stopped_ = false;
 };
 
