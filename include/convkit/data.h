@@ -55,10 +55,11 @@ using Collated = decltype(default_collate(std::declval<const std::vector<T>&>())
 template <typename Example, typename Batch>
 struct DataLoaderOptions {
   int64_t batch_size = 1;
-  bool shuffle = false;                              ///< by a RandomSampler with `generator`
-  std::shared_ptr<const Sampler> sampler = nullptr;  ///< in place of the dataset's order, or shuffle
-  int64_t num_workers = 0;                           ///< threads that load batches ahead
-  bool drop_last = false;  ///< leaves out a last batch that is not whole
+  bool shuffle = false;  ///< by a RandomSampler with `generator`
+  std::shared_ptr<const Sampler> sampler =
+      nullptr;              ///< in place of the dataset's order, or shuffle
+  int64_t num_workers = 0;  ///< threads that load batches ahead
+  bool drop_last = false;   ///< leaves out a last batch that is not whole
   /// Draws the seeds of the workers, and what shuffle draws; the default generator without it.
   std::optional<at::Generator> generator = {};
   int64_t prefetch_factor = 2;  ///< how many batches each worker is ahead
@@ -123,14 +124,13 @@ class DataLoader {
   explicit DataLoader(D dataset, DataLoaderOptions<ExampleOf<D>, Batch> options = {})
       : dataset_(std::make_shared<const D>(std::move(dataset))),
         collate_(std::move(options.collate)),
-        options_(detail::checked(
-            {.batch_size = options.batch_size,
-             .sampler = std::move(options.sampler),
-             .num_workers = options.num_workers,
-             .drop_last = options.drop_last,
-             .generator = std::move(options.generator),
-             .prefetch_factor = options.prefetch_factor},
-            dataset_->size(), options.shuffle)) {
+        options_(detail::checked({.batch_size = options.batch_size,
+                                  .sampler = std::move(options.sampler),
+                                  .num_workers = options.num_workers,
+                                  .drop_last = options.drop_last,
+                                  .generator = std::move(options.generator),
+                                  .prefetch_factor = options.prefetch_factor},
+                                 dataset_->size(), options.shuffle)) {
     if constexpr (requires { requires std::same_as<Collated<ExampleOf<D>>, Batch>; }) {
       if (!collate_) collate_ = &default_collate<ExampleOf<D>>;
     }
@@ -206,8 +206,8 @@ struct Collate<T> {
   static torch::Tensor of(const std::vector<T>& examples) {
     using Value = std::conditional_t<std::same_as<T, bool>, bool,
                                      std::conditional_t<std::integral<T>, int64_t, double>>;
-    torch::Tensor batch = at::empty({static_cast<int64_t>(examples.size())},
-                                    c10::CppTypeToScalarType<Value>::value);
+    torch::Tensor batch =
+        at::empty({static_cast<int64_t>(examples.size())}, c10::CppTypeToScalarType<Value>::value);
     Value* data = batch.mutable_data_ptr<Value>();
     for (const T example : examples) *data++ = static_cast<Value>(example);
     return batch;

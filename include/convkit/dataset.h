@@ -34,10 +34,11 @@ namespace convkit::data {
 ///
 /// Source:  torch.utils.data.Dataset
 template <typename D>
-concept Dataset = requires(const D& dataset, int64_t index, std::optional<at::Generator> generator) {
-  { dataset.size() } -> std::convertible_to<int64_t>;
-  dataset.get(index, generator);
-};
+concept Dataset =
+    requires(const D& dataset, int64_t index, std::optional<at::Generator> generator) {
+      { dataset.size() } -> std::convertible_to<int64_t>;
+      dataset.get(index, generator);
+    };
 
 /// What get() of a dataset gives.
 template <Dataset D>
@@ -80,7 +81,8 @@ TensorDataset(T...) -> TensorDataset<sizeof...(T)>;
 namespace detail {
 CONVKIT_API void check_subset(const std::vector<int64_t>& indices, int64_t size);
 CONVKIT_API std::vector<std::vector<int64_t>> split_indices(
-    int64_t size, const std::vector<double>& lengths, const std::optional<at::Generator>& generator);
+    int64_t size, const std::vector<double>& lengths,
+    const std::optional<at::Generator>& generator);
 }  // namespace detail
 
 /// The examples of a dataset that have the given indices.

@@ -210,10 +210,11 @@ EpochOptions checked(EpochOptions options, int64_t size, bool shuffle) {
   check("batch_size", 1, options.batch_size);
   check("num_workers", 0, options.num_workers);
   check("prefetch_factor", 1, options.prefetch_factor);
-  TORCH_CHECK_VALUE(!options.sampler || !shuffle, "DataLoader: expected sampler or shuffle, got both");
+  TORCH_CHECK_VALUE(!options.sampler || !shuffle,
+                    "DataLoader: expected sampler or shuffle, got both");
   if (shuffle) {
-    options.sampler = std::make_shared<RandomSampler>(
-        size, RandomSamplerOptions{.generator = options.generator});
+    options.sampler =
+        std::make_shared<RandomSampler>(size, RandomSamplerOptions{.generator = options.generator});
   } else if (!options.sampler) {
     options.sampler = std::make_shared<SequentialSampler>(size);
   }

@@ -150,8 +150,8 @@ ImageFolder::ImageFolder(const std::string& root, ImageFolderOptions options)
     class_to_idx_[name] = target;
     const std::size_t before = samples_.size();
     for (const std::string& path : files_below(joined(root, name))) {
-      const bool valid = options_.is_valid_file ? options_.is_valid_file(path)
-                                                : has_extension(path, extensions);
+      const bool valid =
+          options_.is_valid_file ? options_.is_valid_file(path) : has_extension(path, extensions);
       if (valid) samples_.push_back({path, target});
     }
     if (samples_.size() == before) empty.push_back(name);

@@ -137,8 +137,8 @@ Sampler::Epoch DistributedSampler::start() const {
     Indices own;
     for (int64_t i = 0; i < size(); ++i) {
       // Past its end the order begins again.
-      own.push_back(order[static_cast<std::size_t>((options_.rank + i * options_.num_replicas) %
-                                                   size_)]);
+      own.push_back(
+          order[static_cast<std::size_t>((options_.rank + i * options_.num_replicas) % size_)]);
     }
     return own;
   });

@@ -30,7 +30,8 @@ const json& manifest() {
 }
 
 torch::Tensor expected(const std::string& name) {
-  static const StateDict reference = load_checkpoint((folder() / "data.safetensors").string()).state;
+  static const StateDict reference =
+      load_checkpoint((folder() / "data.safetensors").string()).state;
   const torch::Tensor* found = reference.find(name);
   if (found == nullptr) FAIL("Python has not computed " << name);
   return *found;
@@ -214,8 +215,8 @@ TEST_CASE("an ImageFolder passes a file through its loader and transforms", "[da
   const auto generator = at::detail::createCPUGenerator(5);
   const auto [image, target] = dataset.get(0, generator);
   const auto again = at::detail::createCPUGenerator(5);
-  CHECK(torch::equal(image, bytes_of(dataset.samples()[0].path) +
-                                at::randint(1, 9, {1}, again, torch::kByte)));
+  CHECK(torch::equal(
+      image, bytes_of(dataset.samples()[0].path) + at::randint(1, 9, {1}, again, torch::kByte)));
   CHECK(text_of(dataset.samples()[0].path) == "b/notes.txt");
   CHECK(target == -dataset.class_to_idx().at("b"));
   CHECK(dataset.size() == 2);
@@ -340,8 +341,10 @@ TEST_CASE("an exception arrives in its batch's place, with the example's index",
     CHECK(batch == loader.end());
     ++batch;
     CHECK(batch == loader.end());
-    CHECK(error([&] { for ([[maybe_unused]] const auto& each : loader) {} }) ==
-          "no image (DataLoader: example 3)");
+    CHECK(error([&] {
+            for ([[maybe_unused]] const auto& each : loader) {
+            }
+          }) == "no image (DataLoader: example 3)");
   }
   DataLoader loader(Failing{[] { throw std::out_of_range("far"); }}, {.num_workers = 1});
   try {
@@ -379,8 +382,7 @@ TEST_CASE("loaders and samplers refuse what Python refuses", "[data]") {
         "WeightedRandomSampler: expected num_samples <= 2 without replacement, got 3");
   CHECK(error([] { DistributedSampler(3, {.num_replicas = 2, .rank = 2}); }) ==
         "DistributedSampler: expected a rank from 0 to 1, got 2");
-  CHECK(error([] { Subset(Noisy{3}, {0, 3}); }) ==
-        "Subset: expected indices from 0 to 2, got 3");
+  CHECK(error([] { Subset(Noisy{3}, {0, 3}); }) == "Subset: expected indices from 0 to 2, got 3");
   CHECK(error([] { random_split(Noisy{3}, {1, 1}); }) ==
         "random_split: expected lengths that sum up to 3, got 2");
   CHECK(error([] { random_split(Noisy{3}, {0.5, 2.5}); }) ==
@@ -455,7 +457,8 @@ TEST_CASE("batches are ready before they are asked for", "[data][threads]") {
   CHECK(taken == 20);
 }
 
-TEST_CASE("a worker has one thread of LibTorch's, and leaves the others theirs", "[data][threads]") {
+TEST_CASE("a worker has one thread of LibTorch's, and leaves the others theirs",
+          "[data][threads]") {
   const int before = at::get_num_threads();
   at::set_num_threads(2);
   DataLoader loader(Watched(), {.batch_size = 50, .num_workers = 2});
