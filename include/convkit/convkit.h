@@ -56,6 +56,7 @@
 #include <convkit/presets.h>
 #include <convkit/sampler.h>
 #include <convkit/dataset.h>
+#include <convkit/collate.h>
 #include <convkit/data.h>
 #include <convkit/optim.h>
 #include <convkit/clip_grad.h>

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <convkit/collate.h>
 #include <convkit/dataset.h>
 #include <convkit/sampler.h>
+#include <convkit/tree.h>
 
-#include <torch/types.h>
+#include <ATen/core/Generator.h>
+#include <c10/util/Exception.h>
 
 #include <atomic>
 #include <concepts>
@@ -11,12 +14,8 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
-#include <map>
 #include <memory>
 #include <optional>
-#include <string>
-#include <tuple>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -25,31 +24,6 @@
 ///     convkit::data::DataLoader loader(dataset, {.batch_size = 32, .shuffle = true, .num_workers = 4});
 ///     for (const auto& [images, labels] : loader) { ... }
 namespace convkit::data {
-
-namespace detail {
-
-CONVKIT_API torch::Tensor stacked(const std::vector<torch::Tensor>& tensors);
-
-/// What default_collate() makes of examples of one type.
-template <typename T>
-struct Collate;
-
-}  // namespace detail
-
-/// A batch of examples: tensors are stacked; whole numbers become a tensor of int64, other numbers one
-/// of float64, and bools one of bool; texts stay as they are. A pair, tuple, array, vector or map of
-/// such becomes one of their batches.
-///
-/// Throws:  c10::Error for tensors of several shapes, and vectors of several sizes
-/// Source:  torch.utils.data.default_collate, which makes lists of tuples
-template <typename T>
-auto default_collate(const std::vector<T>& examples) -> decltype(detail::Collate<T>::of(examples)) {
-  return detail::Collate<T>::of(examples);
-}
-
-/// What default_collate() makes of such examples.
-template <typename T>
-using Collated = decltype(default_collate(std::declval<const std::vector<T>&>()));
 
 /// Options of DataLoader.
 template <typename Example, typename Batch>
@@ -85,12 +59,21 @@ using Load = std::function<std::shared_ptr<void>(const std::vector<int64_t>& ind
 /// One pass over the dataset. It ends its threads when it is destroyed.
 class CONVKIT_API LoadedEpoch {
  public:
-  static std::unique_ptr<LoadedEpoch> start(const EpochOptions& options, Load load);
+  /// Begins one, or goes on with that of a state.
+  static std::unique_ptr<LoadedEpoch> start(const EpochOptions& options, Load load,
+                                            const Tree& state);
 
   virtual ~LoadedEpoch();
   /// The next batch; null at the end.
   virtual std::shared_ptr<void> next() = 0;
+  /// Adds what an epoch that has not ended needs to go on.
+  virtual void add_to(Tree& state) const = 0;
 };
+
+/// The state of a loader's generators, and of its epoch unless that is null.
+CONVKIT_API Tree state_of(const EpochOptions& options, const LoadedEpoch* epoch);
+/// Sets the generators; returns the state if an epoch has not ended in it, and else None.
+CONVKIT_API Tree load_state(const EpochOptions& options, const Tree& state);
 
 /// Checks the options, and makes the sampler that they ask for.
 CONVKIT_API EpochOptions checked(EpochOptions options, int64_t size, bool shuffle);
@@ -162,12 +145,29 @@ class DataLoader {
   };
 
   /// Starts an epoch, and loads its first batch.
-  Iterator begin() { return Iterator(detail::LoadedEpoch::start(options_, load())); }
+  Iterator begin() {
+    std::shared_ptr epoch =
+        detail::LoadedEpoch::start(options_, load(), std::exchange(state_, Tree()));
+    epoch_ = epoch;
+    return Iterator(std::move(epoch));
+  }
   std::default_sentinel_t end() const { return {}; }
 
   /// How many batches an epoch has.
   int64_t size() const { return detail::batches(options_); }
   const D& dataset() const { return *dataset_; }
+
+  /// All that a training needs to go on with the same batches, in the middle of an epoch too: how many
+  /// batches were taken of the epoch that was started last, and the states of the default generator,
+  /// the loader's, the sampler's and the workers'.
+  Tree state_dict() const {
+    return state_.is_none() ? detail::state_of(options_, epoch_.lock().get()) : state_;
+  }
+  /// Sets the generators. In the middle of an epoch, the next one begins after the batches that were
+  /// taken, which are not loaded again. The epoch of a DistributedSampler has to be set as it was.
+  ///
+  /// Throws:  c10::ValueError for what is no state of such a loader, before anything is changed
+  void load_state_dict(const Tree& state) { state_ = detail::load_state(options_, state); }
 
  private:
   detail::Load load() const {
@@ -191,98 +191,8 @@ class DataLoader {
   std::shared_ptr<const D> dataset_;
   std::function<Batch(std::vector<ExampleOf<D>>)> collate_;
   detail::EpochOptions options_;
+  std::weak_ptr<detail::LoadedEpoch> epoch_;
+  Tree state_;  // that the next epoch goes on with
 };
-
-namespace detail {
-
-template <>
-struct Collate<torch::Tensor> {
-  static torch::Tensor of(const std::vector<torch::Tensor>& examples) { return stacked(examples); }
-};
-
-template <typename T>
-  requires std::is_arithmetic_v<T>
-struct Collate<T> {
-  static torch::Tensor of(const std::vector<T>& examples) {
-    using Value = std::conditional_t<std::same_as<T, bool>, bool,
-                                     std::conditional_t<std::integral<T>, int64_t, double>>;
-    torch::Tensor batch =
-        at::empty({static_cast<int64_t>(examples.size())}, c10::CppTypeToScalarType<Value>::value);
-    Value* data = batch.mutable_data_ptr<Value>();
-    for (const T example : examples) *data++ = static_cast<Value>(example);
-    return batch;
-  }
-};
-
-template <>
-struct Collate<std::string> {
-  static std::vector<std::string> of(const std::vector<std::string>& examples) { return examples; }
-};
-
-/// The batch of one part of every example.
-template <typename T, typename F>
-auto part(const std::vector<T>& examples, F of) {
-  std::vector<std::decay_t<decltype(of(examples.front()))>> parts;
-  for (const T& example : examples) parts.push_back(of(example));
-  return default_collate(parts);
-}
-
-template <typename A, typename B>
-struct Collate<std::pair<A, B>> {
-  static std::pair<Collated<A>, Collated<B>> of(const std::vector<std::pair<A, B>>& examples) {
-    return {part(examples, [](const auto& pair) { return pair.first; }),
-            part(examples, [](const auto& pair) { return pair.second; })};
-  }
-};
-
-template <typename... T>
-struct Collate<std::tuple<T...>> {
-  static std::tuple<Collated<T>...> of(const std::vector<std::tuple<T...>>& examples) {
-    return [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return std::tuple<Collated<T>...>{
-          part(examples, [](const auto& tuple) { return std::get<I>(tuple); })...};
-    }(std::index_sequence_for<T...>());
-  }
-};
-
-template <typename T, std::size_t N>
-struct Collate<std::array<T, N>> {
-  static std::array<Collated<T>, N> of(const std::vector<std::array<T, N>>& examples) {
-    std::array<Collated<T>, N> batch;
-    for (std::size_t i = 0; i < N; ++i) {
-      batch[i] = part(examples, [i](const auto& array) { return array[i]; });
-    }
-    return batch;
-  }
-};
-
-template <typename T>
-struct Collate<std::vector<T>> {
-  static std::vector<Collated<T>> of(const std::vector<std::vector<T>>& examples) {
-    const std::size_t size = examples.front().size();
-    for (const std::vector<T>& example : examples) {
-      TORCH_CHECK(example.size() == size, "default_collate: expected vectors of ", size,
-                  " items, as the first one has, got ", example.size());
-    }
-    std::vector<Collated<T>> batch;
-    for (std::size_t i = 0; i < size; ++i) {
-      batch.push_back(part(examples, [i](const auto& vector) { return T(vector[i]); }));
-    }
-    return batch;
-  }
-};
-
-template <typename Key, typename T>
-struct Collate<std::map<Key, T>> {
-  static std::map<Key, Collated<T>> of(const std::vector<std::map<Key, T>>& examples) {
-    std::map<Key, Collated<T>> batch;
-    for (const auto& [key, value] : examples.front()) {
-      batch.emplace(key, part(examples, [&](const auto& map) { return map.at(key); }));
-    }
-    return batch;
-  }
-};
-
-}  // namespace detail
 
 }  // namespace convkit::data

@@ -1,24 +1,20 @@
 #include <convkit/data.h>
 
-#include "data/single_thread.h"
+#include "data/workers.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/stack.h>
 
-#include <condition_variable>
-#include <deque>
 #include <exception>
 #include <mutex>
 #include <stdexcept>
-#include <thread>
+#include <string>
 
 namespace convkit::data::detail {
 
 namespace {
 
 using Indices = std::vector<int64_t>;
-using Generator = std::optional<at::Generator>;
 
 /// The indices of an epoch's batches. Nothing is drawn before the first is asked for.
 class Batches {
@@ -56,150 +52,159 @@ class Batches {
   bool ended_ = false;
 };
 
-class EpochWithoutWorkers : public LoadedEpoch {
+torch::Tensor state_of(at::Generator generator) {
+  const std::lock_guard lock(generator.mutex());
+  return generator.get_state();
+}
+
+void set_state(at::Generator generator, const torch::Tensor& state) {
+  const std::lock_guard lock(generator.mutex());
+  generator.set_state(state);
+}
+
+/// Throws c10::ValueError for what no generator's state is.
+void check_state(const Tree& state) {
+  try {
+    at::detail::createCPUGenerator().set_state(state.tensor());
+  } catch (const c10::ValueError&) {
+    throw;
+  } catch (const c10::Error& error) {
+    TORCH_CHECK_VALUE(
+        false, "DataLoader: expected the state of a generator: ", error.what_without_backtrace());
+  }
+}
+
+/// The default generator, the loader's and the sampler's, where they have one.
+std::vector<std::optional<at::Generator>> generators_of(const EpochOptions& options) {
+  return {at::detail::getDefaultCPUGenerator(), options.generator, options.sampler->generator()};
+}
+
+Tree states_of(const EpochOptions& options) {
+  Tree states = Tree::list();
+  for (const auto& generator : generators_of(options)) {
+    states.add(generator ? Tree(state_of(*generator)) : Tree());
+  }
+  return states;
+}
+
+void set_states(const EpochOptions& options, const Tree& states) {
+  const auto generators = generators_of(options);
+  for (std::size_t i = 0; i < generators.size(); ++i) {
+    if (generators[i]) set_state(*generators[i], states.items()[i].tensor());
+  }
+}
+
+void check_states(const EpochOptions& options, const Tree& states) {
+  const auto generators = generators_of(options);
+  const std::vector<Tree>& items = states.items();
+  TORCH_CHECK_VALUE(items.size() == generators.size(), "DataLoader: expected the states of ",
+                    generators.size(), " generators, got ", items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    TORCH_CHECK_VALUE(generators[i].has_value() != items[i].is_none(),
+                      "DataLoader: expected the state of a loader with the same generators");
+    if (generators[i]) check_state(items[i]);
+  }
+}
+
+class Epoch : public LoadedEpoch {
  public:
-  EpochWithoutWorkers(const EpochOptions& options, Load load)
-      : batches_(options), load_(std::move(load)) {}
-
-  std::shared_ptr<void> next() override {
-    const Indices indices = batches_.next();
-    return indices.empty() ? nullptr : load_(indices, std::nullopt, false);
-  }
-
- private:
-  Batches batches_;
-  Load load_;
-};
-
-/// A batch, or the exception that came in its place.
-struct Result {
-  std::shared_ptr<void> batch;
-  std::exception_ptr error;
-};
-
-/// Threads, each with its own queues of what it is to load and what it has loaded. Since batch b is
-/// worker b % n's, the order of batches is that of the queues.
-class Workers {
- public:
-  Workers(int64_t count, uint64_t seed, Load load)
-      : load_(std::move(load)), queues_(static_cast<std::size_t>(count)) {
-    for (std::size_t w = 0; w < queues_.size(); ++w) {
-      queues_[w].generator = at::detail::createCPUGenerator(seed + w);
-    }
-  }
-  ~Workers() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopped_ = true;
-    }
-    for (Queue& queue : queues_) queue.given.notify_one();
-    for (Queue& queue : queues_) {
-      if (queue.thread.joinable()) queue.thread.join();
-    }
-  }
-  Workers(const Workers&) = delete;
-  Workers& operator=(const Workers&) = delete;
-
-  /// Apart from the constructor, so that a thread that cannot be started ends the others.
-  void start() {
-    for (Queue& queue : queues_) {
-      queue.thread = std::thread([this, &queue] { work(queue); });
-    }
-  }
-
-  void put(int64_t batch, Indices indices) {
-    const std::lock_guard lock(mutex_);
-    of(batch).tasks.push_back(std::move(indices));
-    of(batch).given.notify_one();
-  }
-
-  Result take(int64_t batch) {
-    std::unique_lock lock(mutex_);
-    std::deque<Result>& results = of(batch).results;
-    loaded_.wait(lock, [&] { return !results.empty(); });
-    Result result = std::move(results.front());
-    results.pop_front();
-    return result;
-  }
-
- private:
-  struct Queue {
-    Generator generator;
-    std::deque<Indices> tasks;
-    std::condition_variable given;  // a task, or the end
-    std::deque<Result> results;
-    std::thread thread;
-  };
-
-  Queue& of(int64_t batch) { return queues_[static_cast<std::size_t>(batch) % queues_.size()]; }
-
-  void work(Queue& queue) {
-    use_one_thread();
-    std::unique_lock lock(mutex_);
-    while (true) {
-      queue.given.wait(lock, [&] { return stopped_ || !queue.tasks.empty(); });
-      if (stopped_) return;
-      const Indices indices = std::move(queue.tasks.front());
-      queue.tasks.pop_front();
-      lock.unlock();
-      Result result;
-      try {
-        result.batch = load_(indices, queue.generator, stopped_);
-      } catch (...) {
-        result.error = std::current_exception();
+  Epoch(const EpochOptions& options, Load load, const Tree& state)
+      : start_(states_of(options)), batches_(options), load_(std::move(load)) {
+    // Python draws it without workers too, and before the sampler draws.
+    const auto seed = at::empty({}, torch::kLong).random_(options.generator).item<int64_t>();
+    if (!state.is_none()) taken_ = given_ = state.at("batches").integer();
+    for (int64_t i = 0; i < taken_; ++i) batches_.next();
+    if (options.num_workers == 0) return;
+    workers_.emplace(options.num_workers, static_cast<uint64_t>(seed), load_);
+    for (int64_t w = 0; w < options.num_workers; ++w) {
+      at::Generator& generator = workers_->generator(w);
+      if (!state.is_none()) {
+        generator.set_state(state.at("workers").items()[static_cast<std::size_t>(w)].tensor());
       }
-      lock.lock();
-      queue.results.push_back(std::move(result));
-      loaded_.notify_one();
+      worker_states_.emplace_back(generator.get_state());
     }
-  }
-
-  Load load_;
-  std::vector<Queue> queues_;
-  std::mutex mutex_;
-  std::condition_variable loaded_;
-  std::atomic<bool> stopped_ = false;
-};
-
-class EpochWithWorkers : public LoadedEpoch {
- public:
-  EpochWithWorkers(const EpochOptions& options, uint64_t seed, Load load)
-      : batches_(options), workers_(options.num_workers, seed, std::move(load)) {
-    workers_.start();
+    workers_->start();
     for (int64_t i = 0; i < options.prefetch_factor * options.num_workers; ++i) put();
   }
 
   std::shared_ptr<void> next() override {
-    if (taken_ == given_) return nullptr;
-    Result result = workers_.take(taken_++);
+    if (!workers_) {
+      const Indices indices = batches_.next();
+      ended_ = indices.empty();
+      if (ended_) return nullptr;
+      ++taken_;
+      return load_(indices, std::nullopt, false);
+    }
+    ended_ = taken_ == given_;
+    if (ended_) return nullptr;
+    Workers::Result result = workers_->take(taken_);
+    worker_states_[static_cast<std::size_t>(taken_) % worker_states_.size()] = result.state;
+    ++taken_;
     put();
     if (result.error) std::rethrow_exception(result.error);
     return std::move(result.batch);
   }
 
+  void add_to(Tree& state) const override {
+    if (ended_) return;
+    state.set("start", start_);
+    state.set("batches", taken_);
+    state.set("workers", Tree::list(worker_states_));
+  }
+
  private:
   void put() {
     Indices indices = batches_.next();
-    if (!indices.empty()) workers_.put(given_++, std::move(indices));
+    if (!indices.empty()) workers_->put(given_++, std::move(indices));
   }
 
+  Tree start_;  // the generators' states before anything was drawn
   Batches batches_;
-  int64_t given_ = 0;
+  Load load_;
+  int64_t given_ = 0;  // to workers
   int64_t taken_ = 0;
-  Workers workers_;
+  bool ended_ = false;
+  std::vector<Tree> worker_states_;  // after the batches that were taken
+  std::optional<Workers> workers_;
 };
 
 }  // namespace
 
 LoadedEpoch::~LoadedEpoch() = default;
 
-std::unique_ptr<LoadedEpoch> LoadedEpoch::start(const EpochOptions& options, Load load) {
-  // Python draws it without workers too, and before the sampler draws.
-  const auto seed = at::empty({}, torch::kLong).random_(options.generator).item<int64_t>();
-  if (options.num_workers == 0) {
-    return std::make_unique<EpochWithoutWorkers>(options, std::move(load));
+std::unique_ptr<LoadedEpoch> LoadedEpoch::start(const EpochOptions& options, Load load,
+                                                const Tree& state) {
+  if (state.is_none()) return std::make_unique<Epoch>(options, std::move(load), state);
+  set_states(options, state.at("start"));
+  auto epoch = std::make_unique<Epoch>(options, std::move(load), state);
+  set_states(options, state.at("generators"));
+  return epoch;
+}
+
+Tree state_of(const EpochOptions& options, const LoadedEpoch* epoch) {
+  Tree state = Tree::dict();
+  state.set("generators", states_of(options));
+  if (epoch != nullptr) epoch->add_to(state);
+  return state;
+}
+
+Tree load_state(const EpochOptions& options, const Tree& state) {
+  check_states(options, state.at("generators"));
+  const Tree* start = state.find("start");
+  if (start != nullptr) {
+    check_states(options, *start);
+    const int64_t taken = state.at("batches").integer();
+    TORCH_CHECK_VALUE(taken >= 0 && taken <= batches(options),
+                      "DataLoader: expected the state of an epoch of ", batches(options),
+                      " batches, got one after ", taken);
+    const std::vector<Tree>& workers = state.at("workers").items();
+    TORCH_CHECK_VALUE(static_cast<int64_t>(workers.size()) == options.num_workers,
+                      "DataLoader: expected the state of a loader with ", options.num_workers,
+                      " workers, got ", workers.size());
+    for (const Tree& worker : workers) check_state(worker);
   }
-  return std::make_unique<EpochWithWorkers>(options, static_cast<uint64_t>(seed), std::move(load));
+  set_states(options, state.at("generators"));
+  return start != nullptr ? state : Tree();
 }
 
 EpochOptions checked(EpochOptions options, int64_t size, bool shuffle) {
@@ -236,10 +241,6 @@ void rethrow_with_index(int64_t index) {
   } catch (const std::exception& error) {
     std::throw_with_nested(std::runtime_error(place + ": " + error.what()));
   }
-}
-
-torch::Tensor stacked(const std::vector<torch::Tensor>& tensors) {
-  return at::stack(tensors);
 }
 
 }  // namespace convkit::data::detail

@@ -1,6 +1,5 @@
 #include <convkit/checkpoint.h>
 #include <convkit/data.h>
-#include <convkit/random_transforms.h>
 
 #include "files/checkpoint_support.h"
 #include "parity/reference.h"
@@ -88,30 +87,45 @@ void check_state(const std::string& name, const at::Generator& generator) {
   CHECK(torch::equal(generator.get_state(), expected(name)));
 }
 
+/// A loader of a case, and all generators that it draws from.
+struct Loading {
+  explicit Loading(const json& given)
+      : loading(generator_of(given["seed"])),
+        own(generator_of(given["own_seed"])),
+        sampler(sampler_of(given, own)),
+        loader(Noisy{given["size"]}, {.batch_size = given["batch_size"],
+                                      .shuffle = given["sampler"] == "shuffle",
+                                      .sampler = sampler,
+                                      .num_workers = given["num_workers"],
+                                      .drop_last = given["drop_last"],
+                                      .generator = loading,
+                                      .prefetch_factor = given["prefetch_factor"]}) {}
+
+  void set_epoch(std::size_t epoch) const {
+    if (auto* distributed = dynamic_cast<DistributedSampler*>(sampler.get())) {
+      distributed->set_epoch(static_cast<int64_t>(epoch));
+    }
+  }
+
+  std::optional<at::Generator> loading;
+  std::optional<at::Generator> own;
+  std::shared_ptr<Sampler> sampler;
+  DataLoader<Noisy> loader;
+};
+
 /// Runs the epochs of a case as tests/parity/data.py does.
 void check_loader(const json& given) {
   const std::string name = "loader." + std::to_string(given["number"].get<int>());
   CAPTURE(name, given.dump());
-  const auto loading = generator_of(given["seed"]);
-  const auto own = generator_of(given["own_seed"]);
-  const std::shared_ptr<Sampler> sampler = sampler_of(given, own);
+  Loading loads(given);
   torch::manual_seed(given["number"].get<uint64_t>());
-  DataLoader loader(Noisy{given["size"]}, {.batch_size = given["batch_size"],
-                                           .shuffle = given["sampler"] == "shuffle",
-                                           .sampler = sampler,
-                                           .num_workers = given["num_workers"],
-                                           .drop_last = given["drop_last"],
-                                           .generator = loading,
-                                           .prefetch_factor = given["prefetch_factor"]});
-  CHECK(loader.size() == given["batches"]);
+  CHECK(loads.loader.size() == given["batches"]);
   for (std::size_t epoch = 0; epoch < given["counts"].size(); ++epoch) {
-    if (auto* distributed = dynamic_cast<DistributedSampler*>(sampler.get())) {
-      distributed->set_epoch(static_cast<int64_t>(epoch));
-    }
+    loads.set_epoch(epoch);
     std::vector<int64_t> counts;
     std::vector<torch::Tensor> inputs;
     std::vector<torch::Tensor> targets;
-    for (const auto& [x, y] : loader) {
+    for (const auto& [x, y] : loads.loader) {
       counts.push_back(y.size(0));
       inputs.push_back(x);
       targets.push_back(y);
@@ -124,9 +138,46 @@ void check_loader(const json& given) {
       CHECK(torch::equal(torch::cat(inputs), expected(key + "x")));
     }
     check_state(key + "default", at::detail::getDefaultCPUGenerator());
-    if (loading) check_state(key + "loading", *loading);
-    if (own) check_state(key + "own", *own);
+    if (loads.loading) check_state(key + "loading", *loads.loading);
+    if (loads.own) check_state(key + "own", *loads.own);
   }
+}
+
+/// Two epochs that another loader goes on with, from a file, after some batches of the first.
+void check_resumed(const json& given) {
+  CAPTURE(given.dump());
+  if (given["batches"] == 0) return;
+  const int64_t stop = 1 + given["number"].get<int64_t>() % given["batches"].get<int64_t>();
+  const std::string file = (folder() / "state.pt").string();
+  torch::manual_seed(7);
+  std::vector<torch::Tensor> inputs;
+  const auto take = [&](Loading& loads) {
+    for (const auto& [x, y] : loads.loader) inputs.insert(inputs.end(), {x, y.to(torch::kFloat)});
+  };
+  Loading whole(given);
+  whole.set_epoch(1);
+  auto batch = whole.loader.begin();
+  for (int64_t i = 1; i < stop; ++i) ++batch;
+  save_tree(file, whole.loader.state_dict());
+  inputs.clear();
+  while (++batch != whole.loader.end()) {
+    inputs.insert(inputs.end(), {batch->first, batch->second.to(torch::kFloat)});
+  }
+  take(whole);
+  std::vector<torch::Tensor> expected_inputs;
+  inputs.swap(expected_inputs);
+  const torch::Tensor next = at::rand({3});
+
+  torch::manual_seed(8);
+  Loading resumed(given);
+  resumed.set_epoch(1);
+  resumed.loader.load_state_dict(load_tree(file));
+  take(resumed);
+  take(resumed);
+  CHECK(torch::equal(at::rand({3}), next));
+  REQUIRE(inputs.size() == expected_inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    CHECK(torch::equal(inputs[i], expected_inputs[i]));
 }
 
 /// What start() gives in all.
@@ -154,6 +205,10 @@ torch::Tensor bytes_of(const std::string& path) {
 
 TEST_CASE("loaders give Python's batches and leave its generators", "[data]") {
   for (const json& given : manifest()["loaders"]) check_loader(given);
+}
+
+TEST_CASE("a loader goes on from its state with the same batches", "[data]") {
+  for (const json& given : manifest()["loaders"]) check_resumed(given);
 }
 
 TEST_CASE("a DistributedSampler gives every rank Python's part", "[data]") {
