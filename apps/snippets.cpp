@@ -157,6 +157,34 @@ void several_outputs() {
   std::cout << convkit::compare(*net, forward, recording);
 }
 
+struct Crops {
+  torch::Tensor images;
+
+  int64_t size() const { return images.size(0); }
+  std::pair<torch::Tensor, int64_t> get(int64_t index,
+                                        std::optional<at::Generator> generator) const {
+    const torch::Tensor image = images[index];
+    return {convkit::transforms::random_crop(image, {24}, {.padding = {4}}, generator), index};
+  }
+};
+
+void loading() {
+  torch::manual_seed(0);
+  namespace data = convkit::data;
+  const auto parts = data::random_split(Crops{torch::randn({10, 3, 32, 32})}, {0.8, 0.2});
+  data::DataLoader loader(parts[0], {.batch_size = 3, .shuffle = true, .num_workers = 2});
+  for (const auto& [images, targets] : loader) {
+    std::cout << images.sizes() << ' ' << targets.sizes() << '\n';
+  }
+
+  auto batch = loader.begin();
+  convkit::Tree state = loader.state_dict();  // after the first of three batches
+  loader.load_state_dict(state);
+  int64_t left = 0;
+  for ([[maybe_unused]] const auto& each : loader) ++left;
+  std::cout << "left: " << left << '\n';
+}
+
 void training() {
   torch::manual_seed(0);
   auto net = convkit::Sequential{convkit::ConvBlock(3, 8), convkit::SeparableConv2d(8, 4)};
@@ -218,7 +246,8 @@ const std::map<std::string, void (*)()> kSnippets = {
     {"transfer", transfer},       {"compile", compile},
     {"explain", explain},         {"summarize", summarize},
     {"broken_port", broken_port}, {"several_outputs", several_outputs},
-    {"training", training},       {"images", images}};
+    {"training", training},       {"images", images},
+    {"loading", loading}};
 
 }  // namespace
 

@@ -9,7 +9,7 @@ set(order arithmetic module init conv same filters activation norm blocks separa
     models/shufflenetv2 models/mnasnet models/efficientnet models/regnet models/convnext
     models/xception models/segmentation models/unet models/video models/dcgan models/edsr
     models state_dict tree checkpoint compare summary compile image transforms boxes sample
-    random_transforms color random_color presets
+    random_transforms color random_color presets sampler dataset collate data
     optim clip_grad lr_scheduler lr_policies averaging convkit)
 file(GLOB_RECURSE headers RELATIVE ${source}/include/convkit ${source}/include/convkit/*.h)
 foreach(header IN LISTS headers)
@@ -43,7 +43,7 @@ endif()
 # 2. The rooms of src/, in order: a file includes headers of its own room and of those above it. A public
 # header belongs to the room of its source, and to the rooms inside that one.
 set(rooms core layers models weights watch files compare summary
-    compile/tape compile/plan compile/engines compile/onednn compile image train)
+    compile/tape compile/plan compile/engines compile/onednn compile image data train)
 file(GLOB_RECURSE private_headers RELATIVE ${source}/src ${source}/src/*.h)
 file(GLOB_RECURSE sources RELATIVE ${source}/src ${source}/src/*.cpp)
 foreach(header IN LISTS headers)

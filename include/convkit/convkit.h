@@ -59,6 +59,10 @@
 #include <convkit/color.h>
 #include <convkit/random_color.h>
 #include <convkit/presets.h>
+#include <convkit/sampler.h>
+#include <convkit/dataset.h>
+#include <convkit/collate.h>
+#include <convkit/data.h>
 #include <convkit/optim.h>
 #include <convkit/clip_grad.h>
 #include <convkit/lr_scheduler.h>
