@@ -1,0 +1,264 @@
+#include <convkit/parallel.h>
+
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/variable.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
+
+#include <charconv>
+#include <cstdlib>
+#include <limits>
+#include <set>
+#include <string>
+
+namespace convkit::parallel {
+
+struct ProcessGroup::State {
+  c10::intrusive_ptr<c10d::ProcessGroup> group;
+  int64_t local_rank;
+  std::chrono::milliseconds timeout;
+};
+
+namespace {
+
+// Python's broadcast_bucket_size.
+constexpr std::size_t kBroadcastBytes = 250 * 1024 * 1024;
+
+const char* variable(const char* name) {
+  const char* value = std::getenv(name);
+  TORCH_CHECK_VALUE(value != nullptr && *value != '\0',
+                    "init_process_group: expected the environment variable ", name,
+                    ": start the program by `torchrun --no-python`");
+  return value;
+}
+
+int64_t number(const char* name, int64_t least, int64_t most) {
+  const std::string value = variable(name);
+  int64_t result = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
+  TORCH_CHECK_VALUE(error == std::errc() && end == value.data() + value.size() && result >= least &&
+                        result <= most,
+                    "init_process_group: expected the environment variable ", name,
+                    " to be a number from ", least, " to ", most, ", got '", value,
+                    "': start the program by `torchrun --no-python`");
+  return result;
+}
+
+/// Where the processes find each other. torchrun keeps the store itself, for all attempts.
+c10::intrusive_ptr<c10d::Store> store(int64_t rank, int64_t world_size,
+                                      std::chrono::milliseconds timeout) {
+  const char* const value = std::getenv("TORCHELASTIC_USE_AGENT_STORE");
+  const bool agent = value != nullptr && std::string(value) == "True";
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(number("MASTER_PORT", 1, 65535));
+  options.isServer = rank == 0 && !agent;
+  options.numWorkers = static_cast<std::size_t>(world_size);
+  options.timeout = timeout;
+  options.multiTenant = !agent;
+  c10::intrusive_ptr<c10d::Store> result =
+      c10::make_intrusive<c10d::TCPStore>(variable("MASTER_ADDR"), options);
+  if (!agent) return result;
+  const auto attempt = number("TORCHELASTIC_RESTART_COUNT", 0, std::numeric_limits<int>::max());
+  return c10::make_intrusive<c10d::PrefixStore>("convkit/attempt_" + std::to_string(attempt),
+                                                result);
+}
+
+/// Runs what needs the other processes; Gloo's exceptions are no c10::Errors, and do not say more than
+/// that a connection is closed.
+template <typename Run>
+void together(const char* name, const ProcessGroup::State& state, const Run& run) {
+  std::string reason;
+  try {
+    run();
+    return;
+  } catch (const c10::Error& error) {
+    reason = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    reason = error.what();
+  }
+  TORCH_CHECK_WITH(DistBackendError, false, name, ": expected all ", state.group->getSize(),
+                   " processes within ", std::chrono::duration<double>(state.timeout).count(),
+                   " s, got: ", reason.substr(0, reason.find('\n')));
+}
+
+/// The tensors that are defined, each once.
+std::vector<torch::Tensor> distinct(const std::vector<torch::Tensor>& tensors) {
+  std::vector<torch::Tensor> result;
+  std::set<const void*> known;
+  for (const torch::Tensor& tensor : tensors) {
+    if (tensor.defined() && known.insert(tensor.unsafeGetTensorImpl()).second) {
+      result.push_back(tensor);
+    }
+  }
+  return result;
+}
+
+/// Lets outputs that the loss does not use have an undefined gradient: the reducer then sees that
+/// their parameters are done.
+struct Sink : torch::autograd::Function<Sink> {
+  static std::vector<torch::Tensor> forward(torch::autograd::AutogradContext* context,
+                                            const std::vector<torch::Tensor>& inputs) {
+    context->set_materialize_grads(false);
+    std::vector<torch::Tensor> outputs;
+    for (const torch::Tensor& input : inputs) outputs.push_back(input.clone());
+    return outputs;
+  }
+  static std::vector<torch::Tensor> backward(torch::autograd::AutogradContext*,
+                                             std::vector<torch::Tensor> gradients) {
+    return gradients;
+  }
+};
+
+std::unique_ptr<c10d::Reducer> reducer_of(const std::vector<torch::Tensor>& parameters,
+                                          const c10::intrusive_ptr<c10d::ProcessGroup>& group,
+                                          bool find_unused_parameters) {
+  // The first step has one bucket, since nothing is known of the order of the gradients; where some
+  // may be unused, the buckets stay as they are.
+  std::vector<std::size_t> limits = {std::numeric_limits<int64_t>::max()};
+  if (find_unused_parameters) limits = {c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap};
+  const std::vector<bool> sparse(parameters.size(), false);
+  auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(parameters, limits, sparse));
+  std::reverse(buckets.begin(), buckets.end());
+  return std::make_unique<c10d::Reducer>(
+      parameters, buckets, group, sparse, c10d::kDefaultBucketBytesCap, find_unused_parameters,
+      /*gradient_as_bucket_view=*/false, std::unordered_map<std::size_t, std::string>(),
+      c10d::kDefaultFirstBucketBytes, /*skip_all_reduce_unused_params=*/false,
+      /*use_python_reducer=*/false, std::vector<int64_t>());
+}
+
+}  // namespace
+
+int64_t ProcessGroup::rank() const {
+  return state_->group->getRank();
+}
+
+int64_t ProcessGroup::world_size() const {
+  return state_->group->getSize();
+}
+
+int64_t ProcessGroup::local_rank() const {
+  return state_->local_rank;
+}
+
+void ProcessGroup::barrier() const {
+  together("barrier", *state_, [&] { state_->group->barrier()->wait(); });
+}
+
+void ProcessGroup::all_reduce(const torch::Tensor& tensor) const {
+  TORCH_CHECK_VALUE(tensor.is_cpu() && tensor.is_contiguous(),
+                    "all_reduce: expected a contiguous tensor on the CPU, got one on ",
+                    tensor.device(), " of strides ", tensor.strides(), ": call .contiguous()");
+  std::vector<torch::Tensor> tensors = {tensor.detach()};
+  together("all_reduce", *state_, [&] { state_->group->allreduce(tensors)->wait(); });
+}
+
+ProcessGroup init_process_group(ProcessGroupOptions options) {
+  TORCH_CHECK_VALUE(options.timeout.count() >= 1,
+                    "init_process_group: expected a timeout >= 1 ms, got ", options.timeout.count());
+  constexpr int64_t kMost = std::numeric_limits<int>::max();
+  const int64_t world_size = number("WORLD_SIZE", 1, kMost);
+  const int64_t rank = number("RANK", 0, world_size - 1);
+  auto state = std::make_shared<ProcessGroup::State>();
+  state->local_rank = number("LOCAL_RANK", 0, world_size - 1);
+  state->timeout = options.timeout;
+  const auto found = store(rank, world_size, options.timeout);
+  state->group = c10::make_intrusive<c10d::ProcessGroup>(found, static_cast<int>(rank),
+                                                         static_cast<int>(world_size));
+  together("init_process_group", *state, [&] {
+    const auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
+        found, static_cast<int>(rank), static_cast<int>(world_size),
+        c10d::ProcessGroupGloo::Options::create_default(options.timeout));
+    state->group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, gloo);
+    state->group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
+  });
+  return ProcessGroup(state);
+}
+
+namespace detail {
+
+struct Replica::State {
+  torch::nn::Module& module;
+  std::shared_ptr<ProcessGroup::State> group;
+  DistributedDataParallelOptions options;
+  std::unique_ptr<c10d::Reducer> reducer;
+  bool sends_buffers = true;  // not after a forward whose gradients are not reduced
+
+  void broadcast(const std::vector<torch::Tensor>& tensors) const {
+    if (tensors.empty()) return;
+    const torch::NoGradGuard no_grad;
+    together("DistributedDataParallel", *group, [&] {
+      c10d::broadcast_coalesced(group->group, tensors, kBroadcastBytes, /*rank=*/0);
+    });
+  }
+};
+
+Replica::Replica(torch::nn::Module& module, const ProcessGroup& group,
+                 DistributedDataParallelOptions options)
+    : state_(new State{module, group.state(), options, nullptr}) {
+  std::vector<torch::Tensor> all = distinct(module.parameters());
+  std::vector<torch::Tensor> trained;
+  for (const torch::Tensor& parameter : all) {
+    TORCH_CHECK_VALUE(parameter.is_cpu(),
+                      "DistributedDataParallel: expected parameters on the CPU, got one on ",
+                      parameter.device());
+    if (parameter.requires_grad()) trained.push_back(parameter);
+  }
+  TORCH_CHECK_VALUE(!trained.empty(),
+                    "DistributedDataParallel: expected a module with a parameter that requires a "
+                    "gradient, got ",
+                    module.name());
+  const auto& processes = state_->group->group;
+  c10d::verify_params_across_processes(processes, trained, std::nullopt);
+  for (torch::Tensor& parameter : all) parameter = parameter.detach();
+  if (options.broadcast_buffers) {
+    for (const torch::Tensor& buffer : distinct(module.buffers())) all.push_back(buffer.detach());
+  }
+  state_->broadcast(all);
+  state_->reducer = reducer_of(trained, processes, options.find_unused_parameters);
+}
+
+Replica::~Replica() = default;
+
+void Replica::before_forward() {
+  if (torch::GradMode::is_enabled()) {
+    if (reduces) state_->reducer->prepare_for_forward();
+    together("DistributedDataParallel", *state_->group, [&] { state_->reducer->rebuild_buckets(); });
+  }
+  if (!state_->sends_buffers || !state_->options.broadcast_buffers) return;
+  // A graph of an earlier forward may have saved a buffer: what it sees is not changed.
+  const std::vector<torch::Tensor> buffers = distinct(state_->module.buffers());
+  std::vector<uint32_t> versions;
+  for (const torch::Tensor& buffer : buffers) versions.push_back(buffer._version());
+  state_->broadcast(buffers);
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    torch::autograd::impl::version_counter(buffers[i]).set_version(versions[i]);
+  }
+}
+
+void Replica::after_forward(const std::vector<torch::Tensor*>& outputs) {
+  const bool find_unused = state_->options.find_unused_parameters;
+  state_->sends_buffers = torch::GradMode::is_enabled() && reduces;
+  if (state_->sends_buffers) {
+    std::vector<torch::Tensor> found;
+    if (find_unused) {
+      for (const torch::Tensor* output : outputs) found.push_back(*output);
+    }
+    state_->reducer->prepare_for_backward(found);
+  }
+  if (!find_unused) return;
+  std::vector<torch::Tensor*> places;
+  std::vector<torch::Tensor> inputs;
+  for (torch::Tensor* output : outputs) {
+    if (output->grad_fn() == nullptr) continue;
+    places.push_back(output);
+    inputs.push_back(*output);
+  }
+  if (inputs.empty()) return;
+  const std::vector<torch::Tensor> results = Sink::apply(inputs);
+  for (std::size_t i = 0; i < places.size(); ++i) *places[i] = results[i];
+}
+
+}  // namespace detail
+}  // namespace convkit::parallel
