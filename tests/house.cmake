@@ -9,7 +9,7 @@ set(order arithmetic module init conv same filters activation norm blocks separa
     models/shufflenetv2 models/mnasnet models/efficientnet models/regnet models/convnext
     models/xception models/segmentation models/unet models/video models/dcgan models/edsr
     models state_dict tree checkpoint compare summary compile transforms random_transforms presets
-    optim clip_grad lr_scheduler lr_policies averaging convkit)
+    optim clip_grad lr_scheduler lr_policies averaging parallel convkit)
 file(GLOB_RECURSE headers RELATIVE ${source}/include/convkit ${source}/include/convkit/*.h)
 foreach(header IN LISTS headers)
   string(REGEX REPLACE "\\.h$" "" name "${header}")

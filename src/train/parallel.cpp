@@ -233,7 +233,8 @@ void Replica::before_forward() {
   for (const torch::Tensor& buffer : buffers) versions.push_back(buffer._version());
   state_->broadcast(buffers);
   for (std::size_t i = 0; i < buffers.size(); ++i) {
-    torch::autograd::impl::version_counter(buffers[i]).set_version(versions[i]);
+    c10::VariableVersion counter = torch::autograd::impl::version_counter(buffers[i]);
+    counter.set_version(versions[i]);
   }
 }
 
