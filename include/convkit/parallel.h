@@ -17,7 +17,7 @@
 /// Every process runs the same program, on images of its own:
 ///
 ///     const auto group = convkit::parallel::init_process_group();
-///     convkit::ResNet net = convkit::resnet18();
+///     auto net = convkit::models::resnet18();
 ///     convkit::parallel::DistributedDataParallel ddp(net, group);
 ///     for (...) { optimizer.zero_grad(); loss(ddp(x), y).backward(); optimizer.step(); }
 ///     if (group.rank() == 0) save_tree("resume.pt", all);  // one process writes,

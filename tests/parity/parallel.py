@@ -1,19 +1,26 @@
 """Trains by several processes: parallel.py FOLDER
 
-Starts itself by torchrun, with 2 and with 4 processes. Each writes what it has computed, NAME_WORLD_RANK.safetensors:
-losses, a digest of every weight, buffer and gradient after every step, and all weights after the last.
+With 2 and with 4 of them. Each writes what it has computed, NAME_WORLD_RANK.safetensors: losses, and a digest of every
+gradient, weight and buffer after every step; the first one also writes all weights after the last.
+CONVKIT_PARALLEL_STEPS sets the number of steps.
 """
 
+import multiprocessing
 import os
-import subprocess
+import socket
 import sys
+import warnings
 from pathlib import Path
 
 import torch
+import torch._dynamo.utils  # what DistributedDataParallel imports when one is made
+import torchvision_operators  # noqa: F401, isort: skip
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
+CASES = ("resnet18", "branches", "small", "apart")
 STEPS = {2: 6, 4: 3}
 
 
@@ -89,8 +96,6 @@ def step_of_small(ddp, optimizer, step, rank):
 
 def case_of(name):
     if name == "resnet18":
-        import torchvision
-
         return torchvision.models.resnet18(), step_of_resnet18, {}
     if name == "branches":
         return Branches(), step_of_branches, {"find_unused_parameters": True}
@@ -110,32 +115,42 @@ def train(name, folder, steps):
         gradients = [p.grad for p in ddp.parameters()]
         optimizer.step()
         digests.append([digest(t) for t in [*gradients, *ddp.state_dict().values()]])
-    tensors = {f"last.{key}": value for key, value in ddp.state_dict().items()}
-    tensors |= {"losses": torch.stack(losses), "digests": torch.tensor(digests)}
+    tensors = {"losses": torch.stack(losses), "digests": torch.tensor(digests)}
+    if rank == 0:
+        tensors |= ddp.state_dict()
     save_file(tensors, folder / f"{name}_{world}_{rank}.safetensors")
 
 
-def worker(folder, steps):
-    import warnings
-
-    warnings.simplefilter("ignore", FutureWarning)  # broadcast_buffers has another name from 2.13 on
+def worker(folder, steps, world, rank, port):
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo")
-    for name in ("resnet18", "branches", "small", "apart"):
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=world, rank=rank)
+    for name in CASES:
         train(name, folder, steps)
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 def main(folder):
+    warnings.simplefilter("ignore", FutureWarning)  # broadcast_buffers has another name from 2.13 on
     folder.mkdir(parents=True, exist_ok=True)
     for world, steps in STEPS.items():
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"]
         steps = int(os.environ.get("CONVKIT_PARALLEL_STEPS", steps))
-        subprocess.run([*command, __file__, str(folder), str(steps)], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        port = free_port()
+        # Forked, since each would import torch for ten seconds.
+        workers = [multiprocessing.get_context("fork").Process(target=worker, args=(folder, steps, world, rank, port)) for rank in range(world)]
+        for process in workers:
+            process.start()
+        for process in workers:
+            process.join()
+        if any(process.exitcode for process in workers):
+            sys.exit(f"{world} processes have failed")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        worker(Path(sys.argv[1]), int(sys.argv[2]))
-    else:
-        main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]))
