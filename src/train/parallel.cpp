@@ -5,6 +5,7 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <torch/csrc/distributed/c10d/logger.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
 #include <charconv>
@@ -99,7 +100,7 @@ std::vector<torch::Tensor> distinct(const std::vector<torch::Tensor>& tensors) {
 /// their parameters are done.
 struct Sink : torch::autograd::Function<Sink> {
   static std::vector<torch::Tensor> forward(torch::autograd::AutogradContext* context,
-                                            const std::vector<torch::Tensor>& inputs) {
+                                            torch::TensorList inputs) {
     context->set_materialize_grads(false);
     std::vector<torch::Tensor> outputs;
     for (const torch::Tensor& input : inputs) outputs.push_back(input.clone());
@@ -111,7 +112,7 @@ struct Sink : torch::autograd::Function<Sink> {
   }
 };
 
-std::unique_ptr<c10d::Reducer> reducer_of(const std::vector<torch::Tensor>& parameters,
+std::shared_ptr<c10d::Reducer> reducer_of(const std::vector<torch::Tensor>& parameters,
                                           const c10::intrusive_ptr<c10d::ProcessGroup>& group,
                                           bool find_unused_parameters) {
   // The first step has one bucket, since nothing is known of the order of the gradients; where some
@@ -121,7 +122,7 @@ std::unique_ptr<c10d::Reducer> reducer_of(const std::vector<torch::Tensor>& para
   const std::vector<bool> sparse(parameters.size(), false);
   auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(parameters, limits, sparse));
   std::reverse(buckets.begin(), buckets.end());
-  return std::make_unique<c10d::Reducer>(
+  return std::make_shared<c10d::Reducer>(
       parameters, buckets, group, sparse, c10d::kDefaultBucketBytesCap, find_unused_parameters,
       /*gradient_as_bucket_view=*/false, std::unordered_map<std::size_t, std::string>(),
       c10d::kDefaultFirstBucketBytes, /*skip_all_reduce_unused_params=*/false,
@@ -182,7 +183,8 @@ struct Replica::State {
   torch::nn::Module& module;
   std::shared_ptr<ProcessGroup::State> group;
   DistributedDataParallelOptions options;
-  std::unique_ptr<c10d::Reducer> reducer;
+  std::shared_ptr<c10d::Reducer> reducer;
+  std::shared_ptr<c10d::Logger> logger;  // which the reducer uses unasked
   bool sends_buffers = true;  // not after a forward whose gradients are not reduced
 
   void broadcast(const std::vector<torch::Tensor>& tensors) const {
@@ -196,7 +198,7 @@ struct Replica::State {
 
 Replica::Replica(torch::nn::Module& module, const ProcessGroup& group,
                  DistributedDataParallelOptions options)
-    : state_(new State{module, group.state(), options, nullptr}) {
+    : state_(new State{module, group.state(), options, nullptr, nullptr}) {
   std::vector<torch::Tensor> all = distinct(module.parameters());
   std::vector<torch::Tensor> trained;
   for (const torch::Tensor& parameter : all) {
@@ -217,6 +219,8 @@ Replica::Replica(torch::nn::Module& module, const ProcessGroup& group,
   }
   state_->broadcast(all);
   state_->reducer = reducer_of(trained, processes, options.find_unused_parameters);
+  state_->logger = std::make_shared<c10d::Logger>(state_->reducer);
+  state_->reducer->set_logger(state_->logger);
 }
 
 Replica::~Replica() = default;
@@ -257,7 +261,7 @@ void Replica::after_forward(const std::vector<torch::Tensor*>& outputs) {
     inputs.push_back(*output);
   }
   if (inputs.empty()) return;
-  const std::vector<torch::Tensor> results = Sink::apply(inputs);
+  const std::vector<torch::Tensor> results = Sink::apply(torch::TensorList(inputs));
   for (std::size_t i = 0; i < places.size(); ++i) *places[i] = results[i];
 }
 
