@@ -8,6 +8,7 @@
 #include <torch/csrc/distributed/c10d/logger.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <limits>
@@ -66,8 +67,14 @@ c10::intrusive_ptr<c10d::Store> store(int64_t rank, int64_t world_size,
                                                 result);
 }
 
-/// Runs what needs the other processes; Gloo's exceptions are no c10::Errors, and do not say more than
-/// that a connection is closed.
+/// "[.../pair.cc:553] Connection closed by peer. This is typically ..." -> "Connection closed by peer"
+std::string sentence(std::string message) {
+  if (message.starts_with('[')) message.erase(0, message.find("] ") + 2);
+  return message.substr(0, std::min(message.find('\n'), message.find(". This ")));
+}
+
+/// Runs what needs the other processes; Gloo's exceptions are no c10::Errors, and say where in Gloo
+/// they were thrown.
 template <typename Run>
 void together(const char* name, const ProcessGroup::State& state, const Run& run) {
   std::string reason;
@@ -81,7 +88,7 @@ void together(const char* name, const ProcessGroup::State& state, const Run& run
   }
   TORCH_CHECK_WITH(DistBackendError, false, name, ": expected all ", state.group->getSize(),
                    " processes within ", std::chrono::duration<double>(state.timeout).count(),
-                   " s, got: ", reason.substr(0, reason.find('\n')));
+                   " s, got: ", sentence(reason));
 }
 
 /// The tensors that are defined, each once.

@@ -1,12 +1,11 @@
-"""Trains by several processes: parallel.py FOLDER
+"""Trains by several processes: parallel.py FOLDER [STEPS]
 
 With 2 and with 4 of them. Each writes what it has computed, NAME_WORLD_RANK.safetensors: losses, and a digest of every
 gradient, weight and buffer after every step; the first one also writes all weights after the last.
-CONVKIT_PARALLEL_STEPS sets the number of steps.
+With STEPS there are so many, and two processes alone.
 """
 
 import multiprocessing
-import os
 import socket
 import sys
 import warnings
@@ -136,11 +135,10 @@ def free_port():
         return s.getsockname()[1]
 
 
-def main(folder):
+def main(folder, numbers):
     warnings.simplefilter("ignore", FutureWarning)  # broadcast_buffers has another name from 2.13 on
     folder.mkdir(parents=True, exist_ok=True)
-    for world, steps in STEPS.items():
-        steps = int(os.environ.get("CONVKIT_PARALLEL_STEPS", steps))
+    for world, steps in numbers.items():
         port = free_port()
         # Forked, since each would import torch for ten seconds.
         workers = [multiprocessing.get_context("fork").Process(target=worker, args=(folder, steps, world, rank, port)) for rank in range(world)]
@@ -153,4 +151,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), {2: int(sys.argv[2])} if len(sys.argv) == 3 else STEPS)

@@ -1,6 +1,6 @@
 // The trainings of tests/parity/parallel.py, by one of several processes: parallel FOLDER [RESUME.pt]
 //
-// It compares with Python's. With RESUME.pt it begins where that file ends, writes it after every
+// It compares with Python's, as a test starts it by torchrun. With RESUME.pt it begins where that file ends, writes it after every
 // step, and ends the second process by a signal in the middle of the first attempt.
 #include <convkit/checkpoint.h>
 #include <convkit/models/resnet.h>
@@ -161,7 +161,9 @@ class Resumed {
   Resumed(std::string path, const ProcessGroup& group) : path_(std::move(path)), group_(group) {}
 
   int64_t load(torch::nn::Module& ddp, convkit::optim::SGD& optimizer) const {
-    if (path_.empty() || !std::filesystem::exists(path_)) return 0;
+    if (path_.empty()) return 0;
+    TORCH_CHECK(std::filesystem::exists(path_) == !first_attempt(), "expected one file at the second attempt");
+    if (first_attempt()) return 0;
     const Tree saved = convkit::load_tree(path_);
     convkit::load_state_dict(ddp, saved.at("model").state_dict());
     optimizer.load_state_dict(saved.at("optimizer"));
@@ -179,13 +181,14 @@ class Resumed {
       convkit::save_tree(path_, all);
     }
     group_.barrier();
-    if (step == 3 && group_.rank() == 1 &&
-        std::string(std::getenv("TORCHELASTIC_RESTART_COUNT")) == "0") {
-      std::raise(SIGKILL);
-    }
+    if (step == 3 && group_.rank() == 1 && first_attempt()) std::raise(SIGKILL);
   }
 
  private:
+  static bool first_attempt() {
+    return std::string(std::getenv("TORCHELASTIC_RESTART_COUNT")) == "0";
+  }
+
   std::string path_;
   const ProcessGroup& group_;
 };
@@ -214,14 +217,19 @@ void train(const ProcessGroup& group, const std::string& folder, const std::stri
   reference.check_last(ddp);
 }
 
-/// Several processes find each other, sum, and lose each other: `parallel lost`.
-void lose(const ProcessGroup& group) {
+/// The second process ends, or stops, when all have found each other: `parallel killed barrier`.
+void lose(const ProcessGroup& group, const std::string& how, const std::string& where) {
+  DistributedDataParallel ddp(Small(), group);
+  const torch::Tensor loss = loss_of(ddp(draw({4, 3, 8, 8}, 0, 0, 0)), 0, 0);
   const torch::Tensor sum = at::arange(1000.0) * static_cast<double>(group.rank() + 1);
   group.all_reduce(sum);
   const auto n = static_cast<double>(group.world_size());
   TORCH_CHECK(torch::equal(sum, at::arange(1000.0) * (n * (n + 1) / 2)), "a wrong sum");
-  if (group.rank() == 1) std::raise(std::getenv("CONVKIT_STOPS") != nullptr ? SIGSTOP : SIGKILL);
-  group.barrier();
+  if (group.rank() == 1) std::raise(how == "killed" ? SIGKILL : SIGSTOP);
+  if (where == "barrier") group.barrier();
+  if (where == "all_reduce") group.all_reduce(sum);
+  if (where == "forward") ddp(draw({4, 3, 8, 8}, 0, 0, 0));
+  if (where == "backward") loss.backward();
 }
 
 }  // namespace
@@ -230,9 +238,11 @@ int main(int argc, char** argv) {
   try {
     torch::set_num_threads(1);
     const std::vector<std::string> arguments(argv + 1, argv + argc);
-    TORCH_CHECK(!arguments.empty(), "usage: parallel FOLDER [RESUME.pt], or parallel lost");
-    if (arguments[0] == "lost") {
-      lose(convkit::parallel::init_process_group({.timeout = std::chrono::seconds(5)}));
+    TORCH_CHECK(!arguments.empty() && arguments.size() <= 2,
+                "usage: parallel FOLDER [RESUME.pt], or parallel killed|stopped WHERE");
+    if (arguments[0] == "killed" || arguments[0] == "stopped") {
+      lose(convkit::parallel::init_process_group({.timeout = std::chrono::seconds(3)}),
+           arguments[0], arguments[1]);
       return 0;
     }
     const auto group = convkit::parallel::init_process_group({.timeout = std::chrono::minutes(2)});
