@@ -69,8 +69,8 @@ class CONVKIT_API ProcessGroup {
 /// may not be of one group.
 ///
 /// Throws:  c10::ValueError for a variable that is missing or out of range, and a timeout below 1 ms;
-///          c10::DistError where the others do not come within the timeout; c10::Error where the
-///          library was built without Gloo
+///          c10::DistBackendError where the others do not come within the timeout; c10::Error where
+///          the library was built without Gloo
 /// Source:  torch.distributed.init_process_group("gloo")
 [[nodiscard]] CONVKIT_API ProcessGroup init_process_group(ProcessGroupOptions options = {});
 

@@ -18,15 +18,18 @@
 namespace convkit::parallel {
 
 struct ProcessGroup::State {
-  c10::intrusive_ptr<c10d::ProcessGroup> group;
-  int64_t local_rank;
+  int rank;
+  int world_size;
+  int local_rank;
   std::chrono::milliseconds timeout;
+  c10::intrusive_ptr<c10d::ProcessGroup> group = {};
 };
 
 namespace {
 
 // Python's broadcast_bucket_size.
 constexpr std::size_t kBroadcastBytes = 250 * 1024 * 1024;
+constexpr int kMost = std::numeric_limits<int>::max();
 
 const char* variable(const char* name) {
   const char* value = std::getenv(name);
@@ -36,9 +39,14 @@ const char* variable(const char* name) {
   return value;
 }
 
-int64_t number(const char* name, int64_t least, int64_t most) {
+bool is_true(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && std::string(value) == "True";
+}
+
+int number(const char* name, int least, int most) {
   const std::string value = variable(name);
-  int64_t result = 0;
+  int result = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
   TORCH_CHECK_VALUE(error == std::errc() && end == value.data() + value.size() && result >= least &&
                         result <= most,
@@ -48,24 +56,27 @@ int64_t number(const char* name, int64_t least, int64_t most) {
   return result;
 }
 
-/// Where the processes find each other. torchrun keeps the store itself, for all attempts.
-c10::intrusive_ptr<c10d::Store> store(int64_t rank, int64_t world_size,
-                                      std::chrono::milliseconds timeout) {
-  const char* const value = std::getenv("TORCHELASTIC_USE_AGENT_STORE");
-  const bool agent = value != nullptr && std::string(value) == "True";
-  c10d::TCPStoreOptions options;
-  options.port = static_cast<uint16_t>(number("MASTER_PORT", 1, 65535));
-  options.isServer = rank == 0 && !agent;
-  options.numWorkers = static_cast<std::size_t>(world_size);
-  options.timeout = timeout;
-  options.multiTenant = !agent;
-  c10::intrusive_ptr<c10d::Store> result =
-      c10::make_intrusive<c10d::TCPStore>(variable("MASTER_ADDR"), options);
-  if (!agent) return result;
-  const auto attempt = number("TORCHELASTIC_RESTART_COUNT", 0, std::numeric_limits<int>::max());
-  return c10::make_intrusive<c10d::PrefixStore>("convkit/attempt_" + std::to_string(attempt),
-                                                result);
-}
+/// Where the processes find each other.
+struct Meeting {
+  std::string address = variable("MASTER_ADDR");
+  int port = number("MASTER_PORT", 1, 65535);
+  // torchrun keeps the store itself, for all attempts.
+  bool of_agent = is_true("TORCHELASTIC_USE_AGENT_STORE");
+  int attempt = of_agent ? number("TORCHELASTIC_RESTART_COUNT", 0, kMost) : 0;
+
+  c10::intrusive_ptr<c10d::Store> store(const ProcessGroup::State& state) const {
+    c10d::TCPStoreOptions options;
+    options.port = static_cast<uint16_t>(port);
+    options.isServer = state.rank == 0 && !of_agent;
+    options.numWorkers = static_cast<std::size_t>(state.world_size);
+    options.timeout = state.timeout;
+    options.multiTenant = !of_agent;
+    c10::intrusive_ptr<c10d::Store> result = c10::make_intrusive<c10d::TCPStore>(address, options);
+    if (!of_agent) return result;
+    return c10::make_intrusive<c10d::PrefixStore>("convkit/attempt_" + std::to_string(attempt),
+                                                  result);
+  }
+};
 
 /// "[.../pair.cc:553] Connection closed by peer. This is typically ..." -> "Connection closed by peer"
 std::string sentence(std::string message) {
@@ -86,7 +97,7 @@ void together(const char* name, const ProcessGroup::State& state, const Run& run
   } catch (const std::exception& error) {
     reason = error.what();
   }
-  TORCH_CHECK_WITH(DistBackendError, false, name, ": expected all ", state.group->getSize(),
+  TORCH_CHECK_WITH(DistBackendError, false, name, ": expected all ", state.world_size,
                    " processes within ", std::chrono::duration<double>(state.timeout).count(),
                    " s, got: ", sentence(reason));
 }
@@ -125,7 +136,8 @@ std::shared_ptr<c10d::Reducer> reducer_of(const std::vector<torch::Tensor>& para
   // The first step has one bucket, since nothing is known of the order of the gradients; where some
   // may be unused, the buckets stay as they are.
   std::vector<std::size_t> limits = {std::numeric_limits<int64_t>::max()};
-  if (find_unused_parameters) limits = {c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap};
+  if (find_unused_parameters)
+    limits = {c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap};
   const std::vector<bool> sparse(parameters.size(), false);
   auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(parameters, limits, sparse));
   std::reverse(buckets.begin(), buckets.end());
@@ -139,11 +151,11 @@ std::shared_ptr<c10d::Reducer> reducer_of(const std::vector<torch::Tensor>& para
 }  // namespace
 
 int64_t ProcessGroup::rank() const {
-  return state_->group->getRank();
+  return state_->rank;
 }
 
 int64_t ProcessGroup::world_size() const {
-  return state_->group->getSize();
+  return state_->world_size;
 }
 
 int64_t ProcessGroup::local_rank() const {
@@ -164,19 +176,20 @@ void ProcessGroup::all_reduce(const torch::Tensor& tensor) const {
 
 ProcessGroup init_process_group(ProcessGroupOptions options) {
   TORCH_CHECK_VALUE(options.timeout.count() >= 1,
-                    "init_process_group: expected a timeout >= 1 ms, got ", options.timeout.count());
-  constexpr int64_t kMost = std::numeric_limits<int>::max();
-  const int64_t world_size = number("WORLD_SIZE", 1, kMost);
-  const int64_t rank = number("RANK", 0, world_size - 1);
-  auto state = std::make_shared<ProcessGroup::State>();
-  state->local_rank = number("LOCAL_RANK", 0, world_size - 1);
-  state->timeout = options.timeout;
-  const auto found = store(rank, world_size, options.timeout);
-  state->group = c10::make_intrusive<c10d::ProcessGroup>(found, static_cast<int>(rank),
-                                                         static_cast<int>(world_size));
+                    "init_process_group: expected a timeout >= 1 ms, got ",
+                    options.timeout.count());
+  const int world_size = number("WORLD_SIZE", 1, kMost);
+  const auto state = std::make_shared<ProcessGroup::State>(
+      ProcessGroup::State{.rank = number("RANK", 0, world_size - 1),
+                          .world_size = world_size,
+                          .local_rank = number("LOCAL_RANK", 0, world_size - 1),
+                          .timeout = options.timeout});
+  const Meeting meeting;
   together("init_process_group", *state, [&] {
+    const auto store = meeting.store(*state);
+    state->group = c10::make_intrusive<c10d::ProcessGroup>(store, state->rank, world_size);
     const auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
-        found, static_cast<int>(rank), static_cast<int>(world_size),
+        store, state->rank, world_size,
         c10d::ProcessGroupGloo::Options::create_default(options.timeout));
     state->group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, gloo);
     state->group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
@@ -192,7 +205,17 @@ struct Replica::State {
   DistributedDataParallelOptions options;
   std::shared_ptr<c10d::Reducer> reducer;
   std::shared_ptr<c10d::Logger> logger;  // which the reducer uses unasked
-  bool sends_buffers = true;  // not after a forward whose gradients are not reduced
+  bool sends_buffers = true;             // not after a forward whose gradients are not reduced
+
+  void check_finished() const {
+    try {
+      reducer->check_finalized();
+    } catch (const c10::Error&) {
+      TORCH_CHECK(false,
+                  "DistributedDataParallel: expected the last backward to give every parameter ",
+                  "of ", module.name(), " a gradient: pass {.find_unused_parameters = true}");
+    }
+  }
 
   void broadcast(const std::vector<torch::Tensor>& tensors) const {
     if (tensors.empty()) return;
@@ -234,8 +257,10 @@ Replica::~Replica() = default;
 
 void Replica::before_forward() {
   if (torch::GradMode::is_enabled()) {
+    state_->check_finished();
     if (reduces) state_->reducer->prepare_for_forward();
-    together("DistributedDataParallel", *state_->group, [&] { state_->reducer->rebuild_buckets(); });
+    together("DistributedDataParallel", *state_->group,
+             [&] { state_->reducer->rebuild_buckets(); });
   }
   if (!state_->sends_buffers || !state_->options.broadcast_buffers) return;
   // A graph of an earlier forward may have saved a buffer: what it sees is not changed.

@@ -95,8 +95,7 @@ torch::Tensor step_of(DistributedDataParallel<Small>& ddp, int64_t step, int64_t
     ddp(draw({4, 3, 8, 8}, step, 2, rank));
   }
   const torch::Tensor first = ddp(draw({4, 3, 8, 8}, step, 3, rank));
-  const torch::Tensor loss =
-      loss_of(first + ddp(draw({4, 3, 8, 8}, step, 4, rank)), step, rank);
+  const torch::Tensor loss = loss_of(first + ddp(draw({4, 3, 8, 8}, step, 4, rank)), step, rank);
   loss.backward();
   return loss;
 }
@@ -162,7 +161,8 @@ class Resumed {
 
   int64_t load(torch::nn::Module& ddp, convkit::optim::SGD& optimizer) const {
     if (path_.empty()) return 0;
-    TORCH_CHECK(std::filesystem::exists(path_) == !first_attempt(), "expected one file at the second attempt");
+    TORCH_CHECK(std::filesystem::exists(path_) == !first_attempt(),
+                "expected one file at the second attempt");
     if (first_attempt()) return 0;
     const Tree saved = convkit::load_tree(path_);
     convkit::load_state_dict(ddp, saved.at("model").state_dict());
@@ -252,7 +252,8 @@ int main(int argc, char** argv) {
       return 0;
     }
     train(group, folder, "resnet18", "", [] { return convkit::models::resnet18(); });
-    train(group, folder, "branches", "", [] { return Branches(); }, {.find_unused_parameters = true});
+    train(group, folder, "branches", "", [] { return Branches(); },
+          {.find_unused_parameters = true});
     train(group, folder, "small", "", [] { return Small(); });
     train(group, folder, "apart", "", [] { return Small(); }, {.broadcast_buffers = false});
     if (group.rank() == 0) std::cout << "equal to Python's, with " << group.world_size() << '\n';
