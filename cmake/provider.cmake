@@ -9,6 +9,7 @@
 #   JPEG, PNG      the same; without them where they cannot be had
 #   Catch2         the same, or built from its source
 #   dnnl           oneDNN, installed, or two wheels of PyPI; without it where it cannot be had
+#   Gloo           its headers, installed, or unpacked from Debian's mirror; without them too
 #   ParityPython   a Python that imports the LibTorch in use and the packages of tests/parity
 
 cmake_path(SET CONVKIT_DEPS NORMALIZE "${CMAKE_CURRENT_LIST_DIR}/../.deps")
@@ -23,7 +24,8 @@ set(CONVKIT_CATCH2_COMMIT fa43b77429ba76c462b1898d6cd2f2d7a9416b14)  # v3.7.1
 
 # A macro, since what find_package() sets has to reach the caller's scope.
 macro(convkit_provide method package)
-  if("${package}" MATCHES "^(Torch|fmt|nlohmann_json|CLI11|Stb|Catch2|benchmark|dnnl|JPEG|PNG|ParityPython)$")
+  if("${package}" MATCHES
+     "^(Torch|fmt|nlohmann_json|CLI11|Stb|Catch2|benchmark|dnnl|Gloo|JPEG|PNG|ParityPython)$")
     set(convkit_${package}_arguments ${ARGN})
     list(REMOVE_ITEM convkit_${package}_arguments REQUIRED)
     if(COMMAND convkit_before_${package})
@@ -34,7 +36,7 @@ macro(convkit_provide method package)
       set(${package}_FOUND TRUE)  # so that an error in the fetch is the only one that CMake prints
       cmake_language(CALL convkit_fetch_${package})
       convkit_find(${package})
-      if(NOT ${package}_FOUND AND NOT "${package}" MATCHES "^(dnnl|JPEG|PNG)$")
+      if(NOT ${package}_FOUND AND NOT "${package}" MATCHES "^(dnnl|Gloo|JPEG|PNG)$")
         convkit_give_up(${package} "what was fetched cannot be used")
       endif()
     endif()
@@ -300,6 +302,19 @@ function(convkit_fetch_dnnl)
   else()
     list(JOIN CONVKIT_DNNL " " packages)
     message(STATUS "convkit: `pip install ${packages}` failed, see ${CONVKIT_DEPS}/dnnl.log")
+  endif()
+endfunction()
+
+# Optional too. Debian's package has no CMake config.
+function(convkit_fetch_Gloo)
+  set(hints "${CONVKIT_DEPS}/Gloo/usr/include")
+  find_path(Gloo_INCLUDE_DIR gloo/algorithm.h HINTS "${hints}")
+  if(NOT Gloo_INCLUDE_DIR)
+    convkit_debian(Gloo libgloo-dev code)
+    if(NOT code EQUAL 0)
+      message(STATUS "convkit: no libgloo-dev from the machine's Debian mirror, see ${CONVKIT_DEPS}/Gloo.log")
+    endif()
+    find_path(Gloo_INCLUDE_DIR gloo/algorithm.h HINTS "${hints}")
   endif()
 endfunction()
 

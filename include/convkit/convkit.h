@@ -19,6 +19,7 @@
 #include <convkit/attention.h>
 #include <convkit/branch_attention.h>
 #include <convkit/multihead_attention.h>
+#include <convkit/parallel.h>
 #include <convkit/parametrize.h>
 #include <convkit/segmentation.h>
 #include <convkit/ops.h>
@@ -68,6 +69,7 @@
 #include <convkit/lr_scheduler.h>
 #include <convkit/lr_policies.h>
 #include <convkit/averaging.h>
+#include <convkit/parallel.h>
 // clang-format on
 
 #include <torch/nn/functional/padding.h>

@@ -1,0 +1,26 @@
+# Several processes train by LibTorch's own c10d and Gloo, whose headers the wheel lacks. What they need of
+# Gloo are its names alone, and LibTorch's interface to it is another one in every release.
+set(CONVKIT_GLOO AUTO CACHE STRING "Whether parallel.h trains by Gloo: AUTO (if its headers are found), ON, OFF")
+set_property(CACHE CONVKIT_GLOO PROPERTY STRINGS AUTO ON OFF)
+
+set(convkit_gloo FALSE)
+set(convkit_gloo_lacks "Gloo (CONVKIT_GLOO is ${CONVKIT_GLOO})")
+if(CONVKIT_GLOO)
+  if(NOT Torch_VERSION VERSION_GREATER_EQUAL 2.13 OR NOT Torch_VERSION VERSION_LESS 2.14)
+    set(convkit_gloo_lacks "LibTorch 2.13, but with ${Torch_VERSION}")
+  else()
+    find_package(Gloo CONFIG QUIET)
+    find_path(Gloo_INCLUDE_DIR gloo/algorithm.h)
+    if(Gloo_INCLUDE_DIR)
+      set(convkit_gloo TRUE)
+    else()
+      set(convkit_gloo_lacks "the headers of Gloo (Debian: libgloo-dev)")
+    endif()
+  endif()
+  if(NOT convkit_gloo AND CONVKIT_GLOO STREQUAL "AUTO")
+    message(STATUS "convkit: no training by several processes without ${convkit_gloo_lacks}")
+  elseif(NOT convkit_gloo)
+    message(FATAL_ERROR "CONVKIT_GLOO is ${CONVKIT_GLOO}, but convkit is built without ${convkit_gloo_lacks}.\n"
+                        "What to do: pass -D Gloo_INCLUDE_DIR=<the folder that has gloo/>, or -D CONVKIT_GLOO=OFF.")
+  endif()
+endif()
