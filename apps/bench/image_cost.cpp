@@ -1,4 +1,6 @@
-// Times what becomes of a photograph, as images.py asks for it: "pillow bicubic 480 640 256 341".
+// Times what becomes of a photograph, as images.py asks for it: "pillow bicubic 480 640 256 341", or
+// "read photo.jpg".
+#include <convkit/image.h>
 #include <convkit/presets.h>
 #include <convkit/transforms.h>
 
@@ -37,8 +39,17 @@ int main(int, char** argv) {
     int64_t width = 0;
     convkit::models::Preset preset{
         .resize_size = {0, 0}, .mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}};
-    words >> name >> interpolation >> height >> width >> preset.resize_size[0] >>
-        preset.resize_size[1];
+    words >> name;
+    if (name == "read") {
+      std::string path;
+      words >> path;
+      const auto start = std::chrono::steady_clock::now();
+      const torch::Tensor image = convkit::read_image(path);
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      std::cout << taken.count() << std::endl;
+      continue;
+    }
+    words >> interpolation >> height >> width >> preset.resize_size[0] >> preset.resize_size[1];
     if (interpolation == "bicubic") preset.interpolation = T::Interpolation::kBicubic;
     const torch::Tensor image = photograph.narrow(1, 0, height).narrow(2, 0, width).contiguous();
     const auto start = std::chrono::steady_clock::now();

@@ -3,13 +3,16 @@
 The two take turns, and the medians of 25 times are compared. Pillow has one thread, whatever THREADS says.
 """
 
+import importlib.util
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
 import torchvision_operators  # noqa: F401, what a torchvision for CUDA needs
@@ -33,17 +36,25 @@ def python(name, interpolation):
     }[name]
 
 
-def compare(worker, name, sizes):
-    """The medians of Python and of C++, in milliseconds."""
-    function = python(*name.split())
-    pixels = torch.randint(0, 256, (3, *sizes[:2]), dtype=torch.uint8)
-    image = v2.to_pil_image(pixels)
+def photographs(folder):
+    """A photograph of 427 x 640 pixels, and one of 1280 x 1920, as JPEG and as PNG."""
+    name = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "images" / "china.jpg"
+    image = Image.open(name)
+    for sides in (image.size, (1920, 1280)):
+        for ending, options in ((".jpg", {"quality": 90}), (".png", {})):
+            path = folder / f"{sides[1]}x{sides[0]}{ending}"
+            image.resize(sides).save(path, **options)
+            yield path
+
+
+def alternately(worker, function, line):
+    """The medians of Python's function and of what C++ does for the line, in milliseconds."""
     times = []
     for _ in range(28):
         start = time.perf_counter()
-        function(pixels, image, sizes[2:])
+        function()
         theirs = time.perf_counter() - start
-        worker.stdin.write(f"{name} {' '.join(map(str, sizes))}\n")
+        worker.stdin.write(f"{line}\n")
         worker.stdin.flush()
         times.append((theirs, float(worker.stdout.readline())))
     return (statistics.median(values) * 1e3 for values in zip(*times[3:]))
@@ -54,11 +65,20 @@ def main():
         torch.set_num_threads(int(threads))
         worker = subprocess.Popen([sys.argv[1], threads], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         print(f"{threads} thread(s), milliseconds: Python, C++, Python / C++")
+
+        def compare(name, what, function, line):
+            theirs, ours = alternately(worker, function, line)
+            print(f"{name:16} {what:24} {theirs:8.2f} {ours:8.2f} {theirs / ours:6.2f}", flush=True)
+
+        with tempfile.TemporaryDirectory() as folder:
+            for path in photographs(Path(folder)):
+                compare("read", path.name, lambda: Image.open(path).convert("RGB"), f"read {path}")
         for name in NAMES:
             for sizes in SIZES:
-                theirs, ours = compare(worker, name, sizes)
-                size = "{}x{} -> {}x{}".format(*sizes)
-                print(f"{name:16} {size:24} {theirs:8.2f} {ours:8.2f} {theirs / ours:6.2f}", flush=True)
+                pixels = torch.randint(0, 256, (3, *sizes[:2]), dtype=torch.uint8)
+                image = v2.to_pil_image(pixels)
+                compare(name, "{}x{} -> {}x{}".format(*sizes),
+                        lambda: python(*name.split())(pixels, image, sizes[2:]), f"{name} {' '.join(map(str, sizes))}")
         worker.stdin.close()
 
 

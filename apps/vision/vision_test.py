@@ -1,4 +1,4 @@
-"""Holds classify and segment to Python's own pipeline: vision_test.py CLASSIFY SEGMENT"""
+"""Holds classify and segment to Python's own pipeline: vision_test.py CLASSIFY SEGMENT CONVKIT"""
 
 import importlib.util
 import json
@@ -118,10 +118,25 @@ def check_segment(segment, folder):
         assert f"  {share:6.2f} %  {classes[0, 0]}" in text.splitlines(), (share, text)
 
 
+def check_compare(convkit, folder):
+    """record.py and convkit compare make the same of a photograph, and of another one they do not."""
+    photograph = PHOTOGRAPHS / "flower.jpg"
+    record = Path(__file__).resolve().parents[1] / "convkit" / "record.py"
+    run(sys.executable, record, "torchvision.models:squeezenet1_1", "--image", photograph, "--preset",
+        "squeezenet1_1:IMAGENET1K_V1", "-o", folder / "photo.safetensors")
+    common = ("compare", "squeezenet1_1", folder / "photo.safetensors")
+    said = run(convkit, *common, "--image", photograph, "--preset", "squeezenet1_1:IMAGENET1K_V1").stdout.splitlines()
+    assert said[0] == "image: equal" and said[-1] == "equal", said
+    assert json.loads(run(convkit, *common, "--image", photograph, "--json").stdout)["image"]["equal"]
+    said = run(convkit, *common, "--image", PHOTOGRAPHS / "china.jpg", code=1).stdout
+    assert said.startswith("image: different: up to "), said
+
+
 torch.set_num_threads(1)
 with tempfile.TemporaryDirectory() as place:
     place = Path(place)
     (place / "album").mkdir()
     check_classify(sys.argv[1], place)
     check_segment(sys.argv[2], place)
+    check_compare(sys.argv[3], place)
 print("classify and segment do what Python does")
