@@ -241,13 +241,31 @@ void images() {
             << boxes.data.size(0) << ", of classes " << kept.sizes() << '\n';
 }
 
+// torchrun starts it.
+void several_processes() {
+  const torch::Tensor images = torch::randn({2, 3, 64, 64});
+  const torch::Tensor labels = torch::randint(10, {2}, torch::kLong);
+
+  const auto group = convkit::parallel::init_process_group();
+  auto net = convkit::models::resnet18({.num_classes = 10});
+  convkit::parallel::DistributedDataParallel ddp(net, group);
+  convkit::optim::SGD optimizer(ddp.parameters(), {.lr = 0.1, .momentum = 0.9});
+  for (int step = 0; step < 2; ++step) {
+    optimizer.zero_grad();
+    torch::cross_entropy_loss(ddp(images), labels).backward();
+    optimizer.step();
+  }
+  if (group.rank() == 0) convkit::save_checkpoint("net.safetensors", convkit::state_dict(*net));
+  group.barrier();
+}
+
 const std::map<std::string, void (*)()> kSnippets = {
     {"modules", modules},         {"weights", weights},
     {"transfer", transfer},       {"compile", compile},
     {"explain", explain},         {"summarize", summarize},
     {"broken_port", broken_port}, {"several_outputs", several_outputs},
     {"training", training},       {"images", images},
-    {"loading", loading}};
+    {"loading", loading},         {"several_processes", several_processes}};
 
 }  // namespace
 

@@ -26,6 +26,9 @@ endif()
 
 # Gloo's headers are older than the Gloo in LibTorch, so nothing of theirs may be compiled into the library.
 if(convkit_gloo AND CMAKE_NM)
-  add_test(NAME parallel.symbols COMMAND sh -c "! ${CMAKE_NM} -C $<TARGET_OBJECTS:convkit_train> | \
-grep -E ' [A-TV-Za-z] ((vtable|typeinfo|VTT)[a-z ]* for )?(gloo::|c10d::ProcessGroupGloo::GlooStore)'")
+  add_test(NAME parallel.symbols
+    COMMAND sh -c "! ${CMAKE_NM} -C \"$@\" | \
+grep -E ' [A-TV-Za-z] ((vtable|typeinfo|VTT)[a-z ]* for )?(gloo::|c10d::ProcessGroupGloo::GlooStore)'"
+            nm $<TARGET_OBJECTS:convkit_train>
+    COMMAND_EXPAND_LISTS)
 endif()

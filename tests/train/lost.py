@@ -1,6 +1,6 @@
 """Three processes lose the second one: lost.py PROGRAM
 
-The others have to end with one sentence: at once where it was killed, and after the timeout of 3 s where it stopped.
+The others have to end with one sentence: at once where it was killed, and after the timeout of 6 s where it stopped.
 """
 
 import os
@@ -39,12 +39,11 @@ def check(program, how, where, expected):
 def main(program):
     closed = r"[^\n]*(Connection closed by peer|Connection reset by peer|Broken pipe)[^\n]*\n"
     # One of the two is the first to find out, and then the other loses it too.
-    late = rf"Timed out waiting 3000ms for (recv|send) operation to complete\n|Application timeout caused pair closure\n|{closed}"
-    got = " expected all 3 processes within 3 s, got: "
+    late = rf"Timed out waiting 6000ms for (recv|send) operation to complete\n|Application timeout caused pair closure\n|{closed}"
+    got = " expected all 3 processes within 6 s, got: "
     check(program, "killed", "barrier", f"barrier:{got}{closed}")
     check(program, "killed", "backward", closed)
     check(program, "stopped", "all_reduce", f"all_reduce:{got}({late})")
-    check(program, "stopped", "forward", f"DistributedDataParallel:{got}({late})")
 
 
 if __name__ == "__main__":
