@@ -105,7 +105,10 @@ class DataLoader {
   using Options = DataLoaderOptions<ExampleOf<D>, Batch>;
 
   explicit DataLoader(D dataset, DataLoaderOptions<ExampleOf<D>, Batch> options = {})
-      : dataset_(std::make_shared<const D>(std::move(dataset))),
+      : DataLoader(std::make_shared<const D>(std::move(dataset)), std::move(options)) {}
+  explicit DataLoader(std::shared_ptr<const D> dataset,
+                      DataLoaderOptions<ExampleOf<D>, Batch> options = {})
+      : dataset_(std::move(dataset)),
         collate_(std::move(options.collate)),
         options_(detail::checked({.batch_size = options.batch_size,
                                   .sampler = std::move(options.sampler),

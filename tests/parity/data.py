@@ -107,7 +107,7 @@ def loaders():
     cases = []
     for number in range(120):
         size = draw.randint(1, 40)
-        workers = draw.choice([2, 3]) if number % 7 == 0 else 0
+        workers = draw.choice([2, 3]) if number % 10 == 0 else 0
         case = {"number": number, "size": size, "batch_size": draw.randint(1, 8), "num_workers": workers,
                 "prefetch_factor": draw.randint(1, 3), "drop_last": draw.random() < 0.4, "seed": draw.choice([None, 11]),
                 "stop_after": draw.choice([None, None, None, 2]), **sampler_case(size)}
