@@ -58,8 +58,8 @@ std::array<int64_t, 2> sides_of_kernel(const char* name, c10::IntArrayRef kernel
   TORCH_CHECK_VALUE(kernel_size.size() == 1 || kernel_size.size() == 2, name,
                     ": expected 1 or 2 numbers of kernel_size, got ", kernel_size);
   for (const int64_t side : kernel_size) {
-    TORCH_CHECK_VALUE(side > 0 && side % 2 == 1, name,
-                      ": expected odd sides of kernel_size, got ", side);
+    TORCH_CHECK_VALUE(side > 0 && side % 2 == 1, name, ": expected odd sides of kernel_size, got ",
+                      side);
   }
   return {kernel_size.front(), kernel_size.back()};
 }
