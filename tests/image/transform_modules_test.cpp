@@ -177,8 +177,7 @@ TEST_CASE("transforms refuse options that no image fits when they are made", "[c
         "RandomHorizontalFlip: expected p from 0 to 1, got 1.5");
   CHECK(error([] { T::RandomVerticalFlip(-1); }) ==
         "RandomVerticalFlip: expected p from 0 to 1, got -1");
-  CHECK(error([] { T::Grayscale(2); }) ==
-        "Grayscale: expected num_output_channels 1 or 3, got 2");
+  CHECK(error([] { T::Grayscale(2); }) == "Grayscale: expected num_output_channels 1 or 3, got 2");
   CHECK(error([] { T::RandomGrayscale(2); }) == "RandomGrayscale: expected p from 0 to 1, got 2");
   CHECK(error([] { T::ColorJitter(T::ColorJitterOptions{.hue = {0.75}}); }) ==
         "ColorJitter: expected a range of hue that rises from -0.5 to 0.5 at most, got -0.75 to "
@@ -201,8 +200,8 @@ TEST_CASE("transforms refuse options that no image fits when they are made", "[c
 }
 
 TEST_CASE("transforms print their options by torchvision's names", "[colours]") {
-  CHECK(printed(*T::Resize(256, T::ResizeOptions{.interpolation = T::Interpolation::kBicubic,
-                                                 .max_size = 300})) ==
+  CHECK(printed(*T::Resize(
+            256, T::ResizeOptions{.interpolation = T::Interpolation::kBicubic, .max_size = 300})) ==
         "Resize(size=[256], interpolation=bicubic, max_size=300, antialias=true)");
   CHECK(printed(*T::CenterCrop(std::vector<int64_t>{224, 192})) == "CenterCrop(size=[224, 192])");
   CHECK(printed(*T::Pad(4)) == "Pad(padding=[4], fill=[0], padding_mode=constant)");
