@@ -8,6 +8,7 @@
 #include <c10/util/Exception.h>
 #include <torch/serialize.h>
 
+#include <array>
 #include <cstddef>
 #include <fstream>
 #include <iostream>
@@ -239,6 +240,14 @@ void images() {
   torch::Tensor kept = labels.index({valid});
   std::cout << "image " << sample.image.sizes() << ", mask " << sample.mask.sizes() << ", boxes "
             << boxes.data.size(0) << ", of classes " << kept.sizes() << '\n';
+
+  const std::array mean{0.485, 0.456, 0.406};
+  const std::array std{0.229, 0.224, 0.225};
+  convkit::Sequential augment{T::RandomResizedCrop(224), T::RandomHorizontalFlip(),
+                              T::ColorJitter(T::ColorJitterOptions{.brightness = {0.4}}),
+                              T::ToTensor(), T::Normalize(mean, std)};
+  torch::Tensor x = augment(photograph);
+  std::cout << "augmented " << x.sizes() << '\n';
 }
 
 // torchrun starts it.

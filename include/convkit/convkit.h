@@ -59,6 +59,7 @@
 #include <convkit/random_transforms.h>
 #include <convkit/color.h>
 #include <convkit/random_color.h>
+#include <convkit/transform_modules.h>
 #include <convkit/presets.h>
 #include <convkit/sampler.h>
 #include <convkit/dataset.h>

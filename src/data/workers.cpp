@@ -1,5 +1,7 @@
 #include "data/workers.h"
 
+#include <convkit/transform_modules.h>
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 
@@ -64,6 +66,7 @@ Workers::Result Workers::take(int64_t batch) {
 
 void Workers::work(Queue& queue) {
   use_one_thread();
+  const transforms::GeneratorScope scope(queue.generator);
   std::unique_lock lock(mutex_);
   while (true) {
     queue.given.wait(lock, [&] { return stopped_ || !queue.tasks.empty(); });

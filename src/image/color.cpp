@@ -3,6 +3,7 @@
 #include "image/image_checks.h"
 #include "image/image_types.h"
 #include "image/pillow_color.h"
+#include "image/sides.h"
 #include "image/tensor_color.h"
 
 #include <ATen/core/TensorBody.h>
@@ -41,14 +42,6 @@ void check_exact(const char* name, const Tensor& image) {
   const torch::Dtype dtype = image.scalar_type();
   TORCH_CHECK_VALUE(dtype != torch::kInt && dtype != torch::kLong, name,
                     ": expected a type of which float32 has all numbers, got ", dtype);
-}
-
-/// The two numbers of an axis each, of one for both.
-template <typename Number>
-std::array<Number, 2> pair(const char* what, c10::ArrayRef<Number> numbers) {
-  TORCH_CHECK_VALUE(numbers.size() == 1 || numbers.size() == 2, "gaussian_blur: expected 1 or 2 ",
-                    "numbers of ", what, ", got ", numbers);
-  return {numbers.front(), numbers.back()};
 }
 
 }  // namespace
@@ -178,16 +171,13 @@ Tensor adjust_gamma(const Tensor& image, double gamma, double gain, std::optiona
 Tensor gaussian_blur(const Tensor& image, c10::IntArrayRef kernel_size,
                      c10::ArrayRef<double> sigma) {
   detail::check_image("gaussian_blur", image);
-  const std::array<int64_t, 2> sides = pair("kernel_size", kernel_size);
+  const std::array<int64_t, 2> sides = detail::sides_of_kernel("gaussian_blur", kernel_size);
+  TORCH_CHECK_VALUE(sigma.size() <= 2, "gaussian_blur: expected 1 or 2 numbers of sigma, got ",
+                    sigma);
   std::array<double, 2> sigmas{};
-  if (sigma.empty()) {
-    for (std::size_t i = 0; i < 2; ++i) sigmas[i] = static_cast<double>(sides[i]) * 0.15 + 0.35;
-  } else {
-    sigmas = pair("sigma", sigma);
-  }
   for (std::size_t i = 0; i < 2; ++i) {
-    TORCH_CHECK_VALUE(sides[i] > 0 && sides[i] % 2 == 1,
-                      "gaussian_blur: expected odd sides of kernel_size, got ", sides[i]);
+    sigmas[i] = sigma.empty() ? static_cast<double>(sides[i]) * 0.15 + 0.35
+                              : (i == 0 ? sigma.front() : sigma.back());
     TORCH_CHECK_VALUE(sigmas[i] > 0, "gaussian_blur: expected sigma > 0, got ", sigmas[i]);
   }
   if (image.numel() == 0) return image;

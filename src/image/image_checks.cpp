@@ -18,6 +18,42 @@ void check_size(const char* name, c10::IntArrayRef size) {
   }
 }
 
+const char* name_of(transforms::Interpolation interpolation) {
+  using transforms::Interpolation;
+  switch (interpolation) {
+    case Interpolation::kNearest:
+      return "nearest";
+    case Interpolation::kNearestExact:
+      return "nearest-exact";
+    case Interpolation::kBilinear:
+      return "bilinear";
+    case Interpolation::kBicubic:
+      return "bicubic";
+    case Interpolation::kBox:
+      return "box";
+    case Interpolation::kHamming:
+      return "hamming";
+    case Interpolation::kLanczos:
+      return "lanczos";
+  }
+  return "";
+}
+
+const char* name_of(transforms::PaddingMode mode) {
+  using transforms::PaddingMode;
+  switch (mode) {
+    case PaddingMode::kConstant:
+      return "constant";
+    case PaddingMode::kEdge:
+      return "edge";
+    case PaddingMode::kReflect:
+      return "reflect";
+    case PaddingMode::kSymmetric:
+      return "symmetric";
+  }
+  return "";
+}
+
 bool is_pillow(const char* name, const torch::Tensor& image, std::optional<transforms::Way> way,
                bool alpha) {
   using transforms::Way;

@@ -18,6 +18,10 @@ void check_size(const char* name, c10::IntArrayRef size);
 void check_sample(const char* name, const transforms::Sample& sample);
 void check_region(const transforms::Region& region);
 
+/// As torchvision calls them.
+const char* name_of(transforms::Interpolation interpolation);
+const char* name_of(transforms::PaddingMode mode);
+
 /// Whether the image is one of Pillow's, which are held to what those can be: of 1 or 3 channels, and
 /// with `alpha` of 2 or 4 too.
 bool is_pillow(const char* name, const torch::Tensor& image, std::optional<transforms::Way> way,

@@ -9,12 +9,10 @@
 #include <ATen/ops/tensor.h>
 #include <c10/util/Exception.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <vector>
 
@@ -23,32 +21,10 @@ namespace convkit::transforms {
 using detail::check_image;
 using detail::Generator;
 using detail::happens;
+using detail::Numbers;
 using torch::Tensor;
 
 namespace {
-
-using Numbers = std::array<double, 2>;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-/// The range that is meant, around `center`, or none where nothing can change.
-std::optional<Numbers> range_of(const char* what, const std::vector<double>& given, double center,
-                                const Numbers& bounds) {
-  if (given.empty()) return std::nullopt;
-  TORCH_CHECK_VALUE(given.size() <= 2, "color_jitter: expected at most 2 numbers of ", what,
-                    ", got ", given.size());
-  Numbers range{given.front(), given.back()};
-  if (given.size() == 1) {
-    TORCH_CHECK_VALUE(given[0] >= 0, "color_jitter: expected ", what, " >= 0, got ", given[0]);
-    range = {center - given[0], center + given[0]};
-    if (bounds[0] == 0) range[0] = std::max(range[0], 0.0);
-  }
-  TORCH_CHECK_VALUE(bounds[0] <= range[0] && range[0] <= range[1] && range[1] <= bounds[1],
-                    "color_jitter: expected a range of ", what, " that rises from ", bounds[0],
-                    " to ", bounds[1], " at most, got ", range[0], " to ", range[1]);
-  if (range[0] == center && range[1] == center) return std::nullopt;
-  return range;
-}
 
 /// What erase() writes, if it is not random.
 Tensor value_of(const Tensor& image, const std::vector<double>& value) {
@@ -62,12 +38,7 @@ Tensor value_of(const Tensor& image, const std::vector<double>& value) {
 
 Tensor color_jitter(const Tensor& image, const ColorJitterOptions& options, Generator generator) {
   check_image("color_jitter", image);
-  const Numbers factors{0, kInfinity};
-  const std::array<std::optional<Numbers>, 4> ranges{
-      range_of("brightness", options.brightness, 1, factors),
-      range_of("contrast", options.contrast, 1, factors),
-      range_of("saturation", options.saturation, 1, factors),
-      range_of("hue", options.hue, 0, {-0.5, 0.5})};
+  const auto ranges = detail::ranges_of("color_jitter", options);
   const Tensor order = at::randperm(4, generator, torch::kLong);
   std::array<double, 4> drawn{};
   for (std::size_t i = 0; i < 4; ++i) {
@@ -138,9 +109,7 @@ Tensor random_adjust_sharpness(const Tensor& image, double factor, double p, Gen
 Tensor random_gaussian_blur(const Tensor& image, c10::IntArrayRef kernel_size, Numbers sigma,
                             Generator generator) {
   check_image("random_gaussian_blur", image);
-  TORCH_CHECK_VALUE(sigma[0] > 0 && sigma[0] <= sigma[1],
-                    "random_gaussian_blur: expected a sigma with 0 < least <= most, got ", sigma[0],
-                    " and ", sigma[1]);
+  detail::check_sigma("random_gaussian_blur", sigma);
   return gaussian_blur(image, kernel_size, {detail::uniform(sigma[0], sigma[1], generator)});
 }
 
@@ -148,12 +117,7 @@ Tensor random_erasing(const Tensor& image, const RandomErasingOptions& options,
                       Generator generator) {
   check_image("random_erasing", image);
   const auto& [p, scale, ratio, given] = options;
-  TORCH_CHECK_VALUE(0 <= scale[0] && scale[0] <= scale[1] && scale[1] <= 1,
-                    "random_erasing: expected a scale with 0 <= least <= most <= 1, got ", scale[0],
-                    " and ", scale[1]);
-  TORCH_CHECK_VALUE(ratio[0] > 0 && ratio[0] <= ratio[1],
-                    "random_erasing: expected a ratio with 0 < least <= most, got ", ratio[0],
-                    " and ", ratio[1]);
+  detail::check_area("random_erasing", scale, ratio, 1);
   Tensor value = value_of(image, given);
   if (!happens("random_erasing", p, generator)) return image;
   const int64_t height = image.size(-2);

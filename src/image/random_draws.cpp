@@ -7,12 +7,66 @@
 #include <ATen/ops/tensor.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace convkit::detail {
 
-bool happens(const char* name, double p, const Generator& generator) {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// The range that is meant, around `center`.
+std::optional<Numbers> range_of(const char* name, const char* what,
+                                const std::vector<double>& given, double center,
+                                const Numbers& bounds) {
+  if (given.empty()) return std::nullopt;
+  TORCH_CHECK_VALUE(given.size() <= 2, name, ": expected at most 2 numbers of ", what, ", got ",
+                    given.size());
+  Numbers range{given.front(), given.back()};
+  if (given.size() == 1) {
+    TORCH_CHECK_VALUE(given[0] >= 0, name, ": expected ", what, " >= 0, got ", given[0]);
+    range = {center - given[0], center + given[0]};
+    if (bounds[0] == 0) range[0] = std::max(range[0], 0.0);
+  }
+  TORCH_CHECK_VALUE(bounds[0] <= range[0] && range[0] <= range[1] && range[1] <= bounds[1], name,
+                    ": expected a range of ", what, " that rises from ", bounds[0], " to ",
+                    bounds[1], " at most, got ", range[0], " to ", range[1]);
+  if (range[0] == center && range[1] == center) return std::nullopt;
+  return range;
+}
+
+}  // namespace
+
+void check_p(const char* name, double p) {
   TORCH_CHECK_VALUE(p >= 0 && p <= 1, name, ": expected p from 0 to 1, got ", p);
+}
+
+void check_area(const char* name, const Numbers& scale, const Numbers& ratio, double most) {
+  TORCH_CHECK_VALUE(0 <= scale[0] && scale[0] <= scale[1] && scale[1] <= most, name,
+                    ": expected a scale with 0 <= least <= most", most == 1 ? " <= 1" : "",
+                    ", got ", scale[0], " and ", scale[1]);
+  TORCH_CHECK_VALUE(ratio[0] > 0 && ratio[0] <= ratio[1], name,
+                    ": expected a ratio with 0 < least <= most, got ", ratio[0], " and ", ratio[1]);
+}
+
+void check_sigma(const char* name, const Numbers& sigma) {
+  TORCH_CHECK_VALUE(sigma[0] > 0 && sigma[0] <= sigma[1], name,
+                    ": expected a sigma with 0 < least <= most, got ", sigma[0], " and ", sigma[1]);
+}
+
+std::array<std::optional<Numbers>, 4> ranges_of(const char* name,
+                                                const transforms::ColorJitterOptions& options) {
+  const Numbers factors{0, kInfinity};
+  return {range_of(name, "brightness", options.brightness, 1, factors),
+          range_of(name, "contrast", options.contrast, 1, factors),
+          range_of(name, "saturation", options.saturation, 1, factors),
+          range_of(name, "hue", options.hue, 0, {-0.5, 0.5})};
+}
+
+bool happens(const char* name, double p, const Generator& generator) {
+  check_p(name, p);
   return at::rand({1}, generator, at::kFloat).item<float>() < p;
 }
 

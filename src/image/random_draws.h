@@ -1,15 +1,30 @@
 #pragma once
 
+#include <convkit/random_color.h>
+
 #include <ATen/core/Generator.h>
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
-/// The draws of torchvision's transforms.
+/// The draws of torchvision's transforms, and what they refuse for any image. `name` is the function's or
+/// the module's.
 namespace convkit::detail {
 
 using Generator = std::optional<at::Generator>;
+using Numbers = std::array<double, 2>;
+
+void check_p(const char* name, double p);
+/// The scale may have `most` above it.
+void check_area(const char* name, const Numbers& scale, const Numbers& ratio,
+                double most = std::numeric_limits<double>::infinity());
+void check_sigma(const char* name, const Numbers& sigma);
+
+/// The ranges of brightness, contrast, saturation and hue, or none where nothing can change.
+std::array<std::optional<Numbers>, 4> ranges_of(const char* name,
+                                                const transforms::ColorJitterOptions& options);
 
 /// Refuses a p outside of 0 to 1.
 bool happens(const char* name, double p, const Generator& generator);

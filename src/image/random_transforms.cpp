@@ -113,12 +113,7 @@ Sample random_resized_crop(const Sample& sample, c10::IntArrayRef size,
   const int64_t height = size.front();
   const int64_t width = size.back();
   const auto& [scale, ratio, interpolation, antialias, way] = options;
-  TORCH_CHECK_VALUE(scale[0] >= 0 && scale[0] <= scale[1],
-                    "random_resized_crop: expected a scale with 0 <= least <= most, got ", scale[0],
-                    " and ", scale[1]);
-  TORCH_CHECK_VALUE(ratio[0] > 0 && ratio[0] <= ratio[1],
-                    "random_resized_crop: expected a ratio with 0 < least <= most, got ", ratio[0],
-                    " and ", ratio[1]);
+  detail::check_area("random_resized_crop", scale, ratio);
   const Region region = random_region(image.size(-2), image.size(-1), options, generator);
   TORCH_CHECK_VALUE(region.height > 0 && region.width > 0,
                     "random_resized_crop: expected an image with a middle of the ratio ", ratio[0],

@@ -19,25 +19,27 @@ int64_t scaled(int64_t a, int64_t b, int64_t divisor) {
 std::array<int64_t, 2> resized_sides(const std::array<int64_t, 2>& sides, c10::IntArrayRef size,
                                      std::optional<int64_t> max_size) {
   const auto [height, width] = sides;
-  if (size.size() == 2) {
-    TORCH_CHECK_VALUE(!max_size, "resize: expected max_size with a size of one side alone, got ",
-                      *max_size, " with ", size);
-    return {size[0], size[1]};
-  }
+  check_max_size("resize", size, max_size);
+  if (size.size() == 2) return {size[0], size[1]};
   int64_t shorter = size[0];
   int64_t longer = scaled(shorter, std::max(height, width), std::min(height, width));
-  if (max_size) {
-    TORCH_CHECK_VALUE(*max_size > shorter, "resize: expected max_size above the shorter side ",
-                      shorter, ", got ", *max_size);
-    if (longer > *max_size) {
-      shorter = scaled(*max_size, shorter, longer);
-      longer = *max_size;
-    }
+  if (max_size && longer > *max_size) {
+    shorter = scaled(*max_size, shorter, longer);
+    longer = *max_size;
   }
   TORCH_CHECK_VALUE(shorter >= 1, "resize: expected sides >= 1, got ", shorter, " beside ", longer,
                     " for ", height, " x ", width);
   if (width <= height) return {longer, shorter};
   return {shorter, longer};
+}
+
+void check_max_size(const char* name, c10::IntArrayRef size, std::optional<int64_t> max_size) {
+  if (!max_size) return;
+  TORCH_CHECK_VALUE(size.size() == 1, name,
+                    ": expected max_size with a size of one side alone, got ", *max_size, " with ",
+                    size);
+  TORCH_CHECK_VALUE(*max_size > size[0], name, ": expected max_size above the shorter side ",
+                    size[0], ", got ", *max_size);
 }
 
 std::array<int64_t, 4> sides_of_padding(const char* name, c10::IntArrayRef padding) {
@@ -50,6 +52,16 @@ std::array<int64_t, 4> sides_of_padding(const char* name, c10::IntArrayRef paddi
     TORCH_CHECK_VALUE(side >= 0, name, ": expected padding >= 0, got ", padding);
   }
   return sides;
+}
+
+std::array<int64_t, 2> sides_of_kernel(const char* name, c10::IntArrayRef kernel_size) {
+  TORCH_CHECK_VALUE(kernel_size.size() == 1 || kernel_size.size() == 2, name,
+                    ": expected 1 or 2 numbers of kernel_size, got ", kernel_size);
+  for (const int64_t side : kernel_size) {
+    TORCH_CHECK_VALUE(side > 0 && side % 2 == 1, name, ": expected odd sides of kernel_size, got ",
+                      side);
+  }
+  return {kernel_size.front(), kernel_size.back()};
 }
 
 int64_t rounded_half(int64_t x) {

@@ -13,8 +13,14 @@ namespace convkit::detail {
 std::array<int64_t, 2> resized_sides(const std::array<int64_t, 2>& sides, c10::IntArrayRef size,
                                      std::optional<int64_t> max_size);
 
+/// Refuses a max_size that does not go with the size.
+void check_max_size(const char* name, c10::IntArrayRef size, std::optional<int64_t> max_size);
+
 /// {left, top, right, bottom} of 1, 2 or 4 numbers.
 std::array<int64_t, 4> sides_of_padding(const char* name, c10::IntArrayRef padding);
+
+/// {width, height} of a Gaussian's kernel, which are odd.
+std::array<int64_t, 2> sides_of_kernel(const char* name, c10::IntArrayRef kernel_size);
 
 /// Python's round(x / 2).
 int64_t rounded_half(int64_t x);

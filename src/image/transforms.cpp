@@ -35,26 +35,6 @@ using torch::Tensor;
 
 namespace {
 
-const char* name_of(Interpolation interpolation) {
-  switch (interpolation) {
-    case Interpolation::kNearest:
-      return "nearest";
-    case Interpolation::kNearestExact:
-      return "nearest-exact";
-    case Interpolation::kBilinear:
-      return "bilinear";
-    case Interpolation::kBicubic:
-      return "bicubic";
-    case Interpolation::kBox:
-      return "box";
-    case Interpolation::kHamming:
-      return "hamming";
-    case Interpolation::kLanczos:
-      return "lanczos";
-  }
-  return "";
-}
-
 /// None for the nearest neighbour.
 std::optional<detail::PillowFilter> pillow_filter(Interpolation interpolation) {
   switch (interpolation) {
@@ -145,7 +125,7 @@ Tensor resize_as_tensor(const Tensor& image, int64_t height, int64_t width,
                         const ResizeOptions& options) {
   TORCH_CHECK_VALUE(options.interpolation < Interpolation::kBox,
                     "resize: expected an interpolation that tensors have, got ",
-                    name_of(options.interpolation), "; take Way::kPillow");
+                    detail::name_of(options.interpolation), "; take Way::kPillow");
   if (height == image.size(-2) && width == image.size(-1)) return image;
   const torch::Dtype dtype = image.scalar_type();
   Tensor x = image.reshape({-1, image.size(-3), image.size(-2), image.size(-1)});

@@ -180,6 +180,29 @@ def randoms():
             range=torch.tensor(area, dtype=torch.float64), **results)
 
 
+def composed():
+    """100 seeds of a Compose of all transforms, of an image of Pillow's and of a tensor."""
+    for number in range(200):
+        seed, way = divmod(number, 2)
+        pixels = torch.randint(0, 256, [3, draw.randint(8, 40), draw.randint(8, 40)], dtype=torch.uint8)
+        given = pixels if way else v2.to_pil_image(pixels)
+        transforms = {
+            "result": [
+                T.Resize(30), T.Pad([1, 2], padding_mode="reflect"),
+                T.RandomCrop([28, 33], 2, pad_if_needed=True, fill=9), T.RandomResizedCrop(26, [0.3, 1.0]),
+                T.RandomHorizontalFlip(), T.RandomVerticalFlip(0.3), T.ColorJitter(0.4, 0.4, 0.4, 0.1),
+                T.GaussianBlur([3, 5]), T.RandomGrayscale(0.3), T.CenterCrop([24, 22]),
+                T.ToDtype(torch.float32, scale=True) if way else T.ToTensor(),
+                T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), T.RandomErasing(value="random")],
+            "gray": [T.RandomCrop(7), T.Grayscale(3), T.ToImage(), T.ToDtype(torch.float64, scale=True)]}
+        results = {}
+        for name, parts in transforms.items():
+            torch.manual_seed(seed)
+            results[name] = T.Compose(parts)(given).as_subclass(torch.Tensor)
+            results[name + "_next"] = torch.rand(1)  # as many numbers were drawn
+        add("compose", number, image=pixels, way=way, seed=seed, **results)
+
+
 torch.set_num_threads(1)  # on which the kernels of a tensor depend
 torch.manual_seed(1)
 cases("gray", 300, gray)
@@ -198,4 +221,5 @@ cases("blur", 300, blurred)
 cases("erase", 300, erased)
 dtypes()
 randoms()
+composed()
 save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, sys.argv[1])
