@@ -70,6 +70,7 @@
 #include <convkit/lr_scheduler.h>
 #include <convkit/lr_policies.h>
 #include <convkit/averaging.h>
+#include <convkit/amp.h>
 #include <convkit/parallel.h>
 // clang-format on
 
