@@ -28,9 +28,8 @@ std::shared_ptr<optim::LRScheduler> make_main_schedule(const Flags& flags,
   const double gamma = flags.lr_gamma.value_or(0.1);
   if (flags.schedule == "cosine") {
     return std::make_shared<optim::CosineAnnealingLR>(
-        optimizer,
-        optim::CosineAnnealingLROptions{.T_max = flags.epochs - flags.lr_warmup_epochs,
-                                        .eta_min = flags.lr_min.value_or(0)});
+        optimizer, optim::CosineAnnealingLROptions{.T_max = flags.epochs - flags.lr_warmup_epochs,
+                                                   .eta_min = flags.lr_min.value_or(0)});
   }
   if (flags.schedule == "step") {
     return std::make_shared<optim::StepLR>(
@@ -51,7 +50,9 @@ T::Interpolation interpolation_of(const Flags& flags) {
   return T::Interpolation::kBilinear;
 }
 
-torch::Tensor load(const std::string& path) { return convkit::read_image(path); }
+torch::Tensor load(const std::string& path) {
+  return convkit::read_image(path);
+}
 
 torch::Tensor plain(const Flags& flags, const torch::Tensor& image) {
   return T::resize(image, {flags.train_crop_size, flags.train_crop_size},
@@ -60,11 +61,11 @@ torch::Tensor plain(const Flags& flags, const torch::Tensor& image) {
 
 torch::Tensor augmented(const Flags& flags, const torch::Tensor& image,
                         const std::optional<at::Generator>& generator) {
-  const torch::Tensor x =
-      T::random_resized_crop(image, {flags.train_crop_size},
-                             {.interpolation = interpolation_of(flags)}, generator);
+  const torch::Tensor x = T::random_resized_crop(
+      image, {flags.train_crop_size}, {.interpolation = interpolation_of(flags)}, generator);
   const double p = flags.hflip_prob.value_or(0.5);
-  return p > 0 ? T::random_horizontal_flip(x, p, generator) : x;  // as torchvision, which draws none
+  return p > 0 ? T::random_horizontal_flip(x, p, generator)
+               : x;  // as torchvision, which draws none
 }
 
 torch::Tensor middle(const Flags& flags, const torch::Tensor& image) {
@@ -121,8 +122,8 @@ ImageFolder validation_images(const Flags& flags) {
       flags.val,
       {.transform =
            [flags](const torch::Tensor& image, const std::optional<at::Generator>& /*generator*/) {
-             return normalized(flags, flags.augment == "none" ? plain(flags, image)
-                                                              : middle(flags, image));
+             return normalized(
+                 flags, flags.augment == "none" ? plain(flags, image) : middle(flags, image));
            },
        .loader = load});
 }
