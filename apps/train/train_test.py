@@ -1,6 +1,6 @@
 """Holds train to Python's own loop: train_test.py TRAIN [--long]
 
-The first run without --long takes less than a minute: losses of every step, resuming after kills, wrong command lines.
+Without --long it takes less than a minute: losses of every step, resuming after kills, wrong command lines.
 With --long, every optimizer trains five epochs, and one training has to recognise the digits.
 """
 
@@ -213,14 +213,14 @@ def check_resume_words(train, folder, output, flags):
     run(train, folder, "--config", config, "--seed", 0, "--output", output, "--resume")
 
 
-def check_optimizers(train, folder, place):
+def check_long(train, place):
     """Five epochs with each, and one training that recognises the digits."""
     digits(place / "few", 160, 40)
     for name, lr in LR.items():
-        check_training(train, place / "few", place / name, "squeezenet1_1", 5, 16, lr, name, warmup=1)
+        check_training(train, place / "few", place / f"run_{name}", "squeezenet1_1", 5, 16, lr, name, warmup=1)
         print(f"{name}: 5 epochs as in Python", flush=True)
     digits(place / "all", 1497, 300)
-    _, lines = check_training(train, place / "all", place / "resnet", "resnet18", 5, 32, 0.02, augment="none")
+    _, lines = check_training(train, place / "all", place / "run", "resnet18", 5, 32, 0.02, augment="none")
     assert lines[-1]["val_accuracy"] > 0.93, lines[-1]
     print("resnet18 on all digits:", lines[-1])
 
@@ -228,7 +228,7 @@ def check_optimizers(train, folder, place):
 def main(train, folder, long):
     torch.set_num_threads(1)
     if long:
-        check_optimizers(train, folder, folder)
+        check_long(train, folder)
         return
     digits(folder / "digits", 150, 40)
     flags, _ = check_training(train, folder / "digits", folder / "run", "mobilenet_v3_small", 2, 16, 0.02)
