@@ -61,7 +61,10 @@ void Progress::clear() const {
 void Progress::show(int64_t done, int64_t of, const std::string& note) {
   using Seconds = std::chrono::duration<double>;
   const auto now = std::chrono::steady_clock::now();
-  if (first_ < 0) first_ = done;
+  if (first_ < 0) {
+    first_ = done;
+    begun_ = now;
+  }
   if (!shown_ || done == first_ || Seconds(now - last_).count() < 0.1) return;
   last_ = now;
   constexpr int64_t kBar = 30;

@@ -44,9 +44,9 @@ class Progress {
 
  private:
   bool shown_;
-  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point last_ = {};
-  int64_t first_ = -1;  // how many were done when it was shown first
+  std::chrono::steady_clock::time_point begun_;
+  std::chrono::steady_clock::time_point last_;
+  int64_t first_ = -1;  // how many were done when it began
 };
 
 }  // namespace cli

@@ -91,17 +91,14 @@ void Training::make_loaders() {
                       cli::printable(flags_.folder), ", got other ones");
     std::vector<int64_t> part = part_of(validation.size(), group_);
     validation_.emplace(Part(std::move(validation), std::move(part)),
-                        convkit::data::DataLoaderOptions<std::pair<torch::Tensor, int64_t>,
-                                                         std::pair<torch::Tensor, torch::Tensor>>{
-                            .batch_size = flags_.batch_size, .num_workers = flags_.workers});
+                        convkit::data::DataLoader<Part>::Options{.batch_size = flags_.batch_size,
+                                                                 .num_workers = flags_.workers});
   }
   images_.emplace(std::move(images),
-                  convkit::data::DataLoaderOptions<std::pair<torch::Tensor, int64_t>,
-                                                   std::pair<torch::Tensor, torch::Tensor>>{
-                      .batch_size = flags_.batch_size,
-                      .shuffle = !sampler_,
-                      .sampler = sampler_,
-                      .num_workers = flags_.workers});
+                  convkit::data::DataLoader<Images>::Options{.batch_size = flags_.batch_size,
+                                                             .shuffle = !sampler_,
+                                                             .sampler = sampler_,
+                                                             .num_workers = flags_.workers});
 }
 
 void Training::make_network() {

@@ -166,8 +166,8 @@ nlohmann::ordered_json recipe_of(const Flags& flags) {
   recipe(flags, [&](const char* name, const auto& value, const char* /*help*/) {
     if constexpr (kIsOptional<std::remove_cvref_t<decltype(value)>>) {
       if (value) json[name] = *value;
-    } else {
-      json[name] = value;
+    } else if (json[name] = value; json[name] == "") {  // a text that was not given
+      json.erase(name);
     }
   });
   return json;
