@@ -86,8 +86,7 @@ void Training::make_loaders() {
   }
   if (!flags_.val.empty()) {
     Images validation = validation_images(flags_);
-    TORCH_CHECK_VALUE(validation.classes() == images.classes(), "--val: expected the ",
-                      cli::counted(static_cast<int64_t>(images.classes().size()), "class"), " of ",
+    TORCH_CHECK_VALUE(validation.classes() == images.classes(), "--val: expected the classes of ",
                       cli::printable(flags_.folder), ", got other ones");
     std::vector<int64_t> part = part_of(validation.size(), group_);
     validation_.emplace(Part(std::move(validation), std::move(part)),

@@ -183,7 +183,7 @@ def check_words(train, folder, output):
             ((*common, "--augment", "none", "--hflip-prob", 0.5), "train: --hflip-prob: there is none with --augment none"),
             ((*common, "--lr-warmup-epochs", 2), "train: --lr-warmup-epochs: expected less than --epochs 2, got 2"),
             ((*common, "--lr-warmup-decay", 0.5), "train: --lr-warmup-decay: there is none with --lr-warmup-epochs 0"),
-            ((*common, "--val", folder), "train: --val: expected the 10 classes of "),
+            ((*common, "--val", folder), "train: --val: expected the classes of "),
             ((*common[:1], "--model", "resnet", *common[3:]), "the nearest are "),
             ((*common[:1], "--model", "fcn_resnet50", *common[3:]),
              "train: --model: expected a network for classification, got fcn_resnet50"),
