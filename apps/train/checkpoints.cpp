@@ -156,8 +156,8 @@ void Training::load(const Tree& saved) {
   check_recipe(saved.at("recipe").text());
   const std::vector<Tree>& loaders = saved.at("loaders").items();
   const auto world = static_cast<std::size_t>(group_ ? group_->world_size() : 1);
-  TORCH_CHECK_VALUE(loaders.size() == world, "expected the training of ", world,
-                    " processes, got that of ", loaders.size());
+  TORCH_CHECK_VALUE(loaders.size() == world, "expected a training by ", world,
+                    " process(es), got one by ", loaders.size());
   const std::vector<std::string>& classes = images_->dataset().classes();
   const std::vector<Tree>& names = saved.at("classes").items();
   bool same = names.size() == classes.size();

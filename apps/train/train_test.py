@@ -5,8 +5,10 @@ With --long, every optimizer trains five epochs, and one training has to recogni
 """
 
 import json
+import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -170,6 +172,48 @@ def check_kills(train, folder, output, flags, kills):
     return killed
 
 
+def start_two(command, port):
+    """Two processes, as torchrun starts them."""
+    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    return [subprocess.Popen(command, env=os.environ | together | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for rank in range(2)]
+
+
+def free_port():
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]
+
+
+def check_two(train, folder, output, flags):
+    """Two processes take the images of a step by halves, and go on after the death of one. False without Gloo."""
+    command = [train, str(folder), *map(str, flags), "--json", "--checkpoint-every", "2", "--output"]
+    ends = [process.communicate() for process in start_two([*command, str(output)], free_port())]
+    if "built without" in ends[0][1] or "Gloo" in ends[0][1]:
+        return False
+    lines = lines_of(ends[0][0])
+    assert len(lines) == 2 and not ends[1][0], ends
+    saved = torch.load(output / "last.pt", weights_only=True)
+    assert len(saved["loaders"]) == 2 and 2 * saved["step"] >= saved["epoch"] * saved["images"] / 16
+    states = [loader["generators"][0] for loader in saved["loaders"]]
+    assert not torch.equal(*states), "each process draws numbers of its own"
+
+    again = output.parent / "again"
+    first, second = start_two([*command, str(again)], free_port())
+    while not (again / "last.pt").exists() and first.poll() is None:
+        time.sleep(0.01)
+    second.kill()
+    first.kill()
+    first.communicate(), second.communicate()
+    for process in start_two([*command, str(again), "--resume"], free_port()):
+        _, words = process.communicate()
+        assert process.returncode == 0, words
+    check_equal((saved, torch.load(again / "last.pt", weights_only=True)), "two")
+    one = run(train, folder, *flags, "--output", output, "--resume", code=2)
+    assert one.stderr == f"train: {output}/last.pt: expected a training by 1 process(es), got one by 2\n", one
+    return True
+
+
 def check_words(train, folder, output):
     """Each wrong command line ends with one sentence and the code 2, before anything is written."""
     output.mkdir()
@@ -236,8 +280,9 @@ def main(train, folder, long):
     killed = check_kills(train, folder / "digits", folder / "killed", flags, 4)
     assert killed > 0
     check_resume_words(train, folder / "digits", folder / "run", flags)
+    two = check_two(train, folder / "digits", folder / "two", flags)
     check_words(train, folder / "digits", folder / "words")
-    print(f"train does what Python does, after {killed} kills too")
+    print(f"train does what Python does, after {killed} kills too, {'and with two processes' if two else 'not tried with two processes'}")
 
 
 if __name__ == "__main__":
