@@ -6,6 +6,8 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 
@@ -48,6 +50,30 @@ std::string printable(const std::string& text) {
   const bool blank = text.empty() || text.front() == ' ' || text.back() == ' ';
   if (!blank && convkit::detail::is_plain(text)) return text;
   return convkit::detail::quoted_ascii(text);
+}
+
+Progress::Progress(bool wanted) : shown_(wanted && isatty(2) != 0) {}
+
+void Progress::clear() const {
+  if (shown_) fmt::print(stderr, "\r\033[K");
+}
+
+void Progress::show(int64_t done, int64_t of, const std::string& note) {
+  using Seconds = std::chrono::duration<double>;
+  const auto now = std::chrono::steady_clock::now();
+  if (first_ < 0) {
+    first_ = done;
+    begun_ = now;
+  }
+  if (!shown_ || done == first_ || Seconds(now - last_).count() < 0.1) return;
+  last_ = now;
+  constexpr int64_t kBar = 30;
+  const double rate = static_cast<double>(done - first_) / Seconds(now - begun_).count();
+  const auto left = static_cast<int64_t>(static_cast<double>(of - done) / rate);
+  fmt::print(stderr, "\r\033[K[{:<{}}] {} of {}, {:.1f} images/s, {}:{:02} left{}",
+             std::string(static_cast<std::size_t>(kBar * done / of), '='), kBar, done, of, rate,
+             left / 60, left % 60, note);
+  std::fflush(stderr);
 }
 
 }  // namespace cli

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -26,5 +27,26 @@ std::string counted(int64_t number, const std::string& what);
 /// A text of a file as a terminal may show it: with quotes and escapes where it has control
 /// characters, else as it is.
 std::string printable(const std::string& text);
+
+/// A line on a terminal that shows how many images are done, how fast and how long the others take;
+/// nothing elsewhere, and unless it is `wanted`.
+class Progress {
+ public:
+  explicit Progress(bool wanted = true);
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// Takes the line away, for another one.
+  void clear() const;
+  /// Shows the line, but not more often than ten times in a second. `note` ends it.
+  void show(int64_t done, int64_t of, const std::string& note = "");
+
+ private:
+  bool shown_;
+  std::chrono::steady_clock::time_point begun_;
+  std::chrono::steady_clock::time_point last_;
+  int64_t first_ = -1;  // how many were done when it began
+};
 
 }  // namespace cli

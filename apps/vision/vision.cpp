@@ -10,11 +10,8 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cctype>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -48,39 +45,6 @@ std::vector<std::string> files_of(const std::vector<std::string>& paths) {
   }
   return files;
 }
-
-/// A line on a terminal that shows how far it is; nothing elsewhere, and for a few files.
-class Progress {
- public:
-  explicit Progress(std::size_t files) : files_(files), shown_(files > 2 && isatty(2) != 0) {}
-  ~Progress() { clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void clear() const {
-    if (shown_) fmt::print(stderr, "\r\033[K");
-  }
-
-  void show(std::size_t done) {
-    using Seconds = std::chrono::duration<double>;
-    const auto now = std::chrono::steady_clock::now();
-    if (!shown_ || done == 0 || Seconds(now - last_).count() < 0.1) return;
-    last_ = now;
-    constexpr std::size_t kBar = 30;
-    const double rate = static_cast<double>(done) / Seconds(now - begun_).count();
-    const auto left = static_cast<int64_t>(static_cast<double>(files_ - done) / rate);
-    fmt::print(stderr, "\r\033[K[{:<{}}] {} of {}, {:.1f} images/s, {}:{:02} left",
-               std::string(kBar * done / files_, '='), kBar, done, files_, rate, left / 60,
-               left % 60);
-    std::fflush(stderr);
-  }
-
- private:
-  std::size_t files_;
-  bool shown_;
-  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point last_ = {};
-};
 
 /// Auxiliary heads are for training: a file may have them where the network does not.
 convkit::StateDict without_aux(const convkit::StateDict& state, const torch::nn::Module& network) {
@@ -171,10 +135,11 @@ std::string Network::label(int64_t number) const {
 int each(const std::vector<std::string>& paths,
          const std::function<void(const std::string&, const torch::Tensor&)>& look) {
   const std::vector<std::string> files = files_of(paths);
-  Progress progress(files.size());
+  const auto count = static_cast<int64_t>(files.size());
+  cli::Progress progress(count > 2);
   int code = 0;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    progress.show(i);
+    progress.show(static_cast<int64_t>(i), count);
     torch::Tensor image;
     try {
       image = convkit::read_image(files[i]);
