@@ -221,5 +221,5 @@ TEST_CASE("transforms print their options by torchvision's names", "[colours]") 
         "RandomErasing(p=0.5, scale=[0.02, 0.33], ratio=[0.3, 3.3], value=[0])");
   CHECK(printed(*T::ToDtype(torch::kFloat, true)) == "ToDtype(dtype=Float, scale=true)");
   CHECK(printed(*Sequential{T::ToTensor(), T::Normalize(0.5, 0.25)}) ==
-        "Sequential(\n  (0): ToTensor()\n  (1): Normalize(mean=[0.5], std=[0.25])\n)");
+        "Sequential(\n  (0): ToTensor\n  (1): Normalize(mean=[0.5], std=[0.25])\n)");
 }

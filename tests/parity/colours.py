@@ -7,6 +7,7 @@ import torchvision_operators  # noqa: F401, isort: skip
 
 import random
 import sys
+import warnings
 
 import torch
 from safetensors.torch import save_file
@@ -205,6 +206,7 @@ def composed():
 
 torch.set_num_threads(1)  # on which the kernels of a tensor depend
 torch.manual_seed(1)
+warnings.filterwarnings("ignore", "The transform `ToTensor")
 cases("gray", 300, gray)
 cases("brightness", 300, adjusted(v2.adjust_brightness))
 cases("contrast", 300, adjusted(v2.adjust_contrast))
