@@ -14,11 +14,11 @@
 
 #include <ATen/autocast_mode.h>
 
-namespace amp_test {
-
 using namespace convkit;
 using namespace convkit::amp;
 using nlohmann::json;
+
+namespace {
 
 constexpr int kSteps = 50;
 constexpr int kHalf = 25;
@@ -191,11 +191,10 @@ struct Training {
   }
 };
 
-}  // namespace amp_test
+}  // namespace
 
 TEST_CASE("trainings in lower types have Python's losses, scales and weights, bit for bit",
           "[amp][parity]") {
-  using namespace amp_test;
   fs::create_directories(folder() / "back");
   REQUIRE(manifest()["cases"].size() >= 15);
   for (const json& entry : manifest()["cases"]) {
@@ -230,7 +229,6 @@ TEST_CASE("trainings in lower types have Python's losses, scales and weights, bi
 
 TEST_CASE("networks give what torchvision's give in lower types, forward and backward",
           "[amp][parity]") {
-  using namespace amp_test;
   for (const std::string name : manifest()["networks"]) {
     for (const std::string dtype : {"bfloat16", "float16"}) {
       torch::manual_seed(0);
@@ -238,7 +236,7 @@ TEST_CASE("networks give what torchvision's give in lower types, forward and bac
       torch::Tensor out;
       {
         const Autocast autocast(torch::kCPU, {.dtype = dtype_of(dtype)});
-        out = net->forward(expected("networks.x"));
+        out = net(expected("networks.x"));
       }
       out.to(torch::kFloat).square().mean().backward();
       const std::string key = "networks." + name + "." + dtype;
@@ -251,7 +249,6 @@ TEST_CASE("networks give what torchvision's give in lower types, forward and bac
 }
 
 TEST_CASE("a guard puts back what it found, and the outermost lets go of the weights", "[amp]") {
-  using convkit::amp::Autocast;
   const auto state = [] {
     return std::tuple(at::autocast::is_autocast_enabled(torch::kCPU),
                       at::autocast::get_autocast_dtype(torch::kCPU),
@@ -278,7 +275,7 @@ TEST_CASE("a guard puts back what it found, and the outermost lets go of the wei
   }
   CHECK(state() == before);
   CHECK(type() == torch::kFloat);
-  const auto uses = [&] { return w.unsafeGetTensorImpl() ? w.use_count() : 0; };
+  const auto uses = [&] { return w.weak_use_count(); };  // the cache has weak pointers
   const auto unused = uses();
   {
     const Autocast outer(torch::kCPU);
@@ -293,7 +290,6 @@ TEST_CASE("a guard puts back what it found, and the outermost lets go of the wei
 }
 
 TEST_CASE("scalers and guards refuse what Python does, with a sentence", "[amp][errors]") {
-  using namespace amp_test;
   const auto says = [](const auto& f, const std::string& text) {
     CHECK(support::error(f) == text);
   };
