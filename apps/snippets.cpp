@@ -222,6 +222,18 @@ void training() {
   optim::SGD two({{net[0]->parameters(), {.lr = 1e-3}}, {net[1]->parameters(), {.lr = 1e-2}}});
   two.options(1).momentum = 0.9;
   std::cout << "groups: " << two.groups() << ", lr " << two.lr(0) << " and " << two.lr(1) << '\n';
+
+  convkit::amp::GradScaler scaler({.init_scale = 1024, .growth_interval = 1});
+  two.zero_grad();
+  torch::Tensor loss;
+  {
+    const convkit::amp::Autocast autocast(torch::kCPU, {.dtype = torch::kHalf});
+    loss = torch::mse_loss(net(x), y);
+  }
+  scaler.scale(loss).backward();
+  const bool stepped = scaler.step(two);
+  scaler.update();
+  std::cout << (stepped ? "stepped" : "left out") << ", then scale " << scaler.get_scale() << '\n';
 }
 
 void images() {

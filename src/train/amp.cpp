@@ -7,6 +7,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 namespace convkit::amp {
@@ -22,7 +23,8 @@ Autocast::Autocast(torch::DeviceType device, AutocastOptions options) : device_(
   was_cache_enabled_ = at::autocast::is_autocast_cache_enabled();
   const torch::Dtype dtype = options.dtype.value_or(previous_dtype_);
   TORCH_CHECK_VALUE(!options.enabled || dtype == torch::kBFloat16 || dtype == torch::kHalf,
-                    "Autocast: expected dtype bfloat16 or float16, got ", dtype);
+                    "Autocast: expected dtype bfloat16 or float16, got ",
+                    c10::scalarTypeToTypeMeta(dtype));
   at::autocast::set_autocast_enabled(device, options.enabled);
   at::autocast::set_autocast_dtype(device, dtype);
   at::autocast::increment_nesting();

@@ -3,6 +3,8 @@
 The first writes what they compute; the second loads the states that the C++ tests have saved, and trains on.
 """
 
+import torchvision_operators  # noqa: F401, isort: skip
+
 import json
 import sys
 import warnings
