@@ -155,9 +155,9 @@ void complete(Flags& flags) {
 
   namespace fs = std::filesystem;
   const fs::path folder(flags.folder);
-  if (flags.val.empty() && fs::is_directory(folder / "train") && fs::is_directory(folder / "val")) {
-    flags.val = (folder / "val").string();
+  if (fs::is_directory(folder / "train") && fs::is_directory(folder / "val")) {
     flags.folder = (folder / "train").string();
+    if (flags.val.empty()) flags.val = (folder / "val").string();
   }
 }
 

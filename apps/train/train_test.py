@@ -23,7 +23,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from torchvision import models
+from torchvision import models, transforms
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
@@ -55,7 +55,7 @@ def lines_of(text):
 
 
 def make_transforms(augment):
-    end = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+    end = [transforms.ToTensor(), v2.Normalize(MEAN, STD)]  # v2.ToDtype multiplies by 1 / 255, which rounds otherwise
     if augment == "none":
         plain = v2.Compose([v2.Resize((32, 32)), *end])
         return plain, plain
