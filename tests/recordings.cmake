@@ -16,6 +16,15 @@ convkit_record(references ${scripts}/recorded.py:Faces ${recordings}/Faces.safet
                --input 2,3,20,20 --input 2,32 --train)
 convkit_record(references ${scripts}/recorded.py:Faces ${recordings}/FacesByName.safetensors
                --input 2,3,20,20 --input 2,32 --kwargs [=[{"names":["probability","boxes","points"]}]=])
+set(trained_net ${scripts}/recorded.py:Trained)
+convkit_record(references ${trained_net} ${recordings}/TrainedSGD.safetensors --input 4,3,10,10 --steps 25
+               --optim-kwargs [=[{"lr":0.05,"momentum":0.9,"weight_decay":0.0001}]=])
+convkit_record(references ${trained_net} ${recordings}/TrainedAdamW.safetensors --input 4,3,10,10 --steps 25
+               --optimizer AdamW --optim-kwargs [=[{"lr":0.01,"betas":[0.8,0.99]}]=])
+convkit_record(references ${trained_net} ${recordings}/TrainedAdagrad.safetensors --input 4,3,10,10 --steps 25
+               --optimizer Adagrad --optim-kwargs [=[{"lr":0.05,"initial_accumulator_value":0.1}]=])
+convkit_record(references ${trained_net} ${recordings}/TrainedLast.safetensors --input 4,3,10,10 --steps 12
+               --channels-last --seed 18446744073709551614)
 convkit_record(references ${PROJECT_SOURCE_DIR}/apps/tiny_net.py:TinyNet ${recordings}/tiny_net.safetensors
                --input 2,3,32,32 --train)
 
