@@ -27,6 +27,8 @@ convkit_record(references ${trained_net} ${recordings}/TrainedLast.safetensors -
                --channels-last --seed 18446744073709551614)
 convkit_record(references ${PROJECT_SOURCE_DIR}/apps/tiny_net.py:TinyNet ${recordings}/tiny_net.safetensors
                --input 2,3,32,32 --train)
+convkit_record(references ${scripts}/recorded.py:mobilenet_v3_small ${recordings}/training.safetensors
+               --input 2,3,64,64 --steps 10 --optimizer AdamW --optim-kwargs [=[{"lr":0.01}]=])
 
 # This test holds what record.py says of mistakes.
 if(CONVKIT_TESTED STREQUAL "ALL")
@@ -39,4 +41,11 @@ if(TARGET tiny_net)
   add_test(NAME compare.tiny_net COMMAND tiny_net ${recordings}/tiny_net.safetensors)
   set_tests_properties(compare.tiny_net PROPERTIES FIXTURES_REQUIRED references
                        ENVIRONMENT OMP_NUM_THREADS=1)
+endif()
+
+# The tool runs a recorded training again.
+if(TARGET convkit_tool)
+  add_test(NAME compare.training COMMAND convkit_tool compare mobilenet_v3_small ${recordings}/training.safetensors)
+  set_tests_properties(compare.training PROPERTIES FIXTURES_REQUIRED references
+                       PASS_REGULAR_EXPRESSION "training: 10 of 10 steps equal" ENVIRONMENT OMP_NUM_THREADS=1)
 endif()
