@@ -4,6 +4,7 @@
 #include "parity/reference.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/_unique.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/dropout.h>
