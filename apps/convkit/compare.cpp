@@ -3,6 +3,7 @@
 #include "commands.h"
 
 #include <convkit/compare.h>
+#include <convkit/compare_training.h>
 #include <convkit/compile.h>
 #include <convkit/image.h>
 #include <convkit/models.h>
@@ -81,18 +82,14 @@ std::string text_of(const Compiled& compiled) {
                      found.relative_to_scale, compiled.engine);
 }
 
-/// Compares all heads of a network.
-convkit::Comparison compared(convkit::models::Network& network, const convkit::Recording& recording,
-                             double tolerance) {
-  if (dynamic_cast<convkit::models::MultiHead*>(network.get()) == nullptr) {
-    return convkit::compare(*network, recording, {.tolerance = tolerance});
-  }
-  const auto forward = [&](const std::vector<torch::Tensor>& x) {
+/// What runs all heads of a network; nothing where it has one.
+convkit::ForwardFunction forward_of(convkit::models::Network& network) {
+  if (dynamic_cast<convkit::models::MultiHead*>(network.get()) == nullptr) return nullptr;
+  return [&network](const std::vector<torch::Tensor>& x) {
     TORCH_CHECK_VALUE(x.size() == 1, "compare: expected a recording with one input, got ",
                       x.size());
     return network.outputs(x[0]).values();
   };
-  return convkit::compare(*network, forward, recording, {.tolerance = tolerance});
 }
 
 /// How what C++ makes of an image differs from the input that Python recorded.
@@ -125,7 +122,15 @@ int compare(const CompareFlags& options) {
   convkit::models::Network network = convkit::models::create(options.model, create);
   std::optional<convkit::Difference> image;
   if (!options.image.empty()) image = compare_image(options, recording);
-  const auto comparison = compared(network, recording, options.tolerance);
+  const convkit::CompareOptions how = {.tolerance = options.tolerance};
+  const convkit::ForwardFunction forward = forward_of(network);
+  const auto comparison = forward ? convkit::compare(*network, forward, recording, how)
+                                  : convkit::compare(*network, recording, how);
+  std::optional<convkit::TrainingComparison> training;
+  if (recording.steps && comparison.keys.empty()) {
+    training = forward ? convkit::compare_training(*network, forward, recording, how)
+                       : convkit::compare_training(*network, recording, how);
+  }
   std::optional<Compiled> compiled;
   if (options.compiled && comparison.keys.empty()) {
     compiled = compare_compiled(network, recording, options.tolerance);
@@ -145,13 +150,15 @@ int compare(const CompareFlags& options) {
                        {"max_absolute", image->max_absolute},
                        {"explanation", image->explanation}};
     }
+    if (training) json["steps"] = nlohmann::ordered_json::parse(training->json());
     fmt::print("{}\n", json.dump(2));
   } else {
-    fmt::print("{}{}{}", image ? text_of_image(*image) : "", comparison.text(options.all),
-               compiled ? text_of(*compiled) : "");
+    fmt::print("{}{}{}{}", image ? text_of_image(*image) : "", comparison.text(options.all),
+               training ? training->text() : "", compiled ? text_of(*compiled) : "");
   }
   const bool fits = !options.compiled || (compiled && compiled->is_within());
-  return comparison.equal && fits && (!image || image->equal) ? 0 : 1;
+  const bool trains = !recording.steps || (training && training->equal);
+  return comparison.equal && fits && trains && (!image || image->equal) ? 0 : 1;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <convkit/module.h>
 #include <convkit/state_dict.h>
+#include <convkit/tree.h>
 
 #include <torch/types.h>
 
@@ -46,12 +47,26 @@ struct CONVKIT_API Recording {
     StateDict buffers;  ///< after the step
   };
 
+  /// A training of several steps that begins with `state_dict`, for compare_training(). A step's loss
+  /// is the sum of mse_loss(output, target) over the outputs. Before it, the random generator is
+  /// seeded with recording.seed + 1 + the step's number, which counts from 1.
+  struct Steps {
+    std::string optimizer;         ///< its class in torch.optim
+    Tree options;                  ///< of the optimizer, by their names in Python
+    std::vector<Tensors> inputs;   ///< of each step
+    std::vector<Tensors> targets;  ///< of each step, one for each output
+    torch::Tensor losses;          ///< one number for each step
+    StateDict hashes;              ///< of each weight and buffer after each step, as in `fresh`
+    std::map<int64_t, StateDict> states;  ///< weights and buffers after steps of these numbers
+  };
+
   StateDict state_dict;
   std::vector<Call> calls;                     ///< in the order in which they ended
   std::map<std::string, std::string> classes;  ///< of each module by its path
   std::vector<std::string> never_called;       ///< paths of modules without a call
   std::map<std::string, int64_t> fresh;        ///< hashes of the tensors as the seed made them
   std::optional<Training> training;
+  std::optional<Steps> steps;
   std::string torch;                         ///< the version
   std::string cpu;                           ///< the instruction set: "AVX2"
   std::string memory_format = "contiguous";  ///< or "channels_last"

@@ -71,6 +71,7 @@
 #include <convkit/lr_policies.h>
 #include <convkit/averaging.h>
 #include <convkit/amp.h>
+#include <convkit/compare_training.h>
 #include <convkit/parallel.h>
 // clang-format on
 

@@ -1,9 +1,9 @@
 #include <convkit/compare.h>
 
 #include "compare/call_recorder.h"
+#include "compare/recorded.h"
 #include "compare/recording_file.h"
 #include "compare/rows.h"
-#include "core/strides.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
@@ -19,18 +19,12 @@ namespace convkit {
 
 namespace {
 
+using detail::copied;
 using detail::fail;
 using detail::guarded;
 using detail::Rows;
 using Row = ComparisonRow;
 using Tensors = std::vector<torch::Tensor>;
-
-/// Copies of recorded tensors, which a module may write to.
-Tensors copied(const Recording::Tensors& recorded) {
-  Tensors copies;
-  for (const auto& [name, tensor] : recorded) copies.push_back(detail::copy_with_strides(tensor));
-  return copies;
-}
 
 /// The outputs of our call under the recorded names, in their order; fewer where names differ.
 Tensors outputs_by_name(const Recording::Call& ours, const Recording::Call& recorded) {
@@ -63,7 +57,7 @@ class Comparer {
     note_circumstances();
     compare_fresh();
     if (!weights_fit()) return std::move(result_);
-    load();
+    detail::load_weights(module_, recording_);
     {
       const torch::NoGradGuard no_grad;
       module_.eval();
@@ -130,20 +124,6 @@ class Comparer {
     const std::size_t dot = key.rfind('.');
     result_.first_difference = dot == std::string::npos ? "" : key.substr(0, dot);
     return false;
-  }
-
-  void load() {
-    StateDict weights;
-    for (const auto& entry : recording_.state_dict) {
-      weights.insert(entry.key(), entry.value().clone());
-    }
-    load_state_dict(module_, weights);
-    if (recording_.memory_format != "channels_last") return;
-    for (torch::Tensor& parameter : module_.parameters()) {
-      if (parameter.dim() == 4) {
-        parameter.set_data(parameter.detach().contiguous(torch::MemoryFormat::ChannelsLast));
-      }
-    }
   }
 
   const Recording::Call* root() const {

@@ -3,6 +3,7 @@
 #include <convkit/checkpoint.h>
 #include <convkit/compare.h>
 
+#include "compare/steps_file.h"
 #include "core/strides.h"
 #include "files/file.h"
 
@@ -142,6 +143,7 @@ class TensorPlaces {
       : recording_(recording),
         strides_(read<std::map<std::string, std::vector<int64_t>>>(
             given, "strides", "an object of lists of whole numbers")) {
+    if (given.contains("steps")) steps_ = given["steps"];
     if (given.contains("outputs")) {  // not in older files
       orders_ = read<std::map<std::string, std::vector<std::string>>>(
           given, "outputs", "an object of lists of texts");
@@ -163,6 +165,8 @@ class TensorPlaces {
     } else if (key.starts_with("output/")) {
       const auto [call, name] = call_of(key, rest("output/"));
       call->outputs.emplace_back(name, laid_out(key, tensor));
+    } else if (steps_ && detail::is_of_steps(key)) {
+      tensors_of_steps_.emplace(key, tensor);
     } else if (key.starts_with("train/parameter_gradient/")) {
       training_.parameter_gradients.insert(rest("train/parameter_gradient/"), tensor);
     } else if (key.starts_with("train/buffer/")) {
@@ -196,6 +200,7 @@ class TensorPlaces {
         return std::ranges::find(order->second, output.first) - order->second.begin();
       });
     }
+    if (steps_) recording_.steps = detail::read_steps(*steps_, tensors_of_steps_);
     if (!training_.outputs.empty()) recording_.training = std::move(training_);
   }
 
@@ -219,6 +224,8 @@ class TensorPlaces {
   std::map<std::string, std::vector<int64_t>> strides_;
   std::map<std::string, std::vector<std::string>> orders_;  ///< of the outputs of a call
   std::map<std::string, std::size_t> positions_;
+  std::optional<json> steps_;
+  std::map<std::string, torch::Tensor> tensors_of_steps_;
   Recording::Training training_;
   const std::map<std::string, Recording::Tensors*> lists_ = {
       {"output", &training_.outputs},
@@ -296,18 +303,19 @@ void save_recording(const std::string& path, const Recording& recording) {
       tensors.insert("train/buffer/" + entry.key(), entry.value());
     }
   }
-  const json description = {{"version", 1},
-                            {"torch", recording.torch},
-                            {"cpu", recording.cpu},
-                            {"memory_format", recording.memory_format},
-                            {"threads", recording.threads},
-                            {"seed", recording.seed},
-                            {"classes", recording.classes},
-                            {"calls", calls},
-                            {"strides", strides},
-                            {"outputs", outputs},
-                            {"never_called", recording.never_called},
-                            {"fresh", recording.fresh}};
+  json description = {{"version", 1},
+                      {"torch", recording.torch},
+                      {"cpu", recording.cpu},
+                      {"memory_format", recording.memory_format},
+                      {"threads", recording.threads},
+                      {"seed", recording.seed},
+                      {"classes", recording.classes},
+                      {"calls", calls},
+                      {"strides", strides},
+                      {"outputs", outputs},
+                      {"never_called", recording.never_called},
+                      {"fresh", recording.fresh}};
+  if (recording.steps) description["steps"] = detail::write_steps(*recording.steps, tensors);
   save_checkpoint(path, tensors,
                   {.metadata = {{"recording", description.dump()}}, .copy_shared = true});
 }

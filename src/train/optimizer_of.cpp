@@ -1,4 +1,7 @@
 // The parts of an optimizer that depend on its options, for each of them.
+#include "train/optimizer_of.h"
+
+#include "files/file.h"
 #include "train/options.h"
 #include "train/steps.h"
 
@@ -49,7 +52,43 @@ void read_one(const Tree& group, Options& options) {
   detail::check_options(options);
 }
 
+/// Makes it if the name is that of these options.
+template <typename Options>
+void make_one(const std::string& name, std::vector<torch::Tensor>& params, const Tree& given,
+              std::unique_ptr<Optimizer>& made) {
+  if (name != detail::name_of_optimizer<Options>()) return;
+  Options options;
+  Tree known = Tree::dict();
+  detail::visit_options(options, [&](const char* option, const auto&) { known.set(option, true); });
+  write_others(options, known);
+  for (const Tree::Entry& entry : given.entries()) {
+    const auto& option = std::get<std::string>(entry.key);
+    const bool sets_foreach =
+        option == "foreach" && !entry.value.is_none() && entry.value.boolean();
+    TORCH_CHECK_VALUE(known.find(option) != nullptr && !sets_foreach, name, ": expected no option ",
+                      convkit::detail::shown(option));
+  }
+  read_one(given, options);
+  made = std::make_unique<OptimizerOf<Options>>(std::move(params), options);
+}
+
 }  // namespace
+
+std::unique_ptr<Optimizer> detail::make_optimizer(const std::string& name,
+                                                  std::vector<torch::Tensor> params,
+                                                  const Tree& options) {
+  std::unique_ptr<Optimizer> made;
+  make_one<SGDOptions>(name, params, options, made);
+  make_one<AdamOptions>(name, params, options, made);
+  make_one<AdamWOptions>(name, params, options, made);
+  make_one<RMSpropOptions>(name, params, options, made);
+  make_one<AdagradOptions>(name, params, options, made);
+  make_one<NAdamOptions>(name, params, options, made);
+  make_one<RAdamOptions>(name, params, options, made);
+  TORCH_CHECK_VALUE(made != nullptr, "make_optimizer: expected an optimizer of optim.h, got ",
+                    convkit::detail::shown(name));
+  return made;
+}
 
 template <typename Options>
 OptimizerOf<Options>::OptimizerOf(std::vector<torch::Tensor> params, Options options)

@@ -162,6 +162,11 @@ class Answers(nn.Module):
         return self.norm(self.embed(words).mean(1)) * x
 
 
+class Drops(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(5, 6), nn.Dropout(), nn.Linear(6, 2))
+
+
 class Sound(nn.Module):
     """Takes no batches."""
 
@@ -317,6 +322,61 @@ def test_train():
     for kind, found in got.items():
         refused(f"--train: expected outputs that need a gradient, got {found}\n", "nets.py:Output", "--train",
                 "--kwargs", f'{{"kind": "{kind}"}}')
+
+
+def test_steps():
+    """A training, written anew here, gives the recorded numbers; and what is none is refused."""
+    kwargs = {"lr": 0.03, "momentum": 0.9}
+    options = ("--seed", "7", "--steps", "13", "--optim-kwargs", json.dumps(kwargs))
+    before = started
+    tensors = recorded("nets.py:Net", *options)
+    described = metadata(f"recorded{before}.safetensors")["steps"]
+    hold((described["count"], described["optimizer"]) == (13, "SGD"), f"{described}")
+    hold(described["options"].items() >= kwargs.items(), f"{described}")
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU())
+    net.load_state_dict({key[11:]: value for key, value in tensors.items() if key.startswith("state_dict/")})
+    optimizer = torch.optim.SGD(net.parameters(), **kwargs)
+    for step in range(1, 14):
+        optimizer.zero_grad()
+        y = net(tensors[f"steps/input/{step}/0"])
+        loss = torch.nn.functional.mse_loss(y, tensors[f"steps/target/{step}/0"])
+        loss.backward()
+        optimizer.step()
+        hold(torch.equal(loss, tensors["steps/loss"][step - 1]), f"the loss of step {step}")
+        state = {key[len(f"steps/state/{step}/"):]: value for key, value in tensors.items()
+                 if key.startswith(f"steps/state/{step}/")}
+        hold(len(state) == (7 if step in (10, 13) else 0), f"the tensors of step {step}: {len(state)}")
+        hold(all(torch.equal(net.state_dict()[key], value) for key, value in state.items()), f"step {step}")
+    hold(not torch.equal(tensors["steps/input/1/0"], tensors["steps/input/2/0"]), "other inputs in each step")
+    hold(len(tensors["steps/loss"].unique()) == 13, "other losses in each step")
+    for key in net.state_dict():
+        hashes = tensors[f"steps/hash/{key}"]
+        # The norm takes the bias away, so that its gradient is nearly 0.
+        hold(hashes.dtype == torch.int64 and len(hashes.unique()) == 13 or key == "0.bias", f"hashes of {key}")
+
+    # Seeds that come next to the last; dropped numbers are the same again.
+    one, two = (recorded("nets.py:Drops", "--steps", "3", "--seed", str(2**64 - 2), "--input", "4,5", default_input=False)
+                for _ in range(2))
+    hold(torch.equal(one["steps/loss"], two["steps/loss"]), "the same training")
+    numpy.save("given/rows.npy", numpy.random.default_rng(2).standard_normal((4, 5)).astype("f4"))
+    tensors = recorded("nets.py:Drops", "--steps", "2", "--input", "given/rows.npy", default_input=False)
+    hold(torch.equal(tensors["steps/input/1/0"], tensors["steps/input/2/0"]), "a file in each step")
+    recorded("nets.py:Net", "--steps", "2", "--optim-kwargs", '{"lr": 0}', said="record.py: no weight changed in the "
+             "training, which proves nothing; give another --optim-kwargs\n")
+    recorded("nets.py:Drops", "--input", "4,5", "--steps", "9", "--optim-kwargs", '{"lr": 1e30}', default_input=False,
+             said="record.py: the loss is not finite from step 2 on; give another --optim-kwargs, with a smaller lr\n")
+
+    for text in ["0", "two"]:
+        refused(f"--steps: expected an integer from 1 to 100000, got {text}\n", "nets.py:Net", "--steps", text)
+    refused("expected --steps with --optimizer and --optim-kwargs\n", "nets.py:Net", "--optimizer", "Adam")
+    refused("--optimizer: invalid choice: 'Lion' (choose from", "nets.py:Net", "--steps", "2", "--optimizer", "Lion")
+    refused("--optim-kwargs: expected a JSON object, got 1\n", "nets.py:Net", "--steps", "2", "--optim-kwargs", "1")
+    refused("--optim-kwargs: expected what SGD takes, got {'lr': -1}: Invalid learning rate: -1\n", "nets.py:Net",
+            "--steps", "2", "--optim-kwargs", '{"lr": -1}')
+    refused("--optim-kwargs: expected no foreach, which C++ does not have, got {'foreach': True}\n", "nets.py:Net",
+            "--steps", "2", "--optim-kwargs", '{"foreach": true}')
+    refused("--optim-kwargs: expected what SGD takes, got {}: optimizer got an empty parameter list\n",
+            "nets.py:Output", "--steps", "2")
 
 
 def test_inputs():
@@ -663,7 +723,7 @@ def main():
         nothing_is_left()
         for dtype in ["float32", "float64", "float16", "bfloat16"]:
             test_dtypes(dtype)
-        for test in [test_extra_state, test_whole_numbers, test_inputs_of_files, test_loaded_weights, test_single_numbers,
+        for test in [test_extra_state, test_whole_numbers, test_inputs_of_files, test_steps, test_loaded_weights, test_single_numbers,
                      test_dead_layers, test_hash, test_strides, test_as_people_run_it]:
             test()
         os.chdir("/")

@@ -132,3 +132,11 @@ class Faces(nn.Module):
         x = self.dense(x.permute(0, 3, 2, 1).flatten(1))
         outputs = self.heads(self.merge(x, context))
         return outputs if self.names is None else dict(zip(self.names, outputs))
+
+
+class Trained(nn.Sequential):
+    """A batch norm learns statistics, and a Dropout draws."""
+
+    def __init__(self):
+        super().__init__(OrderedDict(conv=nn.Conv2d(3, 8, 3), bn=nn.BatchNorm2d(8), relu=nn.ReLU(inplace=True),
+                                     drop=nn.Dropout(0.25), head=nn.Conv2d(8, 4, 3)))

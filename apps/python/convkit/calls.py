@@ -156,16 +156,22 @@ def unproven(module, recorder):
                "their weights itself")
 
 
+def trained_outputs(module, inputs, option):
+    """What it gives in train mode, all of which needs a gradient."""
+    outputs = [tensor for _, tensor in leaves(forward(module, [x.clone() for x in inputs]))]
+    if not outputs or not all(y.requires_grad for y in outputs):
+        got = ", ".join(f"{y.dtype}{'' if y.requires_grad else ' without one'}" for y in outputs)
+        fail(option, "outputs that need a gradient", got or "no tensors")
+    return outputs
+
+
 def record_training(module, inputs, seed):
     """Of one training step: the output, the gradients, and the buffers after it."""
     module.train()
     module.zero_grad()
     torch.manual_seed(seed + 1)
     inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in inputs]
-    outputs = [tensor for _, tensor in leaves(forward(module, [x.clone() for x in inputs]))]
-    if not outputs or not all(y.requires_grad for y in outputs):
-        got = ", ".join(f"{y.dtype}{'' if y.requires_grad else ' without one'}" for y in outputs)
-        fail("--train", "outputs that need a gradient", got or "no tensors")
+    outputs = trained_outputs(module, inputs, "--train")
     gradients = [torch.randn(y.shape, dtype=y.dtype) for y in outputs]
     tensors = {f"train/output/{i}": y.detach().clone() for i, y in enumerate(outputs)}
     tensors |= {f"train/gradient/{i}": gradient for i, gradient in enumerate(gradients)}

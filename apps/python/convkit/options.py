@@ -14,6 +14,7 @@ File = namedtuple("File", ["path", "name"])
 
 INPUTS = "sizes such as 1,3,224,224, or an .npy or .safetensors file"
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "RAdam")  # that C++ has
 SOUNDS = (".flac", ".m4a", ".mp3", ".ogg", ".wav")
 
 
@@ -123,6 +124,11 @@ def arguments(description):
     weights.add_argument("--fresh", action="store_true",
                          help="give all norms and biases other values, also those that the constructor loaded")
     parser.add_argument("--train", action="store_true", help="record a training step too")
+    parser.add_argument("--steps", type=read_integer(1, 100000), metavar="N", help="record a training of N steps too")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, metavar="NAME",
+                        help=f"of torch.optim, for --steps: {', '.join(OPTIMIZERS)}; by default SGD")
+    parser.add_argument("--optim-kwargs", metavar="JSON", type=checked("a JSON object", read_kwargs),
+                        help='what the optimizer is called with: {"lr": 0.1}')
     parser.add_argument("--channels-last", action="store_true", help="the weights and inputs in channels_last")
     parser.add_argument("--threads", type=read_integer(1, 1024), default=1, help="of torch; by default 1")
     parser.add_argument("-o", "--output", required=True, metavar="FILE.safetensors",
@@ -132,6 +138,8 @@ def arguments(description):
         parser.error("expected --input, or --image with --preset")
     if (given.image is None) != (given.preset is None):
         parser.error("expected --image and --preset together")
+    if given.steps is None and (given.optimizer is not None or given.optim_kwargs is not None):
+        parser.error("expected --steps with --optimizer and --optim-kwargs")
     check_output(given.output)
     return given
 
@@ -166,5 +174,5 @@ def read_header(text):
 def namespace(given, output):
     """The arguments of a recording of what is ported."""
     return argparse.Namespace(callable=given.callable, inputs=given.inputs, kwargs=given.kwargs, seed=given.seed,
-                              image=None, weights=None, as_is=False, fresh=True, train=True, channels_last=False, threads=1,
-                              output=output)
+                              image=None, weights=None, as_is=False, fresh=True, train=True, steps=None, channels_last=False,
+                              threads=1, output=output)

@@ -9,6 +9,8 @@ weights, and the inputs and outputs of every module in it, go into a .safetensor
     input/PATH#CALL/NAME        what a module was given; of the module itself PATH is empty, calls count from 0
     output/PATH#CALL            what it gave; with /NAME where it gave several tensors
     train/...                   with --train: of one training step the output, gradients and buffers
+    steps/...                   with --steps N: of a training of N steps the inputs, targets and losses, a hash of each
+                                tensor after each step, and the tensors after every tenth and the last
 
 An INPUT is random, of these sizes and the dtype of the first parameter; 1,16:1000 gives whole numbers below 1000
 instead, of int64. Or it is what a file holds, as it is: FILE.npy; FILE.safetensors, whose tensors are the inputs in the
@@ -36,6 +38,7 @@ from .calls import Recorder, copied, dtype_of, forward, record_training, unprove
 from .inputs import drawn, read_files
 from .making import make
 from .options import arguments, fail, program
+from .steps import optimizer_of, options_of, record_steps
 from .weights import hashed, load, settle, tensors_of, watched_loading
 
 
@@ -90,6 +93,14 @@ def record(given, larger=None):
     tensors |= recorder.tensors
     if given.train:
         tensors |= record_training(module, inputs, given.seed)
+    steps = {}
+    if given.steps:
+        optimizer = optimizer_of(module, given)
+        steps = {"steps": {"count": given.steps, "optimizer": type(optimizer).__name__, "options": options_of(optimizer)}}
+        start = {key.removeprefix("state_dict/"): value for key, value in tensors.items() if key.startswith("state_dict/")}
+        recorded, said = record_steps(module, optimizer, start, inputs, sources, given)
+        tensors |= recorded
+        notes += said
 
     paths = [path for path, _ in module.named_modules()]
     recording = {
@@ -98,7 +109,7 @@ def record(given, larger=None):
         "memory_format": "channels_last" if given.channels_last else "contiguous",
         "classes": {path: type(part).__name__ for path, part in module.named_modules()},
         "calls": recorder.calls, "never_called": [path for path in paths if path not in recorder.counts],
-        "strides": recorder.strides, "outputs": recorder.outputs, "fresh": fresh,
+        "strides": recorder.strides, "outputs": recorder.outputs, "fresh": fresh, **steps,
     }
     save(tensors, {"recording": json.dumps(recording)}, given.output)
     return notes, f"{len(recorder.calls)} calls of {len(paths)} modules, {len(tensors)} tensors"
