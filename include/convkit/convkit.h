@@ -19,7 +19,6 @@
 #include <convkit/attention.h>
 #include <convkit/branch_attention.h>
 #include <convkit/multihead_attention.h>
-#include <convkit/parallel.h>
 #include <convkit/parametrize.h>
 #include <convkit/segmentation.h>
 #include <convkit/ops.h>

@@ -11,7 +11,7 @@ def of_torchvision(models, name, weights):
     known = models.get_model_weights(name)
     chosen = known.DEFAULT if weights == "DEFAULT" else known.__members__.get(weights)
     if chosen is None:
-        fail("--preset", f"weights of {name}: DEFAULT, {', '.join(known.__members__)}", weights)
+        fail("--preset", f"weights of {name}: DEFAULT, {', '.join(each.name for each in known)}", weights)
     return chosen.transforms()
 
 
