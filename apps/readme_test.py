@@ -158,7 +158,7 @@ def check_page(page, counts):
 def check_snippets():
     """A page runs each function of snippets.cpp."""
     snippets = SOURCE / "apps" / "snippets.cpp"
-    run = {name for page in pages() for name in re.findall(r"^\$ build/apps/snippets (\w+)$", page.read_text(), re.M)}
+    run = {name for page in pages() for name in re.findall(r"^[^`]*build/apps/snippets (\w+)$", page.read_text(), re.M)}
     for name in re.findall(r'\{"(\w+)", \1\}', snippets.read_text().partition("kSnippets")[2]):
         if name not in run:
             fail(snippets, f"no page runs {name}")
