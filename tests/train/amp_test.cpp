@@ -314,9 +314,9 @@ TEST_CASE("scalers and guards refuse what Python does, with a sentence", "[amp][
   says(
       [&] { scaler.step(sgd); },
       "GradScaler: expected an optimizer with gradients, got none; step() stands after backward()");
+  scaled.backward();
   scaler.update(8.0);
   CHECK(scaler.get_scale() == 8);
-  scaled.backward();
   scaler.unscale_(sgd);
   CHECK(torch::equal(p.grad(), torch::full({2}, 0.5)));  // 4 / 8
   says([&] { scaler.unscale_(sgd); },
