@@ -1,6 +1,5 @@
 #include "recipe.h"
 
-#include <convkit/image.h>
 #include <convkit/lr_policies.h>
 #include <convkit/random_transforms.h>
 
@@ -48,10 +47,6 @@ T::Interpolation interpolation_of(const Flags& flags) {
   if (flags.interpolation == "nearest") return T::Interpolation::kNearest;
   if (flags.interpolation == "bicubic") return T::Interpolation::kBicubic;
   return T::Interpolation::kBilinear;
-}
-
-torch::Tensor load(const std::string& path) {
-  return convkit::read_image(path);
 }
 
 torch::Tensor plain(const Flags& flags, const torch::Tensor& image) {
@@ -108,24 +103,20 @@ std::shared_ptr<optim::LRScheduler> make_schedule(const Flags& flags, optim::Opt
 
 ImageFolder training_images(const Flags& flags) {
   return ImageFolder(
-      flags.folder,
-      {.transform =
-           [flags](const torch::Tensor& image, const std::optional<at::Generator>& generator) {
-             return normalized(flags, flags.augment == "none" ? plain(flags, image)
-                                                              : augmented(flags, image, generator));
-           },
-       .loader = load});
+      flags.folder, {.transform = [flags](const torch::Tensor& image,
+                                          const std::optional<at::Generator>& generator) {
+        return normalized(flags, flags.augment == "none" ? plain(flags, image)
+                                                         : augmented(flags, image, generator));
+      }});
 }
 
 ImageFolder validation_images(const Flags& flags) {
   return ImageFolder(
-      flags.val,
-      {.transform =
-           [flags](const torch::Tensor& image, const std::optional<at::Generator>& /*generator*/) {
-             return normalized(
-                 flags, flags.augment == "none" ? plain(flags, image) : middle(flags, image));
-           },
-       .loader = load});
+      flags.val, {.transform = [flags](const torch::Tensor& image,
+                                       const std::optional<at::Generator>& /*generator*/) {
+        return normalized(flags,
+                          flags.augment == "none" ? plain(flags, image) : middle(flags, image));
+      }});
 }
 
 }  // namespace train

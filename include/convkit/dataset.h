@@ -149,7 +149,8 @@ struct ImageFolderOptions {
   std::function<torch::Tensor(const torch::Tensor& image, std::optional<at::Generator> generator)>
       transform = {};
   std::function<int64_t(int64_t)> target_transform = {};
-  std::function<torch::Tensor(const std::string& path)> loader = {};  ///< from a file to an image
+  /// From a file to an image; by default read_image().
+  std::function<torch::Tensor(const std::string& path)> loader = {};
   /// What a file's name ends with, in small letters; by default those of torchvision: .jpg, .jpeg,
   /// .png, .ppm, .bmp, .pgm, .tif, .tiff and .webp.
   std::vector<std::string> extensions = {};
@@ -166,7 +167,7 @@ struct ImageFolderOptions {
 /// links are followed.
 ///
 /// Throws:  c10::ValueError for a root that cannot be read or has no folders, for a class without a
-///          file, for extensions beside is_valid_file, and without a loader
+///          file, and for extensions beside is_valid_file
 /// Source:  torchvision.datasets.ImageFolder, whose list of files it has
 /// Differs: names that are not UTF-8 are sorted by their bytes, and ~ is no home.
 class CONVKIT_API ImageFolder {

@@ -1,4 +1,5 @@
 #include <convkit/dataset.h>
+#include <convkit/image.h>
 
 #include "files/file.h"
 
@@ -132,7 +133,9 @@ ImageFolder::ImageFolder(const std::string& root, ImageFolderOptions options)
     : options_(std::move(options)) {
   std::vector<std::string>& extensions = options_.extensions;
   const std::string shown = convkit::detail::shown_path(root);
-  TORCH_CHECK_VALUE(options_.loader, "ImageFolder: expected a loader");
+  if (!options_.loader) {
+    options_.loader = [](const std::string& path) { return read_image(path); };
+  }
   TORCH_CHECK_VALUE(extensions.empty() || !options_.is_valid_file,
                     "ImageFolder: expected extensions or is_valid_file, got both");
   std::error_code error;

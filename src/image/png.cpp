@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -243,8 +244,14 @@ std::string write_png(const Tensor& pixels) {
       png_set_write_fn(
           png, &bytes,
           [](png_structp to, png_bytep data, png_size_t size) {
-            static_cast<std::string*>(png_get_io_ptr(to))
-                ->append(reinterpret_cast<const char*>(data), size);
+            bool is_written = true;
+            try {
+              static_cast<std::string*>(png_get_io_ptr(to))
+                  ->append(reinterpret_cast<const char*>(data), size);
+            } catch (const std::bad_alloc&) {  // which libpng cannot pass on
+              is_written = false;
+            }
+            if (!is_written) png_error(to, "no memory for it");
           },
           nullptr);
       png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
