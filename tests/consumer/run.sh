@@ -33,7 +33,7 @@ static=$!
 ln -s "$(cd "$here/../.." && pwd)" "$work/convkit"
 sed -n '/^cmake -S convkit -B/,/^cmake --install/p' "$here/../../README.md" > "$work/commands"
 [ "$(grep -c '^cmake ' "$work/commands")" = 3 ] || fail "README.md does not say how to build and install"
-sed -i "s|^cmake -S convkit|& -D CONVKIT_BORROWED_FROM='$build' -D 'CONVKIT_BORROWED=convkit_layers;convkit_ops;convkit_models;convkit_uses;convkit_compile;convkit_image;convkit_data;convkit_train'|" \
+sed -i "s|^cmake -S convkit|& -D CONVKIT_BORROWED_FROM='$build' -D 'CONVKIT_BORROWED=convkit_layers;convkit_ops;convkit_models;convkit_uses;convkit_compile;convkit_image;convkit_image_files;convkit_data;convkit_train'|" \
   "$work/commands"
 (cd "$work" && export LIBTORCH=$torch PREFIX=$work/shared CMAKE_GENERATOR=Ninja \
    nlohmann_json_ROOT=$json dnnl_ROOT=$dnnl && quietly shared.log bash -euo pipefail commands)
@@ -64,4 +64,4 @@ echo "another LibTorch: refused, with both versions"
 
 consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl" \
   -D CONVKIT_BORROWED_FROM="$build" \
-  -D CONVKIT_BORROWED="convkit_layers;convkit_ops;convkit_models;convkit_uses;convkit_compile;convkit_image;convkit_data;convkit_train;convkit_onednn_room"
+  -D CONVKIT_BORROWED="convkit_layers;convkit_ops;convkit_models;convkit_uses;convkit_compile;convkit_image;convkit_image_files;convkit_data;convkit_train;convkit_onednn_room"
