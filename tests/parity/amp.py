@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 STEPS, HALF = 50, 25
 MARKED = (1, 2, 10, 25, 50)
-NETWORKS = ("resnet18", "squeezenet1_1", "mobilenet_v3_small", "efficientnet_b0", "shufflenet_v2_x0_5", "regnet_y_400mf", "convnext_tiny")
+NETWORKS = ("resnet18", "mobilenet_v3_small", "convnext_tiny")
 
 # (optimizer, its options)
 SGD = ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3})
