@@ -8,6 +8,8 @@ build=$(cd "$1" && pwd)
 torch=$2
 json=$3  # to build the library, not to use it
 dnnl=$(sed -n 's/^dnnl_DIR:[A-Z]*=//p' "$build/CMakeCache.txt")  # the same
+# What else was fetched for BUILD; what is installed is found without.
+fetched=$(sed -nE 's/^(Gloo_INCLUDE_DIR|JPEG_ROOT|PNG_ROOT|ZLIB_ROOT):[A-Z]*=(.+)/-D \1=\2/p' "$build/CMakeCache.txt" | tr '\n' ' ')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $1"; exit 1; }
@@ -33,7 +35,7 @@ static=$!
 ln -s "$(cd "$here/../.." && pwd)" "$work/convkit"
 sed -n '/^cmake -S convkit -B/,/^cmake --install/p' "$here/../../README.md" > "$work/commands"
 [ "$(grep -c '^cmake ' "$work/commands")" = 3 ] || fail "README.md does not say how to build and install"
-sed -i "s|^cmake -S convkit|& -D CONVKIT_BORROWED_FROM='$build' -D 'CONVKIT_BORROWED=convkit_layers;convkit_ops;convkit_models;convkit_uses;convkit_compile;convkit_image;convkit_image_files;convkit_data;convkit_train'|" \
+sed -i "s|^cmake -S convkit|& $fetched -D CONVKIT_BORROWED_FROM='$build' -D 'CONVKIT_BORROWED=convkit_layers;convkit_ops;convkit_models;convkit_uses;convkit_compile;convkit_image;convkit_image_files;convkit_data;convkit_train'|" \
   "$work/commands"
 (cd "$work" && export LIBTORCH=$torch PREFIX=$work/shared CMAKE_GENERATOR=Ninja \
    nlohmann_json_ROOT=$json dnnl_ROOT=$dnnl && quietly shared.log bash -euo pipefail commands)
@@ -62,6 +64,7 @@ grep -qE 'built with LibTorch [0-9.]+, but this project.s is 2\.99\.1' "$work/me
   { cat "$work/refused.log"; fail "no word of the versions"; }
 echo "another LibTorch: refused, with both versions"
 
-consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl" \
+# shellcheck disable=SC2086
+consume "part of a project" add_subdirectory "$torch" -D nlohmann_json_DIR="$json" -D dnnl_DIR="$dnnl" $fetched \
   -D CONVKIT_BORROWED_FROM="$build" \
   -D CONVKIT_BORROWED="convkit_layers;convkit_ops;convkit_models;convkit_uses;convkit_compile;convkit_image;convkit_image_files;convkit_data;convkit_train;convkit_onednn_room"
