@@ -272,6 +272,10 @@ def test_arguments():
     refused("expected --input, or --image with --preset\n", "nets.py:Net", default_input=False)
     refused("expected --input, or --image with --preset\n", "nets.py:Net", "--image", "a.jpg")
     refused("expected --image and --preset together\n", "nets.py:Net", "--image", "a.jpg", default_input=False)
+    refused("--preset: expected a network of torchvision or timm with published weights, got unet", "nets.py:Net", "--image", "a.jpg",
+            "--preset", "unet", default_input=False)
+    refused("--image: expected an image that Pillow reads, got none.jpg: ", "nets.py:Net", "--image", "none.jpg",
+            "--preset", "resnet18", default_input=False)
     refused("--preset: expected weights of resnet18: DEFAULT, IMAGENET1K_V1, got V7", "nets.py:Net", "--image", "a.jpg",
             "--preset", "resnet18:V7", default_input=False)
     for text in ["{", "[1]"]:
