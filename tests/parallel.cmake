@@ -2,7 +2,7 @@
 add_test(NAME parallel COMMAND convkit_train_tests [parallel])
 set_tests_properties(parallel PROPERTIES SKIP_RETURN_CODE 4 ENVIRONMENT OMP_NUM_THREADS=1)
 if(convkit_gloo AND ParityPython_EXECUTABLE)
-  set(folder ${CONVKIT_REFERENCES}/parallel)
+  set(folder ${parity}/parallel)
   set(program $<TARGET_FILE:convkit_parallel>)
   set(torchrun "${ParityPython_EXECUTABLE} -m torch.distributed.run --standalone --no-python")
   set(reference "${ParityPython_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/parity/parallel.py")
