@@ -10,11 +10,14 @@
 
 #include <array>
 #include <cstddef>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <span>
 #include <sstream>
+#include <string>
 
 namespace {
 
@@ -262,6 +265,36 @@ void images() {
   std::cout << "augmented " << x.sizes() << '\n';
 }
 
+void photographs() {
+  torch::manual_seed(0);
+  for (const std::string name : {"cat/1", "cat/2", "dog/1", "dog/2"}) {
+    std::filesystem::create_directories("photographs/" + name.substr(0, 3));
+    convkit::write_image(torch::randint(0, 256, {3, 60, 80}, torch::kByte),
+                         "photographs/" + name + ".png");
+  }
+  auto net = convkit::models::create("resnet18", {.num_classes = 2});
+  const auto augment = [](const torch::Tensor& image, std::optional<at::Generator> generator) {
+    namespace T = convkit::transforms;
+    return T::to_tensor(T::random_resized_crop(image, {32}, {}, generator));
+  };
+
+  convkit::data::ImageFolder dataset("photographs", {.transform = augment});
+  convkit::data::DataLoader loader(dataset, {.batch_size = 2, .shuffle = true, .num_workers = 2});
+  convkit::optim::SGD optimizer(net->parameters(), {.lr = 0.01, .momentum = 0.9});
+  for (const auto& [images, labels] : loader) {
+    optimizer.zero_grad();
+    torch::cross_entropy_loss(net(images), labels).backward();
+    optimizer.step();
+  }
+  std::cout << dataset.size() << " images of " << dataset.classes().size() << " classes, "
+            << loader.size() << " steps\n";
+
+  net->eval();
+  torch::Tensor image = convkit::read_image("photographs/cat/1.png");
+  torch::Tensor logits = net(convkit::models::preset("resnet18")(image).unsqueeze(0));
+  std::cout << "classes of one image: " << logits.sizes() << '\n';
+}
+
 // torchrun starts it.
 void several_processes() {
   const torch::Tensor images = torch::randn({2, 3, 64, 64});
@@ -280,13 +313,19 @@ void several_processes() {
   group.barrier();
 }
 
-const std::map<std::string, void (*)()> kSnippets = {
-    {"modules", modules},         {"weights", weights},
-    {"transfer", transfer},       {"compile", compile},
-    {"explain", explain},         {"summarize", summarize},
-    {"broken_port", broken_port}, {"several_outputs", several_outputs},
-    {"training", training},       {"images", images},
-    {"loading", loading},         {"several_processes", several_processes}};
+const std::map<std::string, void (*)()> kSnippets = {{"modules", modules},
+                                                     {"weights", weights},
+                                                     {"transfer", transfer},
+                                                     {"compile", compile},
+                                                     {"explain", explain},
+                                                     {"summarize", summarize},
+                                                     {"broken_port", broken_port},
+                                                     {"several_outputs", several_outputs},
+                                                     {"training", training},
+                                                     {"images", images},
+                                                     {"loading", loading},
+                                                     {"photographs", photographs},
+                                                     {"several_processes", several_processes}};
 
 }  // namespace
 

@@ -10,7 +10,7 @@ set(order arithmetic module init conv same filters activation norm blocks separa
     models/xception models/segmentation models/unet models/video models/dcgan models/edsr
     models state_dict tree checkpoint compare summary compile image transforms boxes sample
     random_transforms color random_color transform_modules presets sampler dataset collate data
-    optim clip_grad lr_scheduler lr_policies averaging amp compare_training parallel convkit)
+    optim clip_grad lr_scheduler lr_policies averaging amp compare_training sync_batch_norm parallel convkit)
 file(GLOB_RECURSE headers RELATIVE ${source}/include/convkit ${source}/include/convkit/*.h)
 foreach(header IN LISTS headers)
   string(REGEX REPLACE "\\.h$" "" name "${header}")

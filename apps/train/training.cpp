@@ -73,9 +73,13 @@ void Training::train_epoch() {
   if (sampler_) sampler_->set_epoch(epoch_);
   epoch_begun_ = Clock::now();
   images_before_ = of_all(sums_).images();
+  waited_ = Clock::duration::zero();
+  auto asked = Clock::now();
   for (const auto& [images, labels] : *images_) {
+    waited_ += Clock::now() - asked;
     step(images, labels);
     if (flags_.checkpoint_every != 0 && step_ % flags_.checkpoint_every == 0) save("last.pt");
+    asked = Clock::now();
   }
 }
 
@@ -144,6 +148,8 @@ Sums Training::validate() {
 }
 
 void Training::end_epoch() {
+  const std::chrono::duration<double> waited = waited_;
+  const std::chrono::duration<double> took = Clock::now() - epoch_begun_;
   const Sums sums = of_all(sums_);
   nlohmann::ordered_json line{
       {"epoch", epoch_ + 1},
@@ -151,7 +157,8 @@ void Training::end_epoch() {
       {"lr", optimizer_->lr()},
       {"loss", sums.loss()},
       {"accuracy", sums.accuracy()},
-      {"images_per_second", images_per_second(sums.images() - images_before_, epoch_begun_)}};
+      {"images_per_second", images_per_second(sums.images() - images_before_, epoch_begun_)},
+      {"waited", waited / took}};
   bool better = false;
   if (validation_) {
     const Sums validated = validate();

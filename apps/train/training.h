@@ -87,8 +87,9 @@ class Training {
   int64_t step_ = 0;   // of all epochs
   Sums sums_;          // of this epoch
   std::chrono::steady_clock::time_point epoch_begun_;
-  int64_t images_before_ = 0;  // of this epoch, before it was resumed
-  double best_ = -1;           // the largest accuracy of a validation
+  std::chrono::steady_clock::duration waited_{};  // for images, in this epoch
+  int64_t images_before_ = 0;                     // of this epoch, before it was resumed
+  double best_ = -1;                              // the largest accuracy of a validation
   cli::Progress progress_;
 };
 

@@ -71,6 +71,7 @@
 #include <convkit/averaging.h>
 #include <convkit/amp.h>
 #include <convkit/compare_training.h>
+#include <convkit/sync_batch_norm.h>
 #include <convkit/parallel.h>
 // clang-format on
 

@@ -1,6 +1,7 @@
 #include <convkit/averaging.h>
 
 #include <convkit/norm.h>
+#include <convkit/sync_batch_norm.h>
 
 #include <torch/nn/modules/batchnorm.h>
 
@@ -115,6 +116,7 @@ void update_bn(torch::nn::Module& model, const std::function<void()>& run) {
     restart<torch::nn::BatchNorm1dImpl>(module, restarted);
     restart<torch::nn::BatchNorm2dImpl>(module, restarted);
     restart<torch::nn::BatchNorm3dImpl>(module, restarted);
+    restart<SyncBatchNormImpl>(module, restarted);
   };
   visit(model);
   for (const auto& module : model.modules(/*include_self=*/false)) visit(*module);

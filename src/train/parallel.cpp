@@ -1,5 +1,7 @@
 #include <convkit/parallel.h>
 
+#include "train/sync_batch_norm.h"
+
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/variable.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -23,6 +25,10 @@ struct ProcessGroup::State {
   int local_rank;
   std::chrono::milliseconds timeout;
   c10::intrusive_ptr<c10d::ProcessGroup> group = {};
+
+  ~State() {
+    if (group) --convkit::detail::process_groups;
+  }
 };
 
 namespace {
@@ -188,6 +194,7 @@ ProcessGroup init_process_group(ProcessGroupOptions options) {
   together("init_process_group", *state, [&] {
     const auto store = meeting.store(*state);
     state->group = c10::make_intrusive<c10d::ProcessGroup>(store, state->rank, world_size);
+    ++convkit::detail::process_groups;
     const auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
         store, state->rank, world_size,
         c10d::ProcessGroupGloo::Options::create_default(options.timeout));

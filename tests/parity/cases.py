@@ -308,6 +308,9 @@ def more_blocks():
         yield Case("LayerScale2d", {"dim": 4, "init_values": 0.3, "inplace": inplace}, (2, 4, 5, 6))
     for options in ({}, {"eps": 1e-3, "momentum": 0.01}, {"apply_act": False}, {"act_layer": "ReLU6"}, {"act_layer": "SiLU"}, {"act_layer": "Hardswish"}):
         yield Case("BatchNormAct2d", {"num_features": 6, **options}, (3, 6, 5, 4))
+    for options in ({}, {"eps": 1e-3, "momentum": 0.01}, {"affine": False}, {"track_running_stats": False}):
+        for size in ((5, 6), (3, 6, 9), (3, 6, 5, 4), (2, 6, 3, 5, 4)):
+            yield Case("SyncBatchNorm", {"num_features": 6, **options}, size)
 
 
 def branches_and_contexts():

@@ -150,6 +150,17 @@ Holder drop_block(const Case& given) {
   return Holder(given.real("p"), given.option("block_size"), given.boolean("inplace"), eps);
 }
 
+SyncBatchNorm sync_batch_norm(const Case& given) {
+  torch::nn::BatchNormOptions options(given.option("num_features"));
+  if (given.has_option("eps")) options.eps(given.real("eps"));
+  if (given.has_option("momentum")) options.momentum(given.real("momentum"));
+  if (given.has_option("affine")) options.affine(given.boolean("affine"));
+  if (given.has_option("track_running_stats")) {
+    options.track_running_stats(given.boolean("track_running_stats"));
+  }
+  return SyncBatchNorm(options);
+}
+
 BatchNormAct2d batch_norm_act(const Case& given) {
   BatchNormAct2dOptions options(given.option("num_features"));
   if (given.has_option("eps")) options.eps(given.real("eps"));
@@ -247,6 +258,7 @@ std::map<std::string, Maker> layer_makers() {
                              given.boolean("inplace"))
              .ptr();
        }},
+      {"SyncBatchNorm", [](const Case& given) { return sync_batch_norm(given).ptr(); }},
       {"BatchNormAct2d", [](const Case& given) { return batch_norm_act(given).ptr(); }},
       {"StochasticDepth", [](const Case& given) { return stochastic_depth(given).ptr(); }},
       {"SqueezeExcitation", [](const Case& given) { return squeeze_excitation(given).ptr(); }},

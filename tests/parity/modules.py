@@ -18,6 +18,7 @@ from timm.layers.cbam import CbamModule as TimmCbamModule
 from timm.layers.padding import pad_same_arg
 from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame  # noqa: F401
 from torch import nn
+from torch.nn import SyncBatchNorm  # noqa: F401
 from torchvision.models import convnext, densenet, efficientnet, inception, mobilenetv2, mobilenetv3, regnet, resnet
 from torchvision.models.convnext import LayerNorm2d as TorchvisionLayerNorm2d
 from torchvision.models.segmentation.deeplabv3 import ASPP  # noqa: F401

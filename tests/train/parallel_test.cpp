@@ -1,9 +1,11 @@
 #include <convkit/blocks.h>
 #include <convkit/parallel.h>
+#include <convkit/sync_batch_norm.h>
 
 #include "support.h"
 
 #include <torch/nn/functional/loss.h>
+#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/linear.h>
 
 #include <ATen/ops/arange.h>
@@ -126,6 +128,33 @@ TEST_CASE("A module of one process has the gradients that it has alone", "[paral
   CHECK(support::keys(*ddp.module) == support::keys(*copy));
   ddp.eval();
   CHECK_FALSE(net->is_training());
+}
+
+TEST_CASE("A SyncBatchNorm is a batch norm that is not trained by several processes",
+          "[parallel]") {
+  const torch::Tensor x = at::randn({4, 8, 5, 5});
+  torch::nn::BatchNorm2d plain(8);
+  SyncBatchNorm norm(8);
+  CHECK(support::keys(*norm) == support::keys(*plain));
+  CHECK(torch::equal(norm(x), plain(x)));
+  {
+    const ProcessGroup group = alone();
+    const torch::Tensor before = norm->running_mean.clone();
+    DistributedDataParallel ddp(norm, group);
+    CHECK(support::error([&] { ddp(x); }) ==
+          "SyncBatchNorm: expected no training by several processes on CPUs: Python has it on GPUs "
+          "alone");
+    CHECK(torch::equal(norm->running_mean, before));
+    ddp.eval();
+    plain->eval();
+    CHECK(torch::equal(ddp(x), plain(x)));
+  }
+  norm->train();
+  plain->train();
+  CHECK(torch::equal(norm(x), plain(x)));
+  CHECK(torch::equal(norm->running_var, plain->running_var));
+  CHECK(support::error([&] { norm(at::randn({4, 7})); }) ==
+        "SyncBatchNorm: expected input [N, 8, ...], got [4, 7]");
 }
 
 TEST_CASE("A module that cannot be trained by several processes is refused", "[parallel]") {
