@@ -17,7 +17,7 @@ import train_test
 
 import torch
 
-ROUNDS, EPOCHS = 4, 3
+ROUNDS, EPOCHS = 3, 3
 # Images, network, batch size, learning rate, optimizer, augmentation.
 ROWS = {
     "digits, resnet18": ("digits", "resnet18", 32, 0.02, "sgd", "none"),
@@ -68,7 +68,7 @@ def main():
         return in_python(*sys.argv[2:]) or True
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        train_test.digits(folder / "digits", 640, 32)
+        train_test.digits(folder / "digits", 320, 32)
         train_test.photographs(folder / "photographs")
         equal = True
         for threads in sys.argv[2:] or ("1", "2"):

@@ -284,10 +284,12 @@ def check_resume_words(train, folder, output, flags):
 def check_long(train, place):
     """Five epochs with each optimizer, which recognise the digits; photographs; a hundred kills."""
     digits(place / "digits", 1497, 300)
+    accuracies = {}
     for name, lr in LR.items():
         _, lines = check_training(train, place / "digits", place / f"run_{name}", "resnet18", 5, 32, lr, name, "none", 1)
         print(f"{name}: 5 epochs as in Python, {lines[-1]}", flush=True)
-        assert lines[-1]["val_accuracy"] > 0.97, lines[-1]
+        accuracies[name] = lines[-1]["val_accuracy"]
+    assert min(accuracies.values()) > 0.97, accuracies
     photographs(place / "photographs")
     _, lines = check_training(train, place / "photographs", place / "run", "resnet18", 5, 16, 0.02)
     print(f"photographs: 5 epochs as in Python, {lines[-1]}", flush=True)

@@ -69,6 +69,20 @@ void check_sums(std::string_view bytes) {
   }
 }
 
+/// EXIF, which may stand before the pixels or after them. A chunk that is cut there is an error of Pillow's too.
+std::string_view exif_of(std::string_view bytes) {
+  std::size_t at = 8;
+  while (bytes.size() - at >= 12) {
+    const std::size_t length = number_at(bytes, at);
+    TORCH_CHECK(length <= bytes.size() - at - 12, "a damaged PNG: it is cut short");
+    const std::string_view chunk = bytes.substr(at + 4, length + 4);
+    if (chunk.starts_with("eXIf")) return chunk.substr(4);
+    if (chunk.starts_with("IEND")) break;
+    at += length + 12;
+  }
+  return {};
+}
+
 class PngReader {
  public:
   explicit PngReader(std::string_view bytes) : left_(bytes) {
@@ -99,6 +113,12 @@ class PngReader {
       png_read_info(png_, info_);
       png_get_IHDR(png_, info_, &width, &height, &depth, &color, &interlace, nullptr, nullptr);
       read_colors();
+    });
+  }
+
+  /// Takes memory for rows, of which a damaged header may promise large ones.
+  void begin_rows() {
+    guarded(png_, error_, [&] {
       if (depth == 16 && color != PNG_COLOR_TYPE_GRAY) png_set_strip_16(png_);
       if (depth == 16) png_set_swap(png_);
       // Pillow has no mode for it.
@@ -115,18 +135,6 @@ class PngReader {
     guarded(png_, error_, [&] { png_read_image(png_, rows.data()); });
   }
 
-  /// What comes after the pixels: EXIF may. Its errors are none of the image.
-  std::string read_exif() {
-    png_bytep exif = nullptr;
-    png_uint_32 size = 0;
-    try {
-      guarded(png_, error_, [&] { png_read_end(png_, info_); });
-    } catch (const c10::Error&) {
-    }
-    if (png_get_eXIf_1(png_, info_, &size, &exif) == 0) return {};
-    return {reinterpret_cast<const char*>(exif), size};
-  }
-
   png_uint_32 width = 0;
   png_uint_32 height = 0;
   int depth = 0;
@@ -139,11 +147,11 @@ class PngReader {
 
  private:
   void skip_the_rest() {
-    // Of what is not pixels only these are looked at.
-    constexpr auto kKept = "tRNS\0eXIf";
+    // Of what is not pixels only this is looked at. libpng would take as much memory for EXIF as a damaged
+    // file promises.
     png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_AS_DEFAULT,
-                                reinterpret_cast<png_const_bytep>(kKept), 2);
+                                reinterpret_cast<png_const_bytep>("tRNS"), 1);
   }
 
   void read_colors() {
@@ -200,6 +208,7 @@ RawImage read_png(std::string_view bytes, int64_t max_pixels) {
   // Deflate makes at most 1,032 bytes of one, and a pixel has at least a bit.
   TORCH_CHECK(bytes.size() >= static_cast<std::size_t>(reader.width) * reader.height / 8 / 1032,
               "a damaged PNG: it is cut short");
+  reader.begin_rows();
 
   RawImage image;
   image.mode = mode_of(reader);
@@ -221,7 +230,7 @@ RawImage read_png(std::string_view bytes, int64_t max_pixels) {
     const int64_t grey = reader.depth == 1 ? (reader.key.gray != 0 ? 255 : 0) : reader.key.gray;
     image.transparent = {grey, grey, grey};
   }
-  image.exif = reader.read_exif();
+  image.exif = exif_of(bytes);
   return image;
 }
 

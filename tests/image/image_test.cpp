@@ -9,6 +9,8 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <sys/resource.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -145,6 +147,23 @@ TEST_CASE("write_image writes a whole file or none", "[image]") {
   std::filesystem::remove_all(place);
 }
 
+TEST_CASE("what a header promises takes no memory", "[image][errors]") {
+  const auto most_megabytes = [] {
+    rusage usage = {};
+    REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0);
+    return usage.ru_maxrss / 1024;
+  };
+  const auto before = most_megabytes();
+  for (const auto& file : std::filesystem::directory_iterator(folder() / "files")) {
+    if (file.path().string().find("_huge") == std::string::npos &&
+        file.path().string().find("_header_") == std::string::npos) {
+      continue;
+    }
+    error([&] { read_image(file.path().string()); });
+  }
+  CHECK(most_megabytes() - before < 64);
+}
+
 TEST_CASE("what is no image is refused in a sentence", "[image][errors]") {
   const auto file = [](const char* name) { return (folder() / "files" / name).string(); };
   const auto refused = [&](const char* name, const convkit::ReadImageOptions& options = {}) {
@@ -161,6 +180,8 @@ TEST_CASE("what is no image is refused in a sentence", "[image][errors]") {
   CHECK(refused("png_cut_8.png") == "a damaged PNG: it is cut short");
   CHECK(refused("png_header_huge.png") ==
         "expected at most 178956970 pixels, got 60000 x 60000; set max_pixels");
+  CHECK(refused("png_header_widest.png") ==
+        "expected at most 178956970 pixels, got 2147483647 x 1; set max_pixels");
   CHECK(refused("png_wrong_sum_of_header.png") == "a damaged PNG: a checksum is wrong");
   CHECK(refused("png_bad_filter.png") == "a damaged PNG: bad adaptive filter value");
   CHECK(refused("ppm_p5_cut.ppm") == "a damaged PPM: it is cut short");

@@ -203,6 +203,7 @@ def pngs():
     for orientation in [3, 6, 8]:
         png(f"exif_{orientation}", 2, 8, before=[chunk(b"eXIf", exif("<", orientation))])
     png("exif_after", 2, 8, after=[chunk(b"eXIf", exif(">", 6))])
+    png("exif_of_128_mb", 2, 8, after=[struct.pack(">I", 2 ** 27) + b"eXIfMM\0*"])
     png("more_pixels", 2, 8, data=lambda raw: zlib.compress(raw + b"more" * 99))
     png("fewer_pixels", 2, 8, data=lambda raw: zlib.compress(raw[:-30]))
     png("after_the_stream", 2, 8, data=lambda raw: zlib.compress(raw) + b"rubbish")
@@ -217,6 +218,7 @@ def pngs():
     bad = {"depth": (8, b"\x03"), "color": (9, b"\x05"), "compression": (10, b"\x01"), "filter": (11, b"\x01"),
            "interlace": (12, b"\x02"), "no_columns": (0, b"\0\0\0\0"), "no_rows": (4, b"\0\0\0\0"),
            "huge": (0, struct.pack(">II", 60000, 60000)), "most": (0, struct.pack(">II", 2 ** 31, 1)),
+           "widest": (0, struct.pack(">II", 2 ** 31 - 1, 1)),
            "larger": (4, struct.pack(">I", 9000))}
     whole, _ = png("whole", 2, 8, size=(20, 30))
     for name, (at, value) in bad.items():
