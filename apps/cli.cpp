@@ -6,6 +6,7 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -70,9 +71,15 @@ void Progress::show(int64_t done, int64_t of, const std::string& note) {
   constexpr int64_t kBar = 30;
   const double rate = static_cast<double>(done - first_) / Seconds(now - begun_).count();
   const auto left = static_cast<int64_t>(static_cast<double>(of - done) / rate);
-  fmt::print(stderr, "\r\033[K[{:<{}}] {} of {}, {:.1f} images/s, {}:{:02} left{}",
-             std::string(static_cast<std::size_t>(kBar * done / of), '='), kBar, done, of, rate,
-             left / 60, left % 60, note);
+  std::string line = fmt::format("[{:<{}}] {} of {}, {:.1f} images/s, {}:{:02} left{}",
+                                 std::string(static_cast<std::size_t>(kBar * done / of), '='), kBar,
+                                 done, of, rate, left / 60, left % 60, note);
+  // Of a line that is broken only the last part could be taken away.
+  winsize size = {};
+  if (ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && line.size() >= size.ws_col) {
+    line.resize(size.ws_col - 1U);
+  }
+  fmt::print(stderr, "\r\033[K{}", line);
   std::fflush(stderr);
 }
 

@@ -175,7 +175,7 @@ void add_compare(CLI::App& app, Command& chosen) {
   command
       ->add_option("--num-classes", options->num_classes,
                    "Of the network, where it was recorded with another number than the default")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
   command
       ->add_option("--tolerance", options->tolerance,
                    "Let numbers differ by so much, relative to the largest of their tensor")

@@ -65,9 +65,9 @@ void add_summary(CLI::App& app, Command& chosen) {
       ->add_option("--at", options->at, "Take this member of a nested checkpoint, as in ema.model")
       ->needs(weights);
   command->add_option("--num-classes", options->num_classes, "Other than the default")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
   command->add_option("--depth", options->depth, "How many levels to show")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}));
   command->add_flag("--json", options->json, "Print it as JSON, with every size");
   command->callback([=, &chosen] { chosen = [=] { return summarize(*options); }; });
 }

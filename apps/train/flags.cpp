@@ -82,12 +82,16 @@ void add_checks(CLI::App& app) {
   };
   app.get_option("--model")->required();
   for (const char* name : {"--epochs", "--batch-size", "--lr-step-size", "--train-crop-size",
-                           "--val-resize-size", "--val-crop-size", "--checkpoint-every",
-                           "--threads", "--lr-gamma", "--lr-warmup-decay", "--std"}) {
+                           "--val-resize-size", "--val-crop-size", "--checkpoint-every"}) {
+    is(name, CLI::Range(int64_t{1}, int64_t{1'000'000'000}));
+  }
+  is("--threads", CLI::Range(1, 1024));
+  is("--workers", CLI::Range(int64_t{0}, int64_t{1024}));
+  for (const char* name : {"--lr-gamma", "--lr-warmup-decay", "--std"}) {
     is(name, CLI::PositiveNumber);
   }
-  for (const char* name : {"--workers", "--seed", "--lr", "--momentum", "--weight-decay",
-                           "--clip-grad-norm", "--lr-min", "--lr-warmup-epochs"}) {
+  for (const char* name : {"--seed", "--lr", "--momentum", "--weight-decay", "--clip-grad-norm",
+                           "--lr-min", "--lr-warmup-epochs"}) {
     is(name, CLI::NonNegativeNumber);
   }
   for (const char* name : {"--label-smoothing", "--hflip-prob"}) is(name, CLI::Range(0.0, 1.0));

@@ -4,7 +4,6 @@
 #include <ATen/core/TensorBody.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/topk.h>
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -18,7 +17,6 @@ struct Guess {
 };
 
 std::vector<Guess> best(const torch::Tensor& logits, int64_t count) {
-  TORCH_CHECK(logits.dim() == 2, "--model: expected a network for classification");
   const torch::Tensor probabilities = at::softmax(logits[0].to(torch::kFloat), 0);
   const auto [values, numbers] = at::topk(probabilities, std::min(count, probabilities.size(0)));
   std::vector<Guess> guesses;
@@ -64,13 +62,14 @@ int main(int argc, char** argv) {
   vision::add_flags(app, flags);
   app.add_option("--top", top, "How many classes to print")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
   app.add_flag("--json", json, "Print a line of JSON for each file");
   return cli::run(app, argc, argv, [&] {
-    vision::Network network(flags);
-    return vision::each(flags.paths, [&](const std::string& path, const torch::Tensor& image) {
-      const auto guesses = best(network(image), top);
-      (json ? print_json : print)(path, guesses, network);
-    });
+    vision::Network network(flags, convkit::models::Preset::Kind::kClassification);
+    vision::Images images(app.get_name(), flags.paths);
+    return images.each(
+        network, [&](const std::string& path, const torch::Tensor&, const torch::Tensor& logits) {
+          (json ? print_json : print)(path, best(logits, top), network);
+        });
   });
 }

@@ -12,6 +12,8 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
+#include <system_error>
 #include <utility>
 
 namespace {
@@ -35,7 +37,6 @@ torch::Tensor colors(int64_t classes) {
 
 /// The class of each pixel [H, W] of an image of that size.
 torch::Tensor classes_of(const torch::Tensor& logits, int64_t height, int64_t width) {
-  TORCH_CHECK(logits.dim() == 4, "--model: expected a network for segmentation");
   const torch::Tensor classes = logits.argmax(1).to(torch::kByte);
   return convkit::transforms::resize(classes, {height, width},
                                      {.interpolation = convkit::transforms::Interpolation::kNearest,
@@ -51,13 +52,28 @@ torch::Tensor painted(const torch::Tensor& image, const torch::Tensor& classes, 
   return mixed.where(classes.ne(0), image);
 }
 
-/// Where the picture of a file goes: photo.png, or photo-2.png where two files have that name.
-std::string target(const std::string& folder, const std::string& path,
-                   std::map<std::string, int>& taken) {
-  const std::string stem = fs::path(path).stem().string();
-  const int times = ++taken[stem];
-  return (fs::path(folder) / (stem + (times > 1 ? fmt::format("-{}", times) : "") + ".png"))
-      .string();
+/// Where the picture of each file goes: photo.png, or photo-2.png where that name is taken. Throws
+/// c10::Error where that is one of the files.
+std::map<std::string, std::string> targets(const std::string& folder,
+                                           const std::vector<std::string>& files) {
+  std::set<fs::path> read;
+  std::error_code error;
+  for (const std::string& file : files) read.insert(fs::weakly_canonical(file, error));
+  std::set<std::string> taken;
+  std::map<std::string, std::string> targets;
+  for (const std::string& file : files) {
+    const std::string stem = fs::path(file).stem().string();
+    std::string name = stem + ".png";
+    for (int number = 2; !taken.insert(name).second; ++number) {
+      name = fmt::format("{}-{}.png", stem, number);
+    }
+    const fs::path target = fs::path(folder) / name;
+    TORCH_CHECK_VALUE(!read.contains(fs::weakly_canonical(target, error)),
+                      "-o: expected another folder than ", cli::printable(folder), ", where ",
+                      cli::printable(name), " is one of the images");
+    targets.emplace(file, target.string());
+  }
+  return targets;
 }
 
 void print(const std::string& path, const std::string& written, const torch::Tensor& classes,
@@ -92,15 +108,19 @@ int main(int argc, char** argv) {
       ->required();
   app.add_flag("--masks", masks, "Write the numbers of the classes as shades of grey instead");
   return cli::run(app, argc, argv, [&] {
-    vision::Network network(flags);
-    fs::create_directories(folder);
-    std::map<std::string, int> taken;
-    return vision::each(flags.paths, [&](const std::string& path, const torch::Tensor& image) {
-      const torch::Tensor logits = network(image);
+    vision::Network network(flags, convkit::models::Preset::Kind::kSegmentation);
+    vision::Images images(app.get_name(), flags.paths);
+    const auto target = targets(folder, images.files());
+    std::error_code error;
+    fs::create_directories(folder, error);
+    TORCH_CHECK(fs::is_directory(folder), "-o: cannot make the folder ", cli::printable(folder),
+                ": ", error.message());
+    return images.each(network, [&](const std::string& path, const torch::Tensor& image,
+                                    const torch::Tensor& logits) {
       const int64_t count = logits.size(1);
-      TORCH_CHECK(count <= 256, "--model: expected at most 256 classes, got ", count);
+      TORCH_CHECK(count <= 256, "expected at most 256 classes, got ", count);
       const torch::Tensor classes = classes_of(logits, image.size(1), image.size(2));
-      const std::string written = target(folder, path, taken);
+      const std::string& written = target.at(path);
       convkit::write_image(masks ? classes.unsqueeze(0) : painted(image, classes, count), written);
       print(path, written, classes, count, network);
     });

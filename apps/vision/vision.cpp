@@ -12,13 +12,19 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <fstream>
+#include <system_error>
+#include <utility>
 
 namespace vision {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kMostClasses = 1'000'000;
 
 bool is_image(const fs::path& path) {
   std::string ending = path.extension().string();
@@ -28,22 +34,25 @@ bool is_image(const fs::path& path) {
          ending == ".pgm" || ending == ".pbm";
 }
 
-std::vector<std::string> files_of(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    if (!fs::is_directory(path)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (const auto& entry : fs::recursive_directory_iterator(path)) {
-      if (entry.is_regular_file() && is_image(entry.path())) found.push_back(entry.path().string());
-    }
-    TORCH_CHECK(!found.empty(), "no image in ", cli::printable(path));
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
+/// Throws c10::Error for an image that the preset would make larger than any that is read: a shorter
+/// side of 1 becomes one of 256, and the longer side grows as much.
+void check_prepared_size(const torch::Tensor& image, const convkit::models::Preset& preset) {
+  if (preset.resize_size.size() != 1) return;
+  const auto height = static_cast<double>(image.size(1));
+  const auto width = static_cast<double>(image.size(2));
+  const double scale = static_cast<double>(preset.resize_size[0]) / std::min(height, width);
+  constexpr int64_t kMost = convkit::ReadImageOptions{}.max_pixels;
+  TORCH_CHECK(height * scale * width * scale <= static_cast<double>(kMost), "an image of ",
+              image.size(2), " x ", image.size(1), " pixels, of which the preset makes more than ",
+              kMost);
+}
+
+/// The first part of a message that may name every tensor of a network.
+std::string beginning(const std::string& text) {
+  constexpr std::size_t kMost = 600;
+  if (text.size() <= kMost) return text;
+  return text.substr(0, text.rfind(' ', kMost)) +
+         " ... (`convkit inspect` says which network a file belongs to)";
 }
 
 /// Auxiliary heads are for training: a file may have them where the network does not.
@@ -79,23 +88,27 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--labels", flags.labels, "A file with the name of each class in a line");
   app.add_option("--num-classes", flags.num_classes, "Other than the default")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, kMostClasses));
   app.add_option("--threads", flags.threads, "Compute on so many threads, not on all processors")
-      ->check(CLI::PositiveNumber);
-  app.add_flag("--compiled", flags.compiled,
-               "Compile the network: faster, and its numbers differ in the last digits");
+      ->check(CLI::Range(1, 1024));
+  app.add_flag(
+      "--compiled", flags.compiled,
+      "Compile the network, for each size of images anew: faster, and its numbers differ in "
+      "the last digits");
 }
 
-Network::Network(const Flags& flags)
+Network::Network(const Flags& flags, convkit::models::Preset::Kind kind)
     : network_(make(flags)),
       preset_(convkit::models::preset(flags.model, flags.preset)),
       compiled_(flags.compiled) {
-  TORCH_CHECK_VALUE(preset_.kind != convkit::models::Preset::Kind::kVideo,
-                    "--model: expected a network for images, got ", flags.model);
+  using Kind = convkit::models::Preset::Kind;
+  TORCH_CHECK_VALUE(preset_.kind == kind, "--model: expected a network for ",
+                    kind == Kind::kSegmentation ? "segmentation" : "classification", ", got ",
+                    flags.model);
   if (flags.threads != 0) at::set_num_threads(flags.threads);
   load(flags);
   network_->eval();
-  if (!flags.labels.empty()) read_labels(flags.labels);
+  if (flags.labels) read_labels(*flags.labels);
 }
 
 void Network::load(const Flags& flags) {
@@ -104,55 +117,109 @@ void Network::load(const Flags& flags) {
     convkit::load_state_dict(*network_, without_aux(checkpoint.state, *network_));
   } catch (const c10::Error& error) {
     TORCH_CHECK(false, "--weights ", cli::printable(flags.weights), ": ",
-                error.what_without_backtrace());
+                beginning(error.what_without_backtrace()));
   }
 }
 
 void Network::read_labels(const std::string& file) {
   std::ifstream lines(file);
-  TORCH_CHECK(lines, "--labels: cannot open ", cli::printable(file));
+  TORCH_CHECK(lines && !fs::is_directory(file), "--labels: cannot open ", cli::printable(file));
+  labels_.emplace();
   for (std::string line; std::getline(lines, line);) {
     if (line.ends_with('\r')) line.pop_back();
-    labels_.push_back(line);
+    labels_->push_back(line);
   }
 }
 
 torch::Tensor Network::operator()(const torch::Tensor& image) {
   const torch::NoGradGuard no_grad;
+  check_prepared_size(image, preset_);
   const torch::Tensor x = preset_(image).unsqueeze(0);
   if (compiled_ && !fast_) fast_ = convkit::compile(network_, x);
-  const torch::Tensor y = fast_ ? (*fast_)(x) : network_(x);
-  const auto classes = static_cast<int64_t>(labels_.size());
-  TORCH_CHECK(labels_.empty() || classes == y.size(1), "--labels: expected ", y.size(1),
-              " lines, one for each class, got ", classes);
-  return y;
+  return fast_ ? (*fast_)(x) : network_(x);
+}
+
+void Network::check_labels(const torch::Tensor& result) const {
+  const auto count = static_cast<int64_t>(labels_ ? labels_->size() : 0);
+  TORCH_CHECK(!labels_ || count == result.size(1), "--labels: expected ", result.size(1),
+              " lines, one for each class, got ", count);
 }
 
 std::string Network::label(int64_t number) const {
-  return labels_.empty() ? std::to_string(number) : labels_[static_cast<std::size_t>(number)];
+  return labels_ ? (*labels_)[static_cast<std::size_t>(number)] : std::to_string(number);
 }
 
-int each(const std::vector<std::string>& paths,
-         const std::function<void(const std::string&, const torch::Tensor&)>& look) {
-  const std::vector<std::string> files = files_of(paths);
-  const auto count = static_cast<int64_t>(files.size());
-  cli::Progress progress(count > 2);
-  int code = 0;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    progress.show(static_cast<int64_t>(i), count);
-    torch::Tensor image;
-    try {
-      image = convkit::read_image(files[i]);
-    } catch (const c10::Error& error) {
-      progress.clear();
-      fmt::print(stderr, "{}\n", error.what_without_backtrace());
-      code = 2;
+Images::Images(std::string app, const std::vector<std::string>& paths) : app_(std::move(app)) {
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!fs::is_directory(path, error)) {
+      files_.push_back(path);
       continue;
     }
-    progress.clear();
-    look(files[i], image);
+    std::vector<std::string> found;
+    add_folder(path, found);
+    if (found.empty()) complain(path, "there is no image in it");
+    std::sort(found.begin(), found.end());
+    files_.insert(files_.end(), found.begin(), found.end());
   }
-  return code;
+  progress_.emplace(files_.size() > 2);
+}
+
+void Images::add_folder(const fs::path& folder, std::vector<std::string>& found) {
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  if (error) complain(folder.string(), error.message());
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    std::error_code unknown;
+    const fs::path& path = entries->path();
+    if (entries->is_directory(unknown)) {
+      if (!entries->is_symlink(unknown)) add_folder(path, found);
+    } else if (is_image(path)) {
+      found.push_back(path.string());
+    }
+  }
+}
+
+void Images::complain(const std::string& path, const std::string& what) {
+  if (progress_) progress_->clear();
+  fmt::print(stderr, "{}: {}: {}\n", app_, cli::printable(path), what);
+  code_ = 2;
+}
+
+bool Images::holds(const std::string& path, const std::function<void()>& run) {
+  try {
+    run();
+    return true;
+  } catch (const c10::Error& error) {
+    std::string what = error.what_without_backtrace();
+    const std::string known = "read_image: " + path + ": ";
+    complain(path, what.starts_with(known) ? what.substr(known.size()) : what);
+  } catch (const std::exception& error) {
+    complain(path, error.what());
+  }
+  return false;
+}
+
+int Images::each(Network& network,
+                 const std::function<void(const std::string&, const torch::Tensor&,
+                                          const torch::Tensor&)>& look) {
+  const auto count = static_cast<int64_t>(files_.size());
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    progress_->show(static_cast<int64_t>(i), count);
+    torch::Tensor image;
+    torch::Tensor result;
+    const bool is_read = holds(files_[i], [&] {
+      image = convkit::read_image(files_[i]);
+      result = network(image);
+    });
+    if (!is_read) continue;
+    network.check_labels(result);
+    progress_->clear();
+    holds(files_[i], [&] { look(files_[i], image, result); });
+    // Whoever stops the program has whole lines.
+    TORCH_CHECK(std::fflush(stdout) == 0, "cannot write to the standard output");
+  }
+  return code_;
 }
 
 }  // namespace vision

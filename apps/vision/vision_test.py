@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,7 @@ def check_classify(classify, folder):
     preprocess = models.MobileNet_V2_Weights.DEFAULT.transforms()
     common = ("--model", "mobilenet_v2", "--weights", folder / "net.pth", "--labels", folder / "labels.txt", "--threads", 1)
     result = run(classify, folder / "album", *common, "--json", "--top", 3, code=2)
-    assert result.stderr == f"read_image: {folder / 'album' / 'cut.jpg'}: a damaged JPEG: it is cut short\n", result.stderr
+    assert result.stderr == f"classify: {folder / 'album' / 'cut.jpg'}: a damaged JPEG: it is cut short\n", result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["file"] for line in lines] == images, lines
     seen = set()
@@ -87,11 +88,18 @@ def check_classify(classify, folder):
             (("--labels", folder / "few.txt"), "--labels: expected 1000 lines, one for each class, got 2"),
             (("--labels", folder / "none.txt"), "--labels: cannot open "),
             (("--preset", "IMAGENET1K_V9"), "preset: expected weights of mobilenet_v2"),
+            (("--labels", folder), "--labels: cannot open "),
+            (("--labels", os.devnull), "--labels: expected 1000 lines, one for each class, got 0"),
+            (("--threads", 100000), "--threads: Value 100000 not in range 1 to 1024"),
+            (("--top", 0), "--top: Value 0 not in range 1 to 1000000"),
             (("--num-classes", 5), "--weights "), (("--at", "model"), "load_checkpoint: ")):
         said = run(classify, images[0], "--model", "mobilenet_v2", "--weights", folder / "net.pth", *arguments, code=2)
         assert said.stdout == "" and word in said.stderr, said
     (folder / "empty").mkdir()
-    assert "no image in " in run(classify, folder / "empty", *common, code=2).stderr
+    said = run(classify, folder / "empty", images[0], *common, code=2)
+    assert said.stderr == f"classify: {folder / 'empty'}: there is no image in it\n" and said.stdout.startswith(images[0]), said
+    said = run(classify, images[0], "--model", "fcn_resnet50", "--weights", "a", code=2).stderr
+    assert said == "classify: --model: expected a network for classification, got fcn_resnet50\n", said
     assert "the nearest are " in run(classify, images[0], "--model", "mobilenet", "--weights", "a", code=2).stderr
 
 
@@ -118,6 +126,47 @@ def check_segment(segment, folder):
         assert f"  {share:6.2f} %  {classes[0, 0]}" in text.splitlines(), (share, text)
 
 
+def check_the_rest_goes_on(classify, folder):
+    """A file that cannot be looked at is named, and the others are looked at."""
+    odd = folder / "odd"
+    (odd / "b.jpg").mkdir(parents=True)
+    (odd / "loop.jpg").symlink_to("loop.jpg")
+    (odd / "gone.png").symlink_to("nowhere.png")
+    Image.new("RGB", (20000, 1)).save(odd / "long.png")
+    for name in ("a.jpg", "z.jpg"):
+        (odd / name).write_bytes((PHOTOGRAPHS / "china.jpg").read_bytes())
+    said = run(classify, odd, "--model", "mobilenet_v2", "--weights", folder / "net.pth", "--top", 1, code=2)
+    assert [line for line in said.stdout.splitlines() if line.startswith("/")] == [str(odd / "a.jpg"), str(odd / "z.jpg")], said
+    named = [line.split(": ")[1] for line in said.stderr.splitlines()]
+    assert named == [str(odd / name) for name in ("gone.png", "long.png", "loop.jpg")], said
+    assert "long.png: an image of 20000 x 1 pixels, of which the preset makes more than 178956970" in said.stderr, said
+
+
+def check_names(segment, folder):
+    """No image is written over another one."""
+    place = folder / "names"
+    place.mkdir()
+    for name in ("photo-2.jpg", "photo.jpg", "photo.png"):
+        Image.open(PHOTOGRAPHS / "flower.jpg").resize((64, 48)).save(place / name)
+    before = (place / "photo.png").read_bytes()
+    common = ("--model", "lraspp_mobilenet_v3_large", "--weights", folder / "net.pth", "--threads", 1)
+    said = run(segment, place, *common, "-o", place, code=2)
+    assert said.stdout == "" and "-o: expected another folder than " in said.stderr, said
+    assert (place / "photo.png").read_bytes() == before and len(list(place.iterdir())) == 3
+    written = [line.split(" -> ")[1] for line in run(segment, place, *common, "-o", folder / "out").stdout.splitlines()
+               if " -> " in line]
+    assert written == [str(folder / "out" / name) for name in ("photo-2.png", "photo.png", "photo-3.png")], written
+    assert all(Path(name).exists() for name in written)
+    (folder / "taken").mkdir()
+    (folder / "taken" / "photo.png").mkdir()
+    said = run(segment, place, *common, "-o", folder / "taken", code=2)
+    assert said.stderr.startswith(f"segment: {place / 'photo.jpg'}: ") and (folder / "taken" / "photo-3.png").exists(), said
+    said = run(segment, place, "--model", "resnet18", "--weights", "a", "-o", folder / "none", code=2)
+    assert said.stderr == "segment: --model: expected a network for segmentation, got resnet18\n", said
+    assert "-o: cannot make the folder " in run(segment, place, *common, "-o", "", code=2).stderr
+    assert not (folder / "none").exists()
+
+
 def check_compare(convkit, folder):
     """record.py and convkit compare make the same of a photograph, and of another one they do not."""
     photograph = PHOTOGRAPHS / "flower.jpg"
@@ -137,6 +186,8 @@ with tempfile.TemporaryDirectory() as place:
     place = Path(place)
     (place / "album").mkdir()
     check_classify(sys.argv[1], place)
+    check_the_rest_goes_on(sys.argv[1], place)
     check_segment(sys.argv[2], place)
+    check_names(sys.argv[2], place)
     check_compare(sys.argv[3], place)
 print("classify and segment do what Python does")
