@@ -11,7 +11,8 @@
 #include <vector>
 
 /// torchvision's random colors. They draw the numbers that torchvision.transforms.v2 draws, in its order,
-/// from LibTorch's default generator or the one that is given: the same seed gives the same images.
+/// from LibTorch's default generator or the one that is given: the same seed gives the same images. Draws
+/// are of float32, and ranges beyond it are refused.
 namespace convkit::transforms {
 
 /// How far each may change: {most} is a factor from 1 - most, but not below 0, to 1 + most, or a hue

@@ -13,7 +13,7 @@
 
 /// torchvision's random transforms. They draw the numbers that torchvision.transforms.v2 draws, in its
 /// order, from LibTorch's default generator or the one that is given: the same seed gives the same
-/// images. A sample's parts have one draw in common.
+/// images. A sample's parts have one draw in common. Draws are of float32, and ranges beyond it are refused.
 namespace convkit::transforms {
 
 /// horizontal_flip() or vertical_flip() with the probability p, and else the image itself.

@@ -85,7 +85,7 @@ CONVKIT_MODULE(CenterCrop);
 
 /// pad().
 ///
-/// Throws:  c10::ValueError for another count of numbers of padding, and for negative ones.
+/// Throws:  c10::ValueError for padding that pad() refuses, and for a fill without numbers.
 /// Source:  torchvision.transforms.v2.Pad
 class CONVKIT_API PadImpl : public Block<PadImpl> {
  public:
@@ -281,7 +281,7 @@ CONVKIT_MODULE(ToDtype);
 
 /// normalize().
 ///
-/// Throws:  c10::ValueError for a std of 0.
+/// Throws:  c10::ValueError for a std of 0, and for counts of numbers that fit no image.
 /// Source:  torchvision.transforms.v2.Normalize
 class CONVKIT_API NormalizeImpl : public Block<NormalizeImpl> {
  public:

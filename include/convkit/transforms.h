@@ -19,7 +19,8 @@
 ///
 /// torchvision gives other pixels for an image of Pillow's than for a tensor of the same pixels.
 /// Here `way` says which: by default, uint8 images are taken for Pillow's, as a photograph in Python
-/// is, and other types for tensors.
+/// is, and other types for tensors. A side is at most 2^31 - 1 pixels long, as Pillow's are: for a
+/// size, padding or region beyond, and for a result that no tensor has, functions throw c10::ValueError.
 namespace convkit::transforms {
 
 /// Pillow's way has all of them, the tensor's the first four.
@@ -43,7 +44,7 @@ struct ResizeOptions {
 ///
 /// Shape:   image [..., C, H, W] -> [..., C, height, width]
 /// Throws:  c10::ValueError for a size that is neither, or has a side below 1; for a max_size that
-///          is not above the shorter side; for kBox, kHamming and kLanczos in the tensor's way; in
+///          is not above the shorter side; for complex numbers; for kBox, kHamming and kLanczos in the tensor's way; in
 ///          Pillow's way for an image that is not of type uint8, not on the cpu, or has more than 4 channels.
 /// Source:  torchvision.transforms.v2.functional.resize, which takes nearest-exact for nearest with an
 ///          image of Pillow's; Pillow 13, Image.resize
@@ -90,9 +91,11 @@ struct PadOptions {
 ///
 /// Shape:   image [..., C, H, W] -> [..., C, top + H + bottom, left + W + right]
 /// Throws:  c10::ValueError for another count of numbers, and for negative ones; for padding by more
-///          than the image has to mirror; for a fill that is not of 1 or C numbers.
+///          than the image has to mirror; for a fill that is not of 1 or C numbers, or of one that the
+///          image's type does not have, once a whole number's fraction is cut off.
 /// Source:  torchvision.transforms.v2.functional.pad
-/// Differs: negative padding does not crop, and an image of Pillow's is not mirrored several times.
+/// Differs: negative padding does not crop, and an image of Pillow's is not mirrored several times; Pillow
+///          takes the nearest number for a fill that bytes do not have, and several numbers wrap in a tensor.
 CONVKIT_API torch::Tensor pad(const torch::Tensor& image, c10::IntArrayRef padding,
                               const PadOptions& options = {});
 

@@ -27,6 +27,7 @@ void check_boxes(const char* name, const BoundingBoxes& boxes) {
   const auto [height, width] = boxes.canvas_size;
   TORCH_CHECK_VALUE(height >= 1 && width >= 1, name, ": expected a canvas with sides >= 1, got ",
                     height, " x ", width);
+  detail::check_sides(name, height, width);
 }
 
 Tensor first_two(const Tensor& data) {
@@ -87,7 +88,8 @@ BoundingBoxes moved(const BoundingBoxes& boxes, int64_t right, int64_t down,
                     const std::array<int64_t, 2>& canvas_size) {
   const bool corners = boxes.format == BoxFormat::kXyxy;
   const std::vector<int64_t> by{right, down, corners ? right : 0, corners ? down : 0};
-  return {.data = boxes.data.add(at::tensor(by, boxes.data.options())),
+  // LibTorch makes no tensor of half precision of a list.
+  return {.data = boxes.data.add(at::tensor(by, torch::kLong).to(boxes.data.options())),
           .format = boxes.format,
           .canvas_size = canvas_size};
 }
@@ -181,8 +183,9 @@ BoundingBoxes pad(const BoundingBoxes& boxes, c10::IntArrayRef padding) {
   check_boxes("pad", boxes);
   const auto [left, top, right, bottom] = detail::sides_of_padding("pad", padding);
   const auto [height, width] = boxes.canvas_size;
-  return clamp_bounding_boxes(
-      moved(boxes, left, top, {top + height + bottom, left + width + right}));
+  const std::array<int64_t, 2> canvas{top + height + bottom, left + width + right};
+  detail::check_sides("pad", canvas[0], canvas[1]);
+  return clamp_bounding_boxes(moved(boxes, left, top, canvas));
 }
 
 BoundingBoxes horizontal_flip(const BoundingBoxes& boxes) {

@@ -1,5 +1,6 @@
 #include <convkit/color.h>
 
+#include "core/wrapped.h"
 #include "image/image_checks.h"
 #include "image/image_types.h"
 #include "image/pillow_color.h"
@@ -37,6 +38,14 @@ void check_factor(const char* name, const Tensor& image, double factor) {
   TORCH_CHECK_VALUE(factor >= 0, name, ": expected a factor >= 0, got ", factor);
 }
 
+/// One that the image is blended by, in float32 or in its own type of floating point.
+void check_blend(const char* name, const Tensor& image, double factor) {
+  check_factor(name, image, factor);
+  const torch::Dtype dtype = image.is_floating_point() ? image.scalar_type() : torch::kFloat;
+  TORCH_CHECK_VALUE(factor <= detail::largest_finite(dtype), name, ": expected a factor that ",
+                    dtype, " has, got ", factor);
+}
+
 /// An image that is computed in float32 or in its own type of floating point, and comes back from there.
 void check_exact(const char* name, const Tensor& image) {
   const torch::Dtype dtype = image.scalar_type();
@@ -68,14 +77,14 @@ Tensor adjust_brightness(const Tensor& image, double factor) {
 }
 
 Tensor adjust_contrast(const Tensor& image, double factor, std::optional<Way> way) {
-  check_factor("adjust_contrast", image, factor);
+  check_blend("adjust_contrast", image, factor);
   return is_pillow("adjust_contrast", image, way)
              ? detail::pillow_blend(detail::pillow_mean(image), image, factor)
              : detail::tensor_blend(image, detail::tensor_mean(image), factor);
 }
 
 Tensor adjust_saturation(const Tensor& image, double factor, std::optional<Way> way) {
-  check_factor("adjust_saturation", image, factor);
+  check_blend("adjust_saturation", image, factor);
   const bool pillow = is_pillow("adjust_saturation", image, way);
   if (image.size(-3) == 1) return image;
   if (pillow) return detail::pillow_blend(detail::pillow_grayscale(image), image, factor);
@@ -100,18 +109,19 @@ Tensor adjust_hue(const Tensor& image, double factor, std::optional<Way> way) {
 
 Tensor invert(const Tensor& image) {
   detail::check_image("invert", image, 0);
-  detail::check_type("invert", image.scalar_type());
+  detail::check_numeric("invert", image.scalar_type());
   if (image.is_floating_point()) return at::rsub(image, 1.0);
   return image.bitwise_xor(detail::largest(image.scalar_type()));
 }
 
 Tensor posterize(const Tensor& image, int64_t bits) {
   detail::check_image("posterize", image, 0);
-  detail::check_type("posterize", image.scalar_type());
+  detail::check_numeric("posterize", image.scalar_type());
   TORCH_CHECK_VALUE(bits >= 0 && bits <= 8, "posterize: expected bits from 0 to 8, got ", bits);
   const auto levels = int64_t{1} << bits;
   if (image.is_floating_point()) {
-    return image.mul(levels).floor_().clamp_(0, levels - 1).mul_(1.0 / static_cast<double>(levels));
+    return detail::multiply_(image.mul(levels).floor_().clamp_(0, levels - 1),
+                             1.0 / static_cast<double>(levels));
   }
   const int64_t more = detail::value_bits(image.scalar_type()) - bits;
   return more <= 0 ? image : image.bitwise_and((levels - 1) << more);
@@ -119,7 +129,7 @@ Tensor posterize(const Tensor& image, int64_t bits) {
 
 Tensor solarize(const Tensor& image, double threshold) {
   detail::check_image("solarize", image, 0);
-  detail::check_type("solarize", image.scalar_type());
+  detail::check_numeric("solarize", image.scalar_type());
   const int64_t white = detail::largest(image.scalar_type());
   TORCH_CHECK_VALUE(threshold <= static_cast<double>(white),
                     "solarize: expected a threshold up to ", white, ", got ", threshold);
@@ -135,14 +145,14 @@ Tensor autocontrast(const Tensor& image, std::optional<Way> way) {
 
 Tensor equalize(const Tensor& image) {
   detail::check_image("equalize", image, 2);
-  detail::check_type("equalize", image.scalar_type());
+  detail::check_numeric("equalize", image.scalar_type());
   if (image.numel() == 0) return image;
   const Tensor bytes = to_dtype(image, torch::kByte, /*scale=*/true);
   return to_dtype(detail::tensor_equalize(bytes), image.scalar_type(), /*scale=*/true);
 }
 
 Tensor adjust_sharpness(const Tensor& image, double factor, std::optional<Way> way) {
-  check_factor("adjust_sharpness", image, factor);
+  check_blend("adjust_sharpness", image, factor);
   const bool pillow = is_pillow("adjust_sharpness", image, way);
   if (image.numel() == 0 || image.size(-2) <= 2 || image.size(-1) <= 2) return image;
   return pillow ? detail::pillow_blend(detail::pillow_smooth(image), image, factor)
@@ -162,15 +172,22 @@ Tensor adjust_gamma(const Tensor& image, double gamma, double gain, std::optiona
     return detail::pillow_mapped(image, table);
   }
   check_exact("adjust_gamma", image);
+  const torch::Dtype dtype = image.scalar_type();
+  // LibTorch's power of half precision takes its own numbers alone.
+  TORCH_CHECK_VALUE((dtype != torch::kHalf && dtype != torch::kBFloat16) || std::isinf(gamma) ||
+                        gamma <= detail::largest_finite(dtype),
+                    "adjust_gamma: expected a gamma that ", dtype, " has, got ", gamma);
   Tensor x = image.is_floating_point() ? image : to_dtype(image, torch::kFloat, /*scale=*/true);
   x = x.pow(gamma);
-  if (gain != 1) x.mul_(gain).clamp_(0.0, 1.0);
+  if (gain != 1) detail::multiply_(x, gain).clamp_(0.0, 1.0);
   return to_dtype(x, image.scalar_type(), /*scale=*/true);
 }
 
 Tensor gaussian_blur(const Tensor& image, c10::IntArrayRef kernel_size,
                      c10::ArrayRef<double> sigma) {
   detail::check_image("gaussian_blur", image);
+  TORCH_CHECK_VALUE(!image.is_complex(), "gaussian_blur: expected an image of real numbers, got ",
+                    image.scalar_type());
   const std::array<int64_t, 2> sides = detail::sides_of_kernel("gaussian_blur", kernel_size);
   TORCH_CHECK_VALUE(sigma.size() <= 2, "gaussian_blur: expected 1 or 2 numbers of sigma, got ",
                     sigma);

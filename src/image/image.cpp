@@ -68,6 +68,8 @@ void check_writable(const char* name, const Tensor& image, const std::string& fo
   TORCH_CHECK_VALUE(image.defined(), name, ": expected an image, got an undefined tensor");
   TORCH_CHECK_VALUE(image.scalar_type() == torch::kByte, name,
                     ": expected an image of type Byte, got ", image.scalar_type());
+  TORCH_CHECK_VALUE(!image.is_meta(), name, ": expected an image with data, got one on ",
+                    image.device());
   const bool fits = image.dim() == 3 && image.numel() > 0 &&
                     (image.size(0) == 1 || image.size(0) == 3 ||
                      (format == "png" && (image.size(0) == 2 || image.size(0) == 4)));

@@ -1,6 +1,11 @@
 #include "image/image_checks.h"
 
+#include "image/image_types.h"
+#include "image/sides.h"
+
 #include <c10/util/Exception.h>
+
+#include <cmath>
 
 namespace convkit::detail {
 
@@ -15,6 +20,8 @@ void check_size(const char* name, c10::IntArrayRef size) {
                     ": expected size {side} or {height, width}, got ", size);
   for (const int64_t side : size) {
     TORCH_CHECK_VALUE(side >= 1, name, ": expected sides >= 1, got ", size);
+    TORCH_CHECK_VALUE(side <= kLongestSide, name, ": expected sides <= ", kLongestSide, ", got ",
+                      size);
   }
 }
 
@@ -87,6 +94,46 @@ void check_region(const transforms::Region& region) {
   TORCH_CHECK_VALUE(region.height >= 1 && region.width >= 1,
                     "crop: expected a region with height and width >= 1, got ", region.height,
                     " x ", region.width);
+  const auto near = [](int64_t place, int64_t side) {
+    return place >= -kLongestSide && place <= kLongestSide && side <= kLongestSide;
+  };
+  TORCH_CHECK_VALUE(near(region.top, region.height) && near(region.left, region.width),
+                    "crop: expected a region of numbers up to ", kLongestSide, ", got ",
+                    region.height, " x ", region.width, " at ", region.top, ", ", region.left);
+}
+
+void check_result(const char* name, const torch::Tensor& image, int64_t height, int64_t width) {
+  check_sides(name, height, width);
+  double bytes = static_cast<double>(image.element_size());
+  for (const int64_t size : image.sizes().slice(0, image.dim() - 2)) {
+    bytes *= static_cast<double>(size);
+  }
+  bytes *= static_cast<double>(height) * static_cast<double>(width);
+  TORCH_CHECK_VALUE(bytes < 0x1p63, name, ": expected a result of less than 2^63 bytes, got ",
+                    height, " x ", width, " for an image ", image.sizes());
+}
+
+double checked_fill(const char* name, double fill, torch::Dtype dtype) {
+  bool fits = true;
+  double number = fill;
+  if (c10::isIntegralType(dtype, /*includeBool=*/false)) {
+    number = std::trunc(fill);
+    const bool has_sign = c10::isSignedType(dtype);
+    const int bits = static_cast<int>(8 * c10::elementSize(dtype)) - (has_sign ? 1 : 0);
+    const double end = std::ldexp(1.0, bits);
+    fits = number >= (has_sign ? -end : 0.0) && number < end;
+  } else if (dtype == torch::kBool) {
+    fits = !std::isnan(fill);
+  } else {
+    fits = !std::isfinite(fill) || std::abs(fill) <= largest_finite(dtype);
+  }
+  TORCH_CHECK_VALUE(fits, name, ": expected a fill that ", dtype, " has, got ", fill);
+  return number;
+}
+
+void check_fill_count(const char* name, c10::ArrayRef<double> fill, transforms::PaddingMode mode) {
+  TORCH_CHECK_VALUE(!fill.empty() || mode != transforms::PaddingMode::kConstant, name,
+                    ": expected a fill of at least 1 number, got 0");
 }
 
 }  // namespace convkit::detail

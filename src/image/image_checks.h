@@ -18,6 +18,15 @@ void check_size(const char* name, c10::IntArrayRef size);
 void check_sample(const char* name, const transforms::Sample& sample);
 void check_region(const transforms::Region& region);
 
+/// Refuses an image of these sides, and else as the given one, that no tensor has.
+void check_result(const char* name, const torch::Tensor& image, int64_t height, int64_t width);
+
+/// The number that an image of the type is filled with: whole numbers lose their fraction, as Pillow has it.
+double checked_fill(const char* name, double fill, torch::Dtype dtype);
+
+/// Refuses no fill at all, where one is needed.
+void check_fill_count(const char* name, c10::ArrayRef<double> fill, transforms::PaddingMode mode);
+
 /// As torchvision calls them.
 const char* name_of(transforms::Interpolation interpolation);
 const char* name_of(transforms::PaddingMode mode);

@@ -2,8 +2,14 @@
 
 #include <convkit/transforms.h>
 
+#include "core/wrapped.h"
+
 #include <ATen/core/TensorBody.h>
+#include <c10/util/BFloat16.h>
 #include <c10/util/Exception.h>
+#include <c10/util/Half.h>
+
+#include <limits>
 
 namespace convkit::detail {
 
@@ -12,6 +18,26 @@ void check_type(const char* name, torch::Dtype dtype) {
                      dtype == torch::kInt || dtype == torch::kLong;
   TORCH_CHECK_VALUE(whole || dtype == torch::kBool || c10::isFloatingType(dtype), name,
                     ": expected uint8, a signed integer, floating point or bool, got ", dtype);
+}
+
+void check_numeric(const char* name, torch::Dtype dtype) {
+  const bool numeric = dtype == torch::kByte || dtype == torch::kChar || dtype == torch::kShort ||
+                       dtype == torch::kInt || dtype == torch::kLong || c10::isFloatingType(dtype);
+  TORCH_CHECK_VALUE(numeric, name, ": expected uint8, a signed integer or floating point, got ",
+                    dtype);
+}
+
+double largest_finite(torch::Dtype dtype) {
+  switch (c10::toRealValueType(dtype)) {
+    case torch::kHalf:
+      return std::numeric_limits<c10::Half>::max();
+    case torch::kBFloat16:
+      return std::numeric_limits<c10::BFloat16>::max();
+    case torch::kFloat:
+      return std::numeric_limits<float>::max();
+    default:
+      return std::numeric_limits<double>::max();
+  }
 }
 
 int64_t value_bits(torch::Dtype dtype) {
@@ -46,7 +72,7 @@ Tensor to_dtype(const Tensor& image, torch::Dtype dtype, bool scale) {
     return image.mul(static_cast<double>(detail::largest(dtype)) + 1.0 - 1e-3).to(dtype);
   }
   if (to_floating) {
-    return image.to(dtype).mul_(1.0 / static_cast<double>(detail::largest(from)));
+    return detail::multiply_(image.to(dtype), 1.0 / static_cast<double>(detail::largest(from)));
   }
   TORCH_CHECK_VALUE(from != torch::kBool && dtype != torch::kBool,
                     "to_dtype: expected whole numbers to scale, got ", from, " and ", dtype,

@@ -67,6 +67,24 @@ double weight_of(PillowFilter filter, double x) {
   return 0;
 }
 
+/// So many outputs of a side have their weights at a time: those of a long side would take more memory
+/// than its pixels.
+constexpr int64_t kBlock = int64_t{1} << 14;
+
+/// The outputs from number `begin` on, up to `end`.
+struct Outputs {
+  int64_t begin;
+  int64_t end;
+};
+
+/// Calls `work` with the blocks of a side.
+template <typename Work>
+void each_block(int64_t outputs, const Work& work) {
+  for (int64_t begin = 0; begin < outputs; begin += kBlock) {
+    work(Outputs{begin, std::min(begin + kBlock, outputs)});
+  }
+}
+
 /// Each output's first input, how many there are, and their weights.
 struct Taps {
   int64_t most = 0;
@@ -80,17 +98,25 @@ struct Taps {
   [[nodiscard]] int64_t end() const { return first.back() + count.back(); }
 };
 
+/// A side, and the filter that makes another one of it.
+struct Resized {
+  PillowFilter filter;
+  int64_t size;
+  int64_t outputs;
+};
+
 /// The order of these operations is Pillow's: the last bit of a weight depends on it.
-Taps taps(PillowFilter filter, int64_t size, int64_t outputs) {
+Taps taps(const Resized& side, const Outputs& block) {
+  const auto [filter, size, outputs] = side;
   const double scale = static_cast<double>(size) / static_cast<double>(outputs);
   const double filter_scale = std::max(scale, 1.0);
   const double support = support_of(filter) * filter_scale;
   const double inverse = 1 / filter_scale;
   Taps result;
-  result.most = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
-  result.weights.resize(static_cast<std::size_t>(result.most * outputs));
+  result.most = std::min(static_cast<int64_t>(std::ceil(support)) * 2 + 1, size);
+  result.weights.resize(static_cast<std::size_t>(result.most * (block.end - block.begin)));
   std::vector<double> exact(static_cast<std::size_t>(result.most));
-  for (int64_t i = 0; i < outputs; ++i) {
+  for (int64_t i = block.begin; i < block.end; ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
     const int64_t first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
     const int64_t last = std::min(static_cast<int64_t>(center + support + 0.5), size);
@@ -100,16 +126,21 @@ Taps taps(PillowFilter filter, int64_t size, int64_t outputs) {
       weight = weight_of(filter, (static_cast<double>(j) - center + 0.5) * inverse);
       sum += weight;
     }
+    int32_t* weights = result.weights.data() + (i - block.begin) * result.most;
     for (int64_t j = first; j < last; ++j) {
       double weight = exact[static_cast<std::size_t>(j - first)];
       if (sum != 0) weight /= sum;
-      result.weights[static_cast<std::size_t>(i * result.most + j - first)] =
-          static_cast<int32_t>((weight < 0 ? -0.5 : 0.5) + weight * (1 << kBits));
+      weights[j - first] = static_cast<int32_t>((weight < 0 ? -0.5 : 0.5) + weight * (1 << kBits));
     }
     result.first.push_back(first);
     result.count.push_back(last - first);
   }
   return result;
+}
+
+/// The inputs that any output has.
+Outputs inputs(const Resized& side) {
+  return {taps(side, {0, 1}).begin(), taps(side, {side.outputs - 1, side.outputs}).end()};
 }
 
 constexpr int64_t kLines = 32;  // side by side in registers
@@ -225,63 +256,89 @@ void transpose_bytes(const uint8_t* from, int64_t rows, int64_t columns, int64_t
 }
 
 /// The inputs of nearest neighbours, -1 outside; Pillow adds the steps up.
-std::vector<int64_t> nearest(int64_t size, int64_t outputs) {
-  const double step = static_cast<double>(size) / static_cast<double>(outputs);
-  double at = step * 0.5;
-  std::vector<int64_t> result;
-  for (int64_t i = 0; i < outputs; ++i) {
-    const int64_t input = at < 0 ? -1 : static_cast<int64_t>(at);
-    result.push_back(input < size ? input : -1);
-    at += step;
+class Nearest {
+ public:
+  Nearest(int64_t size, int64_t outputs)
+      : size_(size), step_(static_cast<double>(size) / static_cast<double>(outputs)) {}
+
+  /// Those of the next outputs.
+  std::vector<int64_t> take(int64_t count) {
+    std::vector<int64_t> result;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t input = at_ < 0 ? -1 : static_cast<int64_t>(at_);
+      result.push_back(input < size_ ? input : -1);
+      at_ += step_;
+    }
+    return result;
   }
-  return result;
-}
+
+ private:
+  int64_t size_;
+  double step_;
+  double at_ = step_ * 0.5;
+};
 
 /// Threads take so many rows at least.
 int64_t grain(int64_t work_of_a_row) {
   return std::max<int64_t>(1, (int64_t{1} << 18) / std::max<int64_t>(work_of_a_row, 1));
 }
 
-/// Resizes `rows` rows of each plane from `first` on: kLines rows at a time become lines side by side.
-void resize_horizontally(const uint8_t* from, const Planes& planes, const Taps& taps, int64_t first,
-                         int64_t rows, uint8_t* to) {
+/// Writes columns of `rows` rows of each plane from `first` on to rows of `pitch`: kLines rows at a time become
+/// lines side by side.
+void resize_columns(const uint8_t* from, const Planes& planes, const Taps& taps, int64_t first,
+                    int64_t rows, uint8_t* to, int64_t pitch) {
   const int64_t strips = (rows + kLines - 1) / kLines;
-  at::parallel_for(0, planes.channels * strips, grain(kLines * taps.size() * taps.most),
-                   [&](int64_t begin, int64_t end) {
-                     std::vector<uint8_t> lines(static_cast<std::size_t>(planes.width * kLines));
-                     std::vector<uint8_t> outputs(static_cast<std::size_t>(taps.size() * kLines));
-                     for (int64_t strip = begin; strip < end; ++strip) {
-                       const int64_t channel = strip / strips;
-                       const int64_t row = strip % strips * kLines;
-                       const int64_t count = std::min(kLines, rows - row);
-                       transpose_bytes(
-                           from + (channel * planes.height + first + row) * planes.width, count,
-                           planes.width, planes.width, lines.data(), kLines);
-                       for (int64_t x = 0; x < taps.size(); ++x) {
-                         const auto number = static_cast<std::size_t>(x);
-                         weigh(lines.data() + taps.first[number] * kLines, kLines, taps.of(x),
-                               taps.count[number], outputs.data() + x * kLines);
-                       }
-                       transpose_bytes(outputs.data(), taps.size(), count, kLines,
-                                       to + (channel * rows + row) * taps.size(), taps.size());
-                     }
-                   });
+  const int64_t begin_column = taps.begin();
+  const int64_t columns = taps.end() - begin_column;
+  at::parallel_for(
+      0, planes.channels * strips, grain(kLines * taps.size() * taps.most),
+      [&](int64_t begin, int64_t end) {
+        std::vector<uint8_t> lines(static_cast<std::size_t>(columns * kLines));
+        std::vector<uint8_t> outputs(static_cast<std::size_t>(taps.size() * kLines));
+        for (int64_t strip = begin; strip < end; ++strip) {
+          const int64_t channel = strip / strips;
+          const int64_t row = strip % strips * kLines;
+          const int64_t count = std::min(kLines, rows - row);
+          transpose_bytes(
+              from + (channel * planes.height + first + row) * planes.width + begin_column, count,
+              columns, planes.width, lines.data(), kLines);
+          for (int64_t x = 0; x < taps.size(); ++x) {
+            const auto number = static_cast<std::size_t>(x);
+            weigh(lines.data() + (taps.first[number] - begin_column) * kLines, kLines, taps.of(x),
+                  taps.count[number], outputs.data() + x * kLines);
+          }
+          transpose_bytes(outputs.data(), taps.size(), count, kLines,
+                          to + (channel * rows + row) * pitch, pitch);
+        }
+      });
 }
 
-/// Resizes the columns of planes whose first row is number `first` of the taps'.
-void resize_vertically(const uint8_t* from, const Planes& planes, const Taps& taps, int64_t first,
-                       uint8_t* to) {
-  at::parallel_for(0, planes.channels * taps.size(), grain(planes.width * taps.most),
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t i = begin; i < end; ++i) {
-                       const int64_t y = i % taps.size();
-                       const auto number = static_cast<std::size_t>(y);
-                       const int64_t row =
-                           i / taps.size() * planes.height + taps.first[number] - first;
-                       weigh(from + row * planes.width, planes.width, taps.of(y),
-                             taps.count[number], to + i * planes.width);
-                     }
-                   });
+/// Resizes `rows` rows of each plane from `first` on.
+void resize_horizontally(const uint8_t* from, const Planes& planes, const Resized& side,
+                         int64_t first, int64_t rows, uint8_t* to) {
+  each_block(side.outputs, [&](const Outputs& block) {
+    resize_columns(from, planes, taps(side, block), first, rows, to + block.begin, side.outputs);
+  });
+}
+
+/// Resizes the columns of planes whose first row is number `first` of the side's.
+void resize_vertically(const uint8_t* from, const Planes& planes, const Resized& side,
+                       int64_t first, uint8_t* to) {
+  each_block(side.outputs, [&](const Outputs& block) {
+    const Taps rows = taps(side, block);
+    at::parallel_for(0, planes.channels * rows.size(), grain(planes.width * rows.most),
+                     [&](int64_t begin, int64_t end) {
+                       for (int64_t i = begin; i < end; ++i) {
+                         const int64_t channel = i / rows.size();
+                         const int64_t y = i % rows.size();
+                         const auto number = static_cast<std::size_t>(y);
+                         const int64_t row = channel * planes.height + rows.first[number] - first;
+                         const int64_t output = channel * side.outputs + block.begin + y;
+                         weigh(from + row * planes.width, planes.width, rows.of(y),
+                               rows.count[number], to + output * planes.width);
+                       }
+                     });
+  });
 }
 
 }  // namespace
@@ -289,8 +346,8 @@ void resize_vertically(const uint8_t* from, const Planes& planes, const Taps& ta
 void pillow_resize(const uint8_t* from, const Planes& planes, PillowFilter filter,
                    int64_t to_height, int64_t to_width, uint8_t* to) {
   const auto [channels, height, width] = planes;
-  const Taps vertical = taps(filter, height, to_height);
-  const Taps horizontal = taps(filter, width, to_width);
+  const Resized vertical{filter, height, to_height};
+  const Resized horizontal{filter, width, to_width};
   if (width == to_width) {
     resize_vertically(from, planes, vertical, 0, to);
   } else if (height == to_height) {
@@ -301,8 +358,8 @@ void pillow_resize(const uint8_t* from, const Planes& planes, PillowFilter filte
     resize_vertically(from, planes, vertical, 0, between.data());
     resize_horizontally(between.data(), {channels, to_height, width}, horizontal, 0, to_height, to);
   } else {
-    const int64_t first = vertical.begin();  // of the rows that the outputs need
-    const int64_t rows = vertical.end() - first;
+    const auto [first, end] = inputs(vertical);
+    const int64_t rows = end - first;
     std::vector<uint8_t> between(static_cast<std::size_t>(channels * rows * to_width));
     resize_horizontally(from, planes, horizontal, first, rows, between.data());
     resize_vertically(between.data(), {channels, rows, to_width}, vertical, first, to);
@@ -311,15 +368,25 @@ void pillow_resize(const uint8_t* from, const Planes& planes, PillowFilter filte
 
 void pillow_nearest(const uint8_t* from, const Planes& planes, int64_t to_height, int64_t to_width,
                     uint8_t* to) {
-  const std::vector<int64_t> columns = nearest(planes.width, to_width);
-  const std::vector<int64_t> rows = nearest(planes.height, to_height);
-  for (int64_t channel = 0; channel < planes.channels; ++channel) {
-    for (const int64_t y : rows) {
-      const uint8_t* row =
-          from + (channel * planes.height + std::max<int64_t>(y, 0)) * planes.width;
-      for (const int64_t x : columns) *to++ = y < 0 || x < 0 ? 0 : row[x];
-    }
-  }
+  Nearest all_columns(planes.width, to_width);
+  each_block(to_width, [&](const Outputs& block) {
+    const std::vector<int64_t> columns = all_columns.take(block.end - block.begin);
+    Nearest all_rows(planes.height, to_height);
+    each_block(to_height, [&](const Outputs& lines) {
+      const std::vector<int64_t> rows = all_rows.take(lines.end - lines.begin);
+      for (int64_t channel = 0; channel < planes.channels; ++channel) {
+        uint8_t* result = to + (channel * to_height + lines.begin) * to_width + block.begin;
+        for (const int64_t y : rows) {
+          const uint8_t* row =
+              from + (channel * planes.height + std::max<int64_t>(y, 0)) * planes.width;
+          for (std::size_t i = 0; i < columns.size(); ++i) {
+            result[i] = y < 0 || columns[i] < 0 ? 0 : row[columns[i]];
+          }
+          result += to_width;
+        }
+      }
+    });
+  });
 }
 
 }  // namespace convkit::detail

@@ -17,6 +17,12 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+/// LibTorch draws numbers of float32.
+void check_drawn(const char* name, const char* what, double number) {
+  TORCH_CHECK_VALUE(number <= std::numeric_limits<float>::max(), name, ": expected ", what,
+                    " that float32 has, got ", number);
+}
+
 /// The range that is meant, around `center`.
 std::optional<Numbers> range_of(const char* name, const char* what,
                                 const std::vector<double>& given, double center,
@@ -33,6 +39,7 @@ std::optional<Numbers> range_of(const char* name, const char* what,
   TORCH_CHECK_VALUE(bounds[0] <= range[0] && range[0] <= range[1] && range[1] <= bounds[1], name,
                     ": expected a range of ", what, " that rises from ", bounds[0], " to ",
                     bounds[1], " at most, got ", range[0], " to ", range[1]);
+  check_drawn(name, what, range[1]);
   if (range[0] == center && range[1] == center) return std::nullopt;
   return range;
 }
@@ -47,13 +54,21 @@ void check_area(const char* name, const Numbers& scale, const Numbers& ratio, do
   TORCH_CHECK_VALUE(0 <= scale[0] && scale[0] <= scale[1] && scale[1] <= most, name,
                     ": expected a scale with 0 <= least <= most", most == 1 ? " <= 1" : "",
                     ", got ", scale[0], " and ", scale[1]);
+  check_drawn(name, "a scale", scale[1]);
   TORCH_CHECK_VALUE(ratio[0] > 0 && ratio[0] <= ratio[1], name,
                     ": expected a ratio with 0 < least <= most, got ", ratio[0], " and ", ratio[1]);
+  // Its logarithm is drawn.
+  TORCH_CHECK_VALUE(static_cast<float>(ratio[0]) > 0, name,
+                    ": expected a ratio that float32 has, got ", ratio[0]);
+  check_drawn(name, "a ratio", ratio[1]);
 }
 
 void check_sigma(const char* name, const Numbers& sigma) {
   TORCH_CHECK_VALUE(sigma[0] > 0 && sigma[0] <= sigma[1], name,
                     ": expected a sigma with 0 < least <= most, got ", sigma[0], " and ", sigma[1]);
+  TORCH_CHECK_VALUE(static_cast<float>(sigma[0]) > 0, name,
+                    ": expected a sigma that float32 has, got ", sigma[0]);
+  check_drawn(name, "a sigma", sigma[1]);
 }
 
 std::array<std::optional<Numbers>, 4> ranges_of(const char* name,
@@ -90,7 +105,8 @@ double ratio_between(const std::array<double, 2>& ratio, const Generator& genera
 }
 
 int64_t rounded(double x) {
-  return static_cast<int64_t>(std::nearbyint(x));
+  constexpr double kMost = 0x1p62;  // more than any side has
+  return x < kMost ? static_cast<int64_t>(std::nearbyint(x)) : static_cast<int64_t>(kMost);
 }
 
 }  // namespace convkit::detail

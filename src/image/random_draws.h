@@ -37,7 +37,7 @@ double uniform(double from, double to, const Generator& generator);
 /// The ratio of two sides, whose logarithm is uniform.
 double ratio_between(const std::array<double, 2>& ratio, const Generator& generator);
 
-/// Python's round().
+/// Python's round(); what is too large or no number becomes more than any side has.
 int64_t rounded(double x);
 
 }  // namespace convkit::detail

@@ -77,6 +77,7 @@ Sample random_crop(const Sample& sample, c10::IntArrayRef size, const RandomCrop
   const int64_t width = size.back();
   std::array<int64_t, 4> padding{};
   if (!options.padding.empty()) padding = detail::sides_of_padding("random_crop", options.padding);
+  detail::check_sides("random_crop", sample.image.size(-2), sample.image.size(-1));
   int64_t rows = sample.image.size(-2) + padding[1] + padding[3];
   int64_t columns = sample.image.size(-1) + padding[0] + padding[2];
   if (options.pad_if_needed) {
@@ -91,6 +92,7 @@ Sample random_crop(const Sample& sample, c10::IntArrayRef size, const RandomCrop
   }
   TORCH_CHECK_VALUE(height <= rows && width <= columns, "random_crop: expected a size within ",
                     rows, " x ", columns, ", got ", height, " x ", width, "; set pad_if_needed");
+  detail::check_result("random_crop", sample.image, rows, columns);
   Sample padded = sample;
   if (std::ranges::any_of(padding, [](int64_t side) { return side != 0; })) {
     padded = pad(sample, padding, {.fill = options.fill, .padding_mode = options.padding_mode},

@@ -74,7 +74,7 @@ Sample pad(const Sample& sample, c10::IntArrayRef padding, const PadOptions& opt
   result.mask = of_mask(sample.mask, [&](const Tensor& x) {
     return pad(
         x, padding,
-        {.fill = {mask_fill.value_or(options.fill[0])}, .padding_mode = options.padding_mode});
+        {.fill = {mask_fill ? *mask_fill : options.fill[0]}, .padding_mode = options.padding_mode});
   });
   if (sample.boxes) result.boxes = pad(*sample.boxes, padding);
   return result;

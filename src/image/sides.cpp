@@ -16,11 +16,17 @@ int64_t scaled(int64_t a, int64_t b, int64_t divisor) {
 
 }  // namespace
 
+void check_sides(const char* name, int64_t height, int64_t width) {
+  TORCH_CHECK_VALUE(height <= kLongestSide && width <= kLongestSide, name,
+                    ": expected sides <= ", kLongestSide, ", got ", height, " x ", width);
+}
+
 std::array<int64_t, 2> resized_sides(const std::array<int64_t, 2>& sides, c10::IntArrayRef size,
                                      std::optional<int64_t> max_size) {
   const auto [height, width] = sides;
   check_max_size("resize", size, max_size);
   if (size.size() == 2) return {size[0], size[1]};
+  check_sides("resize", height, width);
   int64_t shorter = size[0];
   int64_t longer = scaled(shorter, std::max(height, width), std::min(height, width));
   if (max_size && longer > *max_size) {
@@ -29,6 +35,7 @@ std::array<int64_t, 2> resized_sides(const std::array<int64_t, 2>& sides, c10::I
   }
   TORCH_CHECK_VALUE(shorter >= 1, "resize: expected sides >= 1, got ", shorter, " beside ", longer,
                     " for ", height, " x ", width);
+  check_sides("resize", width <= height ? longer : shorter, width <= height ? shorter : longer);
   if (width <= height) return {longer, shorter};
   return {shorter, longer};
 }
@@ -40,6 +47,8 @@ void check_max_size(const char* name, c10::IntArrayRef size, std::optional<int64
                     size);
   TORCH_CHECK_VALUE(*max_size > size[0], name, ": expected max_size above the shorter side ",
                     size[0], ", got ", *max_size);
+  TORCH_CHECK_VALUE(*max_size <= kLongestSide, name, ": expected max_size <= ", kLongestSide,
+                    ", got ", *max_size);
 }
 
 std::array<int64_t, 4> sides_of_padding(const char* name, c10::IntArrayRef padding) {
@@ -50,6 +59,8 @@ std::array<int64_t, 4> sides_of_padding(const char* name, c10::IntArrayRef paddi
   for (std::size_t i = 0; i < 4; ++i) sides[i] = padding[i % count];
   for (const int64_t side : sides) {
     TORCH_CHECK_VALUE(side >= 0, name, ": expected padding >= 0, got ", padding);
+    TORCH_CHECK_VALUE(side <= kLongestSide, name, ": expected padding <= ", kLongestSide, ", got ",
+                      padding);
   }
   return sides;
 }

@@ -4,10 +4,17 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 /// What transforms say of the sides of an image and of its boxes alike.
 namespace convkit::detail {
+
+/// The longest side of an image, as Pillow has it. Sums and products of two sides are in range, too.
+inline constexpr int64_t kLongestSide = std::numeric_limits<int32_t>::max();
+
+/// Refuses the sides of a result that are too long.
+void check_sides(const char* name, int64_t height, int64_t width);
 
 /// {height, width} of what resize() makes of such an image.
 std::array<int64_t, 2> resized_sides(const std::array<int64_t, 2>& sides, c10::IntArrayRef size,

@@ -1,5 +1,6 @@
 #include "image/tensor_color.h"
 
+#include "core/wrapped.h"
 #include "image/image_types.h"
 
 #include <ATen/ops/aminmax.h>
@@ -47,7 +48,7 @@ Tensor hsv_of(const Tensor& image) {
   Tensor of_red = from_blue.sub_(from_green).mul_(is_red);
   Tensor of_blue = from_green.add_(4.0).sub_(from_red).mul_(is_blue);
   Tensor hue = of_red.add_(of_green).add_(of_blue);
-  hue = hue.mul_(1.0 / 6.0).add_(1.0).fmod_(1.0);
+  hue = multiply_(hue, 1.0 / 6.0).add_(1.0).fmod_(1.0);
   return at::stack({hue, saturation, most}, -3);
 }
 
@@ -114,7 +115,7 @@ Tensor tensor_autocontrast(const Tensor& image) {
   Tensor least = x.amin({-2, -1}, /*keepdim=*/true);
   Tensor most = x.amax({-2, -1}, /*keepdim=*/true);
   const Tensor plain = most == least;
-  Tensor scale = most.sub_(least).mul_(1.0 / static_cast<double>(white));
+  Tensor scale = multiply_(most.sub_(least), 1.0 / static_cast<double>(white));
   least.masked_fill_(plain, 0.0);
   scale.masked_fill_(plain, 1.0);
   return x.sub(least).div_(scale).clamp_(0, white).to(image.scalar_type());
@@ -148,7 +149,8 @@ Tensor tensor_sharpness(const Tensor& image, double factor) {
   constexpr double kSide = 1.0 / 13.0;
   const Tensor kernel =
       at::tensor({kSide, kSide, kSide, kSide, 5.0 / 13.0, kSide, kSide, kSide, kSide},
-                 result.options())
+                 torch::kDouble)
+          .to(result.options())  // LibTorch makes no tensor of half precision of a list
           .view({3, 3})
           .expand({channels, 1, 3, 3});
   Tensor smooth = at::conv2d(result, kernel, {}, 1, at::IntArrayRef{0}, 1, channels);

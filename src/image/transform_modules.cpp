@@ -8,6 +8,8 @@
 #include <ATen/core/TensorBody.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 namespace convkit::transforms {
@@ -118,6 +120,7 @@ PadImpl::PadImpl(c10::IntArrayRef padding, PadOptions options)
 
 void PadImpl::reset() {
   detail::sides_of_padding("Pad", padding);
+  detail::check_fill_count("Pad", options.fill, options.padding_mode);
 }
 
 Tensor PadImpl::forward(const Tensor& image) {
@@ -139,6 +142,9 @@ RandomCropImpl::RandomCropImpl(c10::IntArrayRef size, RandomCropOptions options)
 void RandomCropImpl::reset() {
   detail::check_size("RandomCrop", size);
   if (!options.padding.empty()) detail::sides_of_padding("RandomCrop", options.padding);
+  if (!options.padding.empty() || options.pad_if_needed) {
+    detail::check_fill_count("RandomCrop", options.fill, options.padding_mode);
+  }
 }
 
 Tensor RandomCropImpl::forward(const Tensor& image) {
@@ -330,6 +336,12 @@ NormalizeImpl::NormalizeImpl(c10::ArrayRef<double> mean, c10::ArrayRef<double> s
 }
 
 void NormalizeImpl::reset() {
+  const auto fits = [&](std::size_t count) {
+    return count == 1 || (count > 0 && count == std::max(mean.size(), std.size()));
+  };
+  TORCH_CHECK_VALUE(fits(mean.size()) && fits(std.size()),
+                    "Normalize: expected 1 number of mean and std or one for each channel, got ",
+                    mean.size(), " and ", std.size());
   for (const double number : std) {
     TORCH_CHECK_VALUE(number != 0, "Normalize: expected std other than 0, got ", listed(std));
   }

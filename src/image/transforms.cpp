@@ -163,20 +163,36 @@ struct Axis {
   int64_t after;
 };
 
-/// The pixels of an axis, with those around it that the image is padded with.
+/// The image with copies of its outermost pixels at the ends of an axis.
+Tensor with_edges(const Tensor& image, int64_t dim, int64_t before, int64_t after) {
+  const int64_t size = image.size(dim);
+  TORCH_CHECK_VALUE(size > 0 || (before == 0 && after == 0), "pad: expected padding of at most 0",
+                    " for 0", dim == -1 ? " columns" : " rows", ", got ", std::max(before, after));
+  std::vector<int64_t> sizes = image.sizes().vec();
+  std::vector<Tensor> parts{image};
+  int64_t& side = sizes[sizes.size() - static_cast<std::size_t>(-dim)];
+  if (before > 0) {
+    side = before;
+    parts.insert(parts.begin(), image.narrow(dim, 0, 1).expand(sizes));
+  }
+  if (after > 0) {
+    side = after;
+    parts.push_back(image.narrow(dim, size - 1, 1).expand(sizes));
+  }
+  return at::cat(parts, dim);
+}
+
+/// The pixels of an axis, with those around it that the image is mirrored by.
 Tensor mirrored(const Tensor& image, int64_t dim, int64_t before, int64_t after, PaddingMode mode) {
   const int64_t size = image.size(dim);
   const bool reflect = mode == PaddingMode::kReflect;
-  const int64_t most = mode == PaddingMode::kEdge ? (size == 0 ? 0 : std::max(before, after))
-                                                  : std::max<int64_t>(size - (reflect ? 1 : 0), 0);
+  const int64_t most = std::max<int64_t>(size - (reflect ? 1 : 0), 0);
   TORCH_CHECK_VALUE(before <= most && after <= most, "pad: expected padding of at most ", most,
                     " for ", size, dim == -1 ? " columns" : " rows", ", got ",
                     std::max(before, after));
   std::vector<int64_t> pixels;
   for (int64_t i = -before; i < size + after; ++i) {
-    if (mode == PaddingMode::kEdge) {
-      pixels.push_back(std::clamp<int64_t>(i, 0, size - 1));
-    } else if (i < 0) {
+    if (i < 0) {
       pixels.push_back(reflect ? -i : -i - 1);
     } else {
       pixels.push_back(i < size ? i : 2 * size - i - (reflect ? 2 : 1));
@@ -191,9 +207,12 @@ Tensor resize(const Tensor& image, c10::IntArrayRef size, const ResizeOptions& o
   check_image("resize", image);
   TORCH_CHECK_VALUE(image.numel() > 0, "resize: expected an image with pixels, got ",
                     image.sizes());
+  TORCH_CHECK_VALUE(!image.is_complex(), "resize: expected an image of real numbers, got ",
+                    image.scalar_type());
   check_size("resize", size);
   const auto [height, width] =
       detail::resized_sides({image.size(-2), image.size(-1)}, size, options.max_size);
+  detail::check_result("resize", image, height, width);
   return is_pillow("resize", image, options.way, /*alpha=*/true)
              ? resize_as_pillow(image, height, width, options.interpolation)
              : resize_as_tensor(image, height, width, options);
@@ -202,6 +221,7 @@ Tensor resize(const Tensor& image, c10::IntArrayRef size, const ResizeOptions& o
 Tensor crop(const Tensor& image, const Region& region) {
   check_image("crop", image, 2);
   detail::check_region(region);
+  detail::check_result("crop", image, region.height, region.width);
   const Axis rows(region.top, region.height, image.size(-2));
   const Axis columns(region.left, region.width, image.size(-1));
   const Tensor inside =
@@ -218,6 +238,11 @@ Tensor resized_crop(const Tensor& image, const Region& region, c10::IntArrayRef 
 Tensor pad(const Tensor& image, c10::IntArrayRef padding, const PadOptions& options) {
   check_image("pad", image);
   const auto [left, top, right, bottom] = detail::sides_of_padding("pad", padding);
+  detail::check_sides("pad", image.size(-2), image.size(-1));
+  detail::check_result("pad", image, top + image.size(-2) + bottom, left + image.size(-1) + right);
+  if (options.padding_mode == PaddingMode::kEdge) {
+    return with_edges(with_edges(image, -2, top, bottom), -1, left, right);
+  }
   if (options.padding_mode != PaddingMode::kConstant) {
     const Tensor rows = mirrored(image, -2, top, bottom, options.padding_mode);
     const Tensor columns = mirrored(image, -1, left, right, options.padding_mode);
@@ -225,14 +250,19 @@ Tensor pad(const Tensor& image, c10::IntArrayRef padding, const PadOptions& opti
   }
   const std::vector<double>& fill = options.fill;
   const auto count = static_cast<int64_t>(fill.size());
+  detail::check_fill_count("pad", fill, options.padding_mode);
   TORCH_CHECK_VALUE(count == 1 || count == image.size(-3), "pad: expected a fill of 1 or ",
                     image.size(-3), " numbers, got ", count);
   const std::vector<int64_t> sides{left, right, top, bottom};
-  if (count == 1) return at::constant_pad_nd(image, sides, fill[0]);
+  const torch::Dtype dtype = image.scalar_type();
+  if (count == 1) {
+    return at::constant_pad_nd(image, sides, detail::checked_fill("pad", fill[0], dtype));
+  }
   std::vector<Tensor> channels;
   for (int64_t i = 0; i < count; ++i) {
     // torchvision makes a tensor of float32 of several numbers.
-    const double number = static_cast<float>(fill[static_cast<std::size_t>(i)]);
+    const double number =
+        detail::checked_fill("pad", static_cast<float>(fill[static_cast<std::size_t>(i)]), dtype);
     channels.push_back(at::constant_pad_nd(image.narrow(-3, i, 1), sides, number));
   }
   return at::cat(channels, -3);
@@ -242,7 +272,8 @@ Tensor erase(const Tensor& image, const Region& region, const Tensor& value) {
   check_image("erase", image);
   const auto [top, left, height, width] = region;
   TORCH_CHECK_VALUE(top >= 0 && left >= 0 && height >= 0 && width >= 0 &&
-                        top + height <= image.size(-2) && left + width <= image.size(-1),
+                        height <= image.size(-2) && top <= image.size(-2) - height &&
+                        width <= image.size(-1) && left <= image.size(-1) - width,
                     "erase: expected a region within ", image.size(-2), " x ", image.size(-1),
                     ", got ", height, " x ", width, " at ", top, ", ", left);
   const std::vector<int64_t> sizes = with_sides(image, height, width);
@@ -284,6 +315,7 @@ Tensor center_crop(const Tensor& image, c10::IntArrayRef size) {
   check_size("center_crop", size);
   const int64_t height = size.front();
   const int64_t width = size.back();
+  detail::check_result("center_crop", image, height, width);
   const int64_t more_rows = std::max<int64_t>(height - image.size(-2), 0);
   const int64_t more_columns = std::max<int64_t>(width - image.size(-1), 0);
   Tensor x = image;
@@ -318,7 +350,8 @@ Tensor normalize(const Tensor& image, c10::ArrayRef<double> mean, c10::ArrayRef<
     TORCH_CHECK_VALUE(number != 0, "normalize: expected std other than 0, got ", std);
   }
   const auto channels = [&](c10::ArrayRef<double> numbers) {
-    return at::tensor(numbers, image.options()).view({-1, 1, 1});
+    // LibTorch makes no tensor of half precision of a list.
+    return at::tensor(numbers, torch::kDouble).to(image.options()).view({-1, 1, 1});
   };
   return image.sub(channels(mean)).div_(channels(std));
 }

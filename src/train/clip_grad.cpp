@@ -1,6 +1,6 @@
 #include <convkit/clip_grad.h>
 
-#include "train/wrapped.h"
+#include "core/wrapped.h"
 
 #include <ATen/native/ForeachUtils.h>
 #include <ATen/ops/_foreach_clamp_max.h>
@@ -67,7 +67,8 @@ Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, doubl
   const std::vector<Tensor> grads = gradients(params);
   const Tensor total = get_total_norm(grads, norm_type, error_if_nonfinite);
   // Python divides a number by a tensor as the number times its reciprocal.
-  const Tensor factor = detail::multiply_((total + 1e-6).reciprocal_(), max_norm).clamp_max_(1.0);
+  const Tensor factor =
+      convkit::detail::multiply_((total + 1e-6).reciprocal_(), max_norm).clamp_max_(1.0);
   for (const auto& group : grouped(grads)) {
     at::_foreach_mul_(group, factor.to(group[0].device()));
   }

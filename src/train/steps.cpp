@@ -1,7 +1,7 @@
 #include "train/steps.h"
 
+#include "core/wrapped.h"
 #include "train/fused.h"
-#include "train/wrapped.h"
 
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/maximum.h>
@@ -12,6 +12,8 @@
 
 namespace convkit::optim::detail {
 namespace {
+
+using convkit::detail::multiply_;
 
 using torch::Tensor;
 

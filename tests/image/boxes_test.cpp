@@ -9,6 +9,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -142,6 +143,21 @@ TEST_CASE("a sample's parts have one random draw in common", "[transforms]") {
   });
 }
 
+TEST_CASE("boxes of half precision are moved", "[transforms]") {
+  T::BoundingBoxes boxes = kBoxes();
+  const Tensor expected = T::pad(boxes, {1, 2}).data;
+  boxes.data = boxes.data.to(torch::kHalf);
+  CHECK(torch::equal(T::pad(boxes, {1, 2}).data, expected.to(torch::kHalf)));
+}
+
+TEST_CASE("a mask is filled by its own number, whatever the image is", "[transforms]") {
+  T::Sample sample = kSample();
+  sample.boxes.reset();
+  const Tensor mask =
+      T::pad(sample, {1}, {.fill = {}, .padding_mode = T::PaddingMode::kEdge}, 3).mask;
+  CHECK(torch::equal(mask, T::pad(sample, {1}, {.padding_mode = T::PaddingMode::kEdge}).mask));
+}
+
 TEST_CASE("a sample may have an image alone", "[transforms]") {
   const T::Sample sample = T::random_crop(
       T::pad(T::Sample{.image = torch::ones({3, 4, 6})}, {1}, {.fill = {1, 2, 3}}), {2});
@@ -160,6 +176,20 @@ TEST_CASE("boxes and samples are refused that do not fit", "[transforms][errors]
         "resize: expected size {side} or {height, width}, got [2, 3, 4]");
   CHECK(error([&] { T::resize(boxes, {5}, 5); }) ==
         "resize: expected max_size above the shorter side 5, got 5");
+  CHECK(error([&] { T::pad(boxes, {std::numeric_limits<int64_t>::max()}); }) ==
+        "pad: expected padding <= 2147483647, got [9223372036854775807]");
+  CHECK(error([&] { T::pad(boxes, {0, 2147483647, 0, 0}); }) ==
+        "pad: expected sides <= 2147483647, got 2147483651 x 6");
+  CHECK(error([&] {
+          T::crop(boxes, {.top = std::numeric_limits<int64_t>::min(), .height = 1, .width = 1});
+        }) ==
+        "crop: expected a region of numbers up to 2147483647, got 1 x 1 at -9223372036854775808, "
+        "0");
+  CHECK(error([&] { T::resize(boxes, {2147483647}); }) ==
+        "resize: expected sides <= 2147483647, got 2147483647 x 3221225470");
+  boxes.canvas_size = {4, int64_t{1} << 40};
+  CHECK(error([&] { T::clamp_bounding_boxes(boxes); }) ==
+        "clamp_bounding_boxes: expected sides <= 2147483647, got 4 x 1099511627776");
   boxes.canvas_size = {4, 0};
   CHECK(error([&] { T::clamp_bounding_boxes(boxes); }) ==
         "clamp_bounding_boxes: expected a canvas with sides >= 1, got 4 x 0");

@@ -106,6 +106,31 @@ TEST_CASE("to_dtype gives torchvision's numbers for all pairs of types", "[colou
   CHECK(refused == 11);  // 3 from floating point, and 4 whole numbers to bool and back
 }
 
+TEST_CASE("images of half precision have torchvision's numbers", "[colours]") {
+  Cases("half", "colours").each(20, [&](const auto& given) {
+    const Tensor image = given("image");
+    const auto check = [&](const std::string& name, const Tensor& result) {
+      CAPTURE(name, image.scalar_type(), image.sizes());
+      CHECK(differing(result, given(name)) == 0);
+    };
+    check("gray", T::rgb_to_grayscale(image));
+    check("brightness", T::adjust_brightness(image, 1.5));
+    check("contrast", T::adjust_contrast(image, 1.5));
+    check("saturation", T::adjust_saturation(image, 1.5));
+    check("hue", T::adjust_hue(image, 0.2));
+    check("invert", T::invert(image));
+    check("posterize", T::posterize(image, 3));
+    check("solarize", T::solarize(image, 0.4));
+    check("autocontrast", T::autocontrast(image));
+    check("equalize", T::equalize(image));
+    check("sharpness", T::adjust_sharpness(image, 1.5));
+    check("gamma", T::adjust_gamma(image, 1.5, 0.9));
+    check("blur", T::gaussian_blur(image, {3}));
+    check("resize", T::resize(image, {9, 7}));
+    check("pad", T::pad(image, {1}, {.fill = {0.3}}));
+  });
+}
+
 TEST_CASE("uint8 has Pillow's colors and others the tensor's, if nothing is said", "[colours]") {
   torch::manual_seed(3);
   const Tensor bytes = torch::randint(0, 256, {2, 3, 17, 23}, torch::kByte);
@@ -145,7 +170,29 @@ TEST_CASE("colors refuse what they cannot take", "[colours][errors]") {
   CHECK(error([&] { T::adjust_hue(image.to(torch::kInt), 0.5); }) ==
         "adjust_hue: expected a type of which float32 has all numbers, got Int");
   CHECK(error([&] { T::invert(image.to(torch::kComplexFloat)); }) ==
-        "invert: expected uint8, a signed integer, floating point or bool, got ComplexFloat");
+        "invert: expected uint8, a signed integer or floating point, got ComplexFloat");
+  const Tensor bools = image.to(torch::kBool);
+  CHECK(error([&] { T::invert(bools); }) ==
+        "invert: expected uint8, a signed integer or floating point, got Bool");
+  CHECK(error([&] { T::posterize(bools, 1); }) ==
+        "posterize: expected uint8, a signed integer or floating point, got Bool");
+  CHECK(error([&] { T::solarize(bools, 0.5); }) ==
+        "solarize: expected uint8, a signed integer or floating point, got Bool");
+  CHECK(error([&] { T::equalize(bools); }) ==
+        "equalize: expected uint8, a signed integer or floating point, got Bool");
+  const Tensor floats = image.to(torch::kFloat);
+  CHECK(error([&] { T::adjust_contrast(floats, 1e300); }) ==
+        "adjust_contrast: expected a factor that Float has, got 1e+300");
+  CHECK(error([&] { T::adjust_contrast(image, 1e300, T::Way::kTensor); }) ==
+        "adjust_contrast: expected a factor that Float has, got 1e+300");
+  CHECK(error([&] { T::adjust_saturation(image, 1e300); }) ==
+        "adjust_saturation: expected a factor that Float has, got 1e+300");
+  CHECK(error([&] { T::adjust_sharpness(floats.to(torch::kHalf), 70000); }) ==
+        "adjust_sharpness: expected a factor that Half has, got 70000");
+  CHECK(error([&] { T::adjust_gamma(floats.to(torch::kHalf), 70000); }) ==
+        "adjust_gamma: expected a gamma that Half has, got 70000");
+  CHECK(error([&] { T::gaussian_blur(floats.to(torch::kComplexFloat), {3}); }) ==
+        "gaussian_blur: expected an image of real numbers, got ComplexFloat");
   CHECK(error([&] { T::posterize(image, -1); }) == "posterize: expected bits from 0 to 8, got -1");
   CHECK(error([&] { T::solarize(image, 256); }) ==
         "solarize: expected a threshold up to 255, got 256");

@@ -134,6 +134,8 @@ TEST_CASE("write_image writes a whole file or none", "[image]") {
             .abs()
             .max()
             .item<int>() < 40);
+  CHECK(error([&] { write_image(image.to(torch::kMeta), (place / "a.png").string()); }) ==
+        "write_image: expected an image with data, got one on meta");
   CHECK(error([&] { write_image(image[0], (place / "a.png").string()); }) ==
         "write_image: expected an image [C, H, W] of 1, 2, 3 or 4 channels for png, got [5, 7]");
   CHECK(torch::equal(read_image((place / "a.png").string()), image));

@@ -9,6 +9,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -120,6 +121,19 @@ TEST_CASE("random colors refuse what they cannot take", "[colours][errors]") {
         "random_erasing: expected a scale with 0 <= least <= most <= 1, got 0.5 and 2");
   CHECK(error([&] { T::random_erasing(image, {.ratio = {2, 1}}); }) ==
         "random_erasing: expected a ratio with 0 < least <= most, got 2 and 1");
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  CHECK(error([&] { T::color_jitter(image, {.brightness = {0, kInfinity}}); }) ==
+        "color_jitter: expected brightness that float32 has, got inf");
+  CHECK(error([&] { T::color_jitter(image, {.contrast = {1e300}}); }) ==
+        "color_jitter: expected contrast that float32 has, got 1e+300");
+  CHECK(error([&] { T::random_gaussian_blur(image, {3}, {1, kInfinity}); }) ==
+        "random_gaussian_blur: expected a sigma that float32 has, got inf");
+  CHECK(error([&] { T::random_gaussian_blur(image, {3}, {1e-300, 1}); }) ==
+        "random_gaussian_blur: expected a sigma that float32 has, got 1e-300");
+  CHECK(error([&] { T::random_erasing(image, {.ratio = {1, 1e300}}); }) ==
+        "random_erasing: expected a ratio that float32 has, got 1e+300");
+  CHECK(error([&] { T::random_erasing(image, {.ratio = {1e-300, 1}}); }) ==
+        "random_erasing: expected a ratio that float32 has, got 1e-300");
   CHECK(error([&] { T::random_erasing(image, {.value = {1, 2}}); }) ==
         "random_erasing: expected none, 1 or 3 values, got 2");
 }

@@ -7,6 +7,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -84,6 +85,28 @@ TEST_CASE("random transforms refuse what they cannot take", "[transforms][errors
         "random_resized_crop: expected a ratio with 0 < least <= most, got 0 and 1");
   CHECK(error([&] { T::random_resized_crop(image, {2}, {.ratio = {0.01, 0.02}}); }) ==
         "random_resized_crop: expected an image with a middle of the ratio 0.01 to 0.02, got [3, "
+        "4, 6]");
+  CHECK(error([&] { T::random_crop(image, {5}, {.padding = {int64_t{1} << 62}}); }) ==
+        "random_crop: expected padding <= 2147483647, got [4611686018427387904]");
+  CHECK(error([&] {
+          T::random_crop(image, {5}, {.padding = {std::numeric_limits<int64_t>::max()}});
+        }) == "random_crop: expected padding <= 2147483647, got [9223372036854775807]");
+  CHECK(error([&] { T::random_crop(image, {5}, {.padding = {0, 2147483647}}); }) ==
+        "random_crop: expected sides <= 2147483647, got 4294967298 x 6");
+  CHECK(error([&] { T::random_crop(image, {int64_t{1} << 40}, {.pad_if_needed = true}); }) ==
+        "random_crop: expected sides <= 2147483647, got [1099511627776]");
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  CHECK(error([&] { T::random_resized_crop(image, {2}, {.scale = {0, kInfinity}}); }) ==
+        "random_resized_crop: expected a scale that float32 has, got inf");
+  CHECK(error([&] { T::random_resized_crop(image, {2}, {.ratio = {1, kInfinity}}); }) ==
+        "random_resized_crop: expected a ratio that float32 has, got inf");
+  CHECK(error([&] { T::random_resized_crop(image, {2}, {.ratio = {1e-300, 1}}); }) ==
+        "random_resized_crop: expected a ratio that float32 has, got 1e-300");
+  // The largest numbers give sides beyond those of any type, and none of the image's.
+  CHECK(error([&] {
+          T::random_resized_crop(image, {2}, {.scale = {1e38, 3e38}, .ratio = {1e38, 3e38}});
+        }) ==
+        "random_resized_crop: expected an image with a middle of the ratio 1e+38 to 3e+38, got [3, "
         "4, 6]");
   CHECK(error([&] { T::random_resized_crop(image, {0}); }) ==
         "random_resized_crop: expected sides >= 1, got [0]");

@@ -194,6 +194,18 @@ TEST_CASE("transforms refuse options that no image fits when they are made", "[c
         "ToDtype: expected uint8, a signed integer, floating point or bool, got ComplexFloat");
   CHECK(error([] { T::Normalize(0.5, 0.0); }) == "Normalize: expected std other than 0, got [0]");
 
+  using Numbers = std::vector<double>;
+  CHECK(error([] { T::Normalize(0.5, Numbers{}); }) ==
+        "Normalize: expected 1 number of mean and std or one for each channel, got 1 and 0");
+  CHECK(error([] { T::Normalize(Numbers{1, 2}, Numbers{1, 2, 3}); }) ==
+        "Normalize: expected 1 number of mean and std or one for each channel, got 2 and 3");
+  CHECK(error([] { T::Pad(1, T::PadOptions{.fill = {}}); }) ==
+        "Pad: expected a fill of at least 1 number, got 0");
+  CHECK(error([] { T::Pad(int64_t{1} << 40); }) ==
+        "Pad: expected padding <= 2147483647, got [1099511627776]");
+  CHECK(error([] { T::RandomCrop(4, T::RandomCropOptions{.padding = {1}, .fill = {}}); }) ==
+        "RandomCrop: expected a fill of at least 1 number, got 0");
+
   T::Normalize normalize(kMean, kStd);
   CHECK(error([&] { normalize(torch::zeros({3, 2, 2}, torch::kByte)); }) ==
         "normalize: expected an image of floating point, got Byte; take to_tensor() before");

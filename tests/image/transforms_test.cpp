@@ -7,8 +7,10 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace T = convkit::transforms;
@@ -86,6 +88,12 @@ TEST_CASE("to_tensor and normalize give torchvision's bits", "[transforms]") {
     const Tensor result =
         T::normalize(tensor, list<double>(given("mean")), list<double>(given("std")));
     CHECK(torch::equal(result, given("result")));
+    for (const auto& [type, name] :
+         {std::pair{torch::kHalf, "float16"}, std::pair{torch::kBFloat16, "bfloat16"}}) {
+      CHECK(differing(T::normalize(tensor.to(type), list<double>(given("mean")),
+                                   list<double>(given("std"))),
+                      given(name)) == 0);
+    }
     CHECK(torch::equal(tensor, given("tensor")));  // not in place
   });
 }
@@ -143,6 +151,10 @@ TEST_CASE("transforms refuse what they cannot take", "[transforms][errors]") {
         "pad: expected padding of at most 3 for 4 rows, got 4");
   CHECK(error([&] { T::pad(image, {7, 1}, {.padding_mode = T::PaddingMode::kSymmetric}); }) ==
         "pad: expected padding of at most 6 for 6 columns, got 7");
+  CHECK(error([&] { T::resize(image.to(torch::kComplexFloat), {2}); }) ==
+        "resize: expected an image of real numbers, got ComplexFloat");
+  CHECK(error([&] { T::pad(image, {1}, {.fill = {}}); }) ==
+        "pad: expected a fill of at least 1 number, got 0");
   CHECK(error([&] { T::horizontal_flip(image[0][0]); }) ==
         "horizontal_flip: expected an image [..., H, W], got [6]");
   CHECK(error([&] { T::five_crop(image, {5, 6}); }) ==
@@ -159,4 +171,83 @@ TEST_CASE("transforms refuse what they cannot take", "[transforms][errors]") {
         "normalize: expected 1 or 3 numbers of mean, got 2");
   CHECK(error([&] { T::normalize(T::to_tensor(image), {0.5}, {0}); }) ==
         "normalize: expected std other than 0, got [0]");
+}
+
+TEST_CASE("transforms refuse sides that no image has", "[transforms][errors]") {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  constexpr int64_t kLeast = std::numeric_limits<int64_t>::min();
+  const Tensor image = kSmall();
+  CHECK(error([&] { T::resize(image, {kMost}); }) ==
+        "resize: expected sides <= 2147483647, got [9223372036854775807]");
+  CHECK(error([&] { T::resize(image, {2147483647}); }) ==
+        "resize: expected sides <= 2147483647, got 2147483647 x 3221225470");
+  CHECK(error([&] { T::resize(image, {2}, {.max_size = kMost}); }) ==
+        "resize: expected max_size <= 2147483647, got 9223372036854775807");
+  CHECK(error([&] { T::resize(image, {2147483647, 2147483647}); }) ==
+        "resize: expected a result of less than 2^63 bytes, got 2147483647 x 2147483647 for an "
+        "image [3, 4, 6]");
+  CHECK(error([&] { T::center_crop(image, {1, kMost}); }) ==
+        "center_crop: expected sides <= 2147483647, got [1, 9223372036854775807]");
+  CHECK(error([&] { T::center_crop(image, {2147483647}); }) ==
+        "center_crop: expected a result of less than 2^63 bytes, got 2147483647 x 2147483647 for "
+        "an image [3, 4, 6]");
+  CHECK(error([&] { T::crop(image, {.top = kLeast, .height = 1, .width = 2}); }) ==
+        "crop: expected a region of numbers up to 2147483647, got 1 x 2 at -9223372036854775808, "
+        "0");
+  CHECK(error([&] { T::crop(image, {.left = kMost, .height = 1, .width = kMost}); }) ==
+        "crop: expected a region of numbers up to 2147483647, got 1 x 9223372036854775807 at 0, "
+        "9223372036854775807");
+  CHECK(error([&] { T::crop(image, {.height = 2147483647, .width = 2147483647}); }) ==
+        "crop: expected a result of less than 2^63 bytes, got 2147483647 x 2147483647 for an image "
+        "[3, 4, 6]");
+  for (const auto mode : {T::PaddingMode::kConstant, T::PaddingMode::kEdge,
+                          T::PaddingMode::kReflect, T::PaddingMode::kSymmetric}) {
+    CHECK(error([&] { T::pad(image, {kMost}, {.padding_mode = mode}); }) ==
+          "pad: expected padding <= 2147483647, got [9223372036854775807]");
+    CHECK(error([&] { T::pad(image, {int64_t{1} << 40}, {.padding_mode = mode}); }) ==
+          "pad: expected padding <= 2147483647, got [1099511627776]");
+    CHECK(error([&] { T::pad(image, {0, 2147483647, 0, 0}, {.padding_mode = mode}); }) ==
+          "pad: expected sides <= 2147483647, got 2147483651 x 6");
+  }
+  CHECK(error([&] { T::pad(image, {1 << 30}); }) ==
+        "pad: expected sides <= 2147483647, got 2147483652 x 2147483654");
+  // A place and a side whose sum is negative.
+  CHECK(error([&] {
+          T::erase(image, {.top = kMost, .left = kMost, .height = 1, .width = 1}, image[0]);
+        }) ==
+        "erase: expected a region within 4 x 6, got 1 x 1 at 9223372036854775807, "
+        "9223372036854775807");
+}
+
+TEST_CASE("pad fills with numbers that the image's type has", "[transforms][errors]") {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const Tensor image = kSmall();
+  const auto corner = [](const Tensor& x, double fill) {
+    return T::pad(x, {1}, {.fill = {fill}})[0][0][0].item<double>();
+  };
+  const auto refused = [](const Tensor& x, const std::vector<double>& fill) {
+    return error([&] { T::pad(x, {1}, {.fill = fill}); });
+  };
+  CHECK(refused(image, {300}) == "pad: expected a fill that Byte has, got 300");
+  CHECK(refused(image, {-5}) == "pad: expected a fill that Byte has, got -5");
+  CHECK(refused(image, {kInfinity}) == "pad: expected a fill that Byte has, got inf");
+  CHECK(refused(image, {std::numeric_limits<double>::quiet_NaN()}) ==
+        "pad: expected a fill that Byte has, got nan");
+  CHECK(refused(image, {0, 300, 0}) == "pad: expected a fill that Byte has, got 300");
+  CHECK(refused(image.to(torch::kShort), {-32769}) ==
+        "pad: expected a fill that Short has, got -32769");
+  CHECK(refused(image.to(torch::kLong), {0x1p63}) ==
+        "pad: expected a fill that Long has, got 9.22337e+18");
+  CHECK(refused(image.to(torch::kHalf), {70000}) ==
+        "pad: expected a fill that Half has, got 70000");
+  CHECK(refused(image.to(torch::kFloat), {1e300}) ==
+        "pad: expected a fill that Float has, got 1e+300");
+  CHECK(refused(image.to(torch::kBool), {std::numeric_limits<double>::quiet_NaN()}) ==
+        "pad: expected a fill that Bool has, got nan");
+  CHECK(corner(image, 255.7) == 255);  // as in Pillow
+  CHECK(corner(image, -0.5) == 0);
+  CHECK(corner(image.to(torch::kChar), -128) == -128);
+  CHECK(corner(image.to(torch::kBool), 7) == 1);
+  CHECK(corner(image.to(torch::kFloat), kInfinity) == kInfinity);
+  CHECK(corner(image.to(torch::kDouble), 1e300) == 1e300);
 }

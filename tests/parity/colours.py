@@ -133,6 +133,21 @@ def plain(function):
     return lambda pixels, way: {"result": both(pixels, way, function)}
 
 
+def halves():
+    """Both types of half precision, and all functions of them."""
+    functions = {
+        "gray": v2.rgb_to_grayscale, "brightness": lambda x: v2.adjust_brightness(x, 1.5),
+        "contrast": lambda x: v2.adjust_contrast(x, 1.5), "saturation": lambda x: v2.adjust_saturation(x, 1.5),
+        "hue": lambda x: v2.adjust_hue(x, 0.2), "invert": v2.invert, "posterize": lambda x: v2.posterize(x, 3),
+        "solarize": lambda x: v2.solarize(x, 0.4), "autocontrast": v2.autocontrast, "equalize": v2.equalize,
+        "sharpness": lambda x: v2.adjust_sharpness(x, 1.5), "gamma": lambda x: v2.adjust_gamma(x, 1.5, 0.9),
+        "blur": lambda x: v2.gaussian_blur(x, [3, 3]), "resize": lambda x: v2.resize(x, [9, 7]),
+        "pad": lambda x: v2.pad(x, [1], 0.3)}
+    for number in range(20):
+        pixels = v2.to_dtype(image(3), [torch.float16, torch.bfloat16][number % 2], scale=True).contiguous()
+        add("half", number, image=pixels, **{name: function(pixels) for name, function in functions.items()})
+
+
 def dtypes():
     """All pairs; an empty result where torchvision refuses the pair."""
     types = [*TYPES, torch.int32, torch.int64, torch.bool]
@@ -224,4 +239,5 @@ cases("erase", 300, erased)
 dtypes()
 randoms()
 composed()
+halves()
 save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, sys.argv[1])

@@ -221,7 +221,20 @@ def numbers():
         std = [draw.uniform(0.1, 2) for _ in range(channels)]
         result = v1.to_tensor(pillow(pixels))
         add("normalize", number, image=pixels, mean=torch.tensor(mean, dtype=torch.float64),
-            std=torch.tensor(std, dtype=torch.float64), tensor=result, result=v2.normalize(result, mean, std))
+            std=torch.tensor(std, dtype=torch.float64), tensor=result, result=v2.normalize(result, mean, std),
+            float16=v2.normalize(result.half(), mean, std), bfloat16=v2.normalize(result.bfloat16(), mean, std))
+
+
+def long_resizes():
+    """Pillow's of sides so long that their weights are made in several parts."""
+    for number, interpolation in enumerate(INTERPOLATIONS):
+        pixels = image(3)
+        size = [draw.randint(16385, 40000), draw.randint(1, 9)]
+        for side in range(2):
+            result = v2.pil_to_tensor(v2.resize(pillow(pixels), size, interpolation))
+            add("resize", 1000 + 2 * number + side, image=pixels, size=size, result=result,
+                options=[number, 0, 1, 0, 0])
+            size = size[::-1]
 
 
 torch.set_num_threads(1)  # on which the kernels of a tensor depend
@@ -233,4 +246,5 @@ geometry()
 randoms()
 numbers()
 samples()
+long_resizes()
 save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, sys.argv[1])
