@@ -44,8 +44,9 @@ struct ResizeOptions {
 ///
 /// Shape:   image [..., C, H, W] -> [..., C, height, width]
 /// Throws:  c10::ValueError for a size that is neither, or has a side below 1; for a max_size that
-///          is not above the shorter side; for complex numbers; for kBox, kHamming and kLanczos in the tensor's way; in
-///          Pillow's way for an image that is not of type uint8, not on the cpu, or has more than 4 channels.
+///          is not above the shorter side; for complex numbers; for kBox, kHamming and kLanczos in the
+///          tensor's way; in Pillow's way for an image that is not of type uint8, not on the cpu, or has
+///          more than 4 channels.
 /// Source:  torchvision.transforms.v2.functional.resize, which takes nearest-exact for nearest with an
 ///          image of Pillow's; Pillow 13, Image.resize
 /// Differs: a tensor has no lanczos.
