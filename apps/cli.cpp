@@ -5,6 +5,7 @@
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <torch/version.h>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 namespace cli {
 
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
+  app.set_version_flag("--version", "convkit " CONVKIT_VERSION ", with LibTorch " TORCH_VERSION);
   try {
     app.parse(argc, argv);
     const int code = body();

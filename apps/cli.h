@@ -10,7 +10,7 @@
 /// All apps share these: the command line, errors, numbers as people read them.
 namespace cli {
 
-/// Parses the command line, runs `body`, and returns the exit code: `body`'s, 0 after --help, or 2
+/// Parses the command line, runs `body`, and returns the exit code: `body`'s, 0 after --help and --version, or 2
 /// for a wrong command line, a bad file or another error, which it says on the standard error.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 

@@ -1,4 +1,4 @@
-"""readme_test.py SOURCE BUILD [PYTHON] [--onednn]: every example in the README files holds.
+"""readme_test.py SOURCE BUILD [PYTHON] [--onednn] [--gloo]: every example in the README files holds.
 
 The words after ``` say what a block is, and what holds it:
 
@@ -13,6 +13,7 @@ What .ci/run or nobody runs has a comment above it that says so: <!-- run by FIL
 A page that needs Python is skipped without PYTHON, which has torch. All links to files and headings have to lead there.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -22,9 +23,11 @@ import textwrap
 from pathlib import Path
 
 SOURCE, BUILD = (Path(argument).resolve() for argument in sys.argv[1:3])
-ONEDNN = "--onednn" in sys.argv
+# What some examples need: a word in them, and what it stands for.
+WITHOUT = {word for word, option in (("oneDNN", "--onednn"), ("torchrun", "--gloo")) if option not in sys.argv}
 PYTHON = next((os.path.abspath(argument) for argument in sys.argv[3:] if not argument.startswith("--")), None)
 
+EXAMPLES = sorted(SOURCE.glob("apps/examples/*.cpp"))
 FENCE = re.compile(r"(?:^<!-- ([^\n]*) -->\n+)?^```(\w*)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 failures = []
@@ -104,7 +107,8 @@ class Shell:
             "PATH": f"{BUILD / 'apps' / 'convkit'}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "NO_COLOR": "1",
             "PYTHONDONTWRITEBYTECODE": "1", "EXAMPLE_PYTHON": PYTHON or "",
             "PYTHONPATH": f"{self.folder}/site:{SOURCE / 'tests' / 'parity'}:{SOURCE / 'apps' / 'python'}"}
-        script = 'python() { "$EXAMPLE_PYTHON" "$@"; }\n' + command
+        script = ('python() { "$EXAMPLE_PYTHON" "$@"; }\n'
+                  'torchrun() { python -m torch.distributed.run "$@"; }\n' + command)
         return subprocess.run(["bash", "-c", script], cwd=self.folder, env=environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
@@ -127,9 +131,9 @@ def check_page(page, counts):
     text = page.read_text()
     check_links(page, text)
     blocks = FENCE.findall(text)
-    programs = [*SOURCE.glob("apps/*.cpp")]
+    programs = [*SOURCE.glob("apps/*.cpp"), *EXAMPLES]
     projects = [*SOURCE.glob("tests/consumer/*/CMakeLists.txt")]
-    without_python = PYTHON is None and any("$ python " in block or block.startswith("python ") for *_, block in blocks)
+    without_python = PYTHON is None and any(re.search(r"^(\$ )?(python|torchrun) ", block, re.M) for *_, block in blocks)
     with tempfile.TemporaryDirectory() as folder:
         shell = Shell(folder)
         for note, language, block in blocks:
@@ -146,8 +150,8 @@ def check_page(page, counts):
             elif language not in ("sh", "console"):
                 fail(page, f"nothing holds a block of {language or 'no language'}:\n{block}")
                 continue
-            elif without_python or ("oneDNN" in block and not ONEDNN):
-                verdict = "skipped, for want of Python or oneDNN"
+            elif without_python or any(word in block for word in WITHOUT):
+                verdict = "skipped, for want of Python, oneDNN or Gloo"
             else:
                 for command, expected in commands_of(language, block):
                     check_command(page, shell, command, expected)
@@ -155,20 +159,42 @@ def check_page(page, counts):
             counts[verdict] = counts.get(verdict, 0) + 1
 
 
-def check_snippets():
-    """A page runs each function of snippets.cpp."""
+def check_programs():
+    """A page runs each example, and each function of snippets.cpp."""
     snippets = SOURCE / "apps" / "snippets.cpp"
-    run = {name for page in pages() for name in re.findall(r"^[^`]*build/apps/snippets (\w+)$", page.read_text(), re.M)}
-    for name in re.findall(r'\{"(\w+)", \1\}', snippets.read_text().partition("kSnippets")[2]):
+    text = "\n".join(page.read_text() for page in pages())
+    run = {*re.findall(r"^[^`]*build/apps/snippets (\w+)$", text, re.M),
+           *re.findall(r"^\$ [^`\n]*build/apps/examples/(\S+)", text, re.M)}
+    functions = re.findall(r'\{"(\w+)", \1\}', snippets.read_text().partition("kSnippets")[2])
+    for name in [*functions, *(example.stem for example in EXAMPLES)]:
         if name not in run:
             fail(snippets, f"no page runs {name}")
+
+
+def check_figures():
+    """The main page counts what the pages of its folders list, and what the tool knows."""
+    text = " ".join((SOURCE / "README.md").read_text().split())
+    modules = (SOURCE / "include" / "convkit" / "README.md").read_text().partition("\n## Modules")[2].partition("\n## ")[0]
+    networks = subprocess.run([BUILD / "apps" / "convkit" / "convkit", "models", "--json"], check=True, capture_output=True)
+    figures = [f"{len(re.findall(r'^. `(?!transforms::)', modules, re.M))} modules", f"{len(json.loads(networks.stdout))} networks"]
+    header, _, *rows = re.search(r"^\| float32, batch 1 .*?(?=\n\n)", (SOURCE / "apps" / "bench" / "README.md").read_text(),
+                                 re.M | re.S)[0].split("\n")
+    for name, words in (("ONNX Runtime", "ONNX Runtime took {} to {} times as long"), ("OpenVINO", "OpenVINO {} to {} times"),
+                        ("Python eager", "Python {} to {} times")):
+        cells = " ".join(row.split("|")[header.split("|").index(f" {name} ")] for row in rows)
+        ratios = [float(ratio) for ratio in re.findall(r"[\d.]+(?= \()", cells)]
+        figures.append(words.format(f"{min(ratios):.2f}", f"{max(ratios):.2f}"))
+    for figure in figures:
+        if figure not in text:
+            fail(SOURCE / "README.md", f"expected the words: {figure}")
 
 
 def main():
     counts = {}
     for page in pages():
         check_page(page, counts)
-    check_snippets()
+    check_programs()
+    check_figures()
     print(f"{len(pages())} pages;", "; ".join(f"{count} examples {verdict}" for verdict, count in sorted(counts.items())))
     if failures:
         sys.exit("\n\n".join(["", *failures]))

@@ -1,17 +1,12 @@
 // The short examples of the README files, in one program that runs them:
-//   snippets modules weights compile
+//   snippets modules weights
 // readme_test.py holds the README files to the text of this file, and runs it.
 #include "cli.h"
 
 #include <convkit/convkit.h>
 
-#include <c10/util/Exception.h>
-#include <torch/serialize.h>
-
 #include <array>
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -55,32 +50,12 @@ void modules() {
             << "one module: " << (a.get() == b.get()) << ", and " << (a.ptr() == c) << '\n';
 }
 
-/// A checkpoint as a training script of Python leaves it: a state_dict beside other things, with the
-/// names that DataParallel gives.
-void write_training_checkpoint(const std::string& path, const torch::nn::Module& module) {
-  c10::Dict<std::string, torch::Tensor> model;
-  for (const auto& entry : convkit::state_dict(module)) {
-    model.insert("module." + entry.key(), entry.value());
-  }
-  c10::impl::GenericDict ema(c10::StringType::get(), c10::AnyType::get());
-  ema.insert("model", model);
-  c10::impl::GenericDict checkpoint(c10::StringType::get(), c10::AnyType::get());
-  checkpoint.insert("ema", ema);
-  checkpoint.insert("epoch", 90);
-  const std::vector<char> bytes = torch::pickle_save(checkpoint);
-  std::ofstream(path, std::ios::binary).write(bytes.data(), std::ssize(bytes));
-}
-
 void weights() {
   auto net = convkit::ConvBlock(3, 64);
   convkit::save_checkpoint("from_python.pt", convkit::state_dict(*net));
-  write_training_checkpoint("training.pt", *net);
 
   convkit::load_state_dict(*net, convkit::load_checkpoint("from_python.pt").state);
   convkit::save_checkpoint("to_python.safetensors", convkit::state_dict(*net));
-
-  auto ema = convkit::load_checkpoint("training.pt", {.at = "ema.model"});
-  convkit::load_state_dict(*net, ema.state, {.prefix = "module."});
 
   convkit::save_torchscript(*net, torch::randn({1, 3, 32, 32}), "traced.pt");
 
@@ -98,40 +73,6 @@ void weights() {
     // The first run has no weights to go on with.
     if (error.problem() != convkit::CheckpointError::Problem::kNotFound) throw;
   }
-}
-
-void transfer() {
-  auto net = convkit::models::create("resnet18", {.num_classes = 10});
-  const auto old_state = convkit::state_dict(*convkit::models::create("resnet18"));
-
-  auto result = convkit::load_state_dict(*net, old_state, {.skip_mismatched = true});
-  for (auto& parameter : net->named_parameters()) {
-    parameter.value().set_requires_grad(parameter.key().starts_with("fc."));
-  }
-
-  for (const auto& key : result.skipped_keys) std::cout << "fresh and trainable: " << key << '\n';
-}
-
-void compile() {
-  torch::manual_seed(0);
-  auto net = convkit::models::create("resnet18");
-  const torch::Tensor x = torch::randn({2, 3, 64, 64});
-
-  net->eval();
-  auto fast = convkit::compile(net, torch::randn({1, 3, 224, 224}));
-  torch::Tensor y = fast(x);  // any shape: a new one is planned on its first call
-
-  const torch::NoGradGuard no_grad;
-  std::cout << "close to the plain module's result: "
-            << (torch::allclose(y, net(x), 1e-4, 1e-5) ? "yes" : "no") << '\n';
-}
-
-void explain() {
-  torch::manual_seed(0);
-  auto net = convkit::models::create("mobilenet_v2");
-  net->eval();
-  auto fast = convkit::compile(net, torch::randn({1, 3, 224, 224}));
-  std::cout << convkit::explain(fast);
 }
 
 void summarize() {
@@ -265,67 +206,14 @@ void images() {
   std::cout << "augmented " << x.sizes() << '\n';
 }
 
-void photographs() {
-  torch::manual_seed(0);
-  for (const std::string name : {"cat/1", "cat/2", "dog/1", "dog/2"}) {
-    std::filesystem::create_directories("photographs/" + name.substr(0, 3));
-    convkit::write_image(torch::randint(0, 256, {3, 60, 80}, torch::kByte),
-                         "photographs/" + name + ".png");
-  }
-  auto net = convkit::models::create("resnet18", {.num_classes = 2});
-  const auto augment = [](const torch::Tensor& image, std::optional<at::Generator> generator) {
-    namespace T = convkit::transforms;
-    return T::to_tensor(T::random_resized_crop(image, {32}, {}, generator));
-  };
-
-  convkit::data::ImageFolder dataset("photographs", {.transform = augment});
-  convkit::data::DataLoader loader(dataset, {.batch_size = 2, .shuffle = true, .num_workers = 2});
-  convkit::optim::SGD optimizer(net->parameters(), {.lr = 0.01, .momentum = 0.9});
-  for (const auto& [images, labels] : loader) {
-    optimizer.zero_grad();
-    torch::cross_entropy_loss(net(images), labels).backward();
-    optimizer.step();
-  }
-  std::cout << dataset.size() << " images of " << dataset.classes().size() << " classes, "
-            << loader.size() << " steps\n";
-
-  net->eval();
-  torch::Tensor image = convkit::read_image("photographs/cat/1.png");
-  torch::Tensor logits = net(convkit::models::preset("resnet18")(image).unsqueeze(0));
-  std::cout << "classes of one image: " << logits.sizes() << '\n';
-}
-
-// torchrun starts it.
-void several_processes() {
-  const torch::Tensor images = torch::randn({2, 3, 64, 64});
-  const torch::Tensor labels = torch::randint(10, {2}, torch::kLong);
-
-  const auto group = convkit::parallel::init_process_group();
-  auto net = convkit::models::resnet18({.num_classes = 10});
-  convkit::parallel::DistributedDataParallel ddp(net, group);
-  convkit::optim::SGD optimizer(ddp.parameters(), {.lr = 0.1, .momentum = 0.9});
-  for (int step = 0; step < 2; ++step) {
-    optimizer.zero_grad();
-    torch::cross_entropy_loss(ddp(images), labels).backward();
-    optimizer.step();
-  }
-  if (group.rank() == 0) convkit::save_checkpoint("net.safetensors", convkit::state_dict(*net));
-  group.barrier();
-}
-
 const std::map<std::string, void (*)()> kSnippets = {{"modules", modules},
                                                      {"weights", weights},
-                                                     {"transfer", transfer},
-                                                     {"compile", compile},
-                                                     {"explain", explain},
                                                      {"summarize", summarize},
                                                      {"broken_port", broken_port},
                                                      {"several_outputs", several_outputs},
                                                      {"training", training},
                                                      {"images", images},
-                                                     {"loading", loading},
-                                                     {"photographs", photographs},
-                                                     {"several_processes", several_processes}};
+                                                     {"loading", loading}};
 
 }  // namespace
 

@@ -25,7 +25,7 @@ convkit_record(references ${trained_net} ${recordings}/TrainedAdagrad.safetensor
                --optimizer Adagrad --optim-kwargs [=[{"lr":0.05,"initial_accumulator_value":0.1}]=])
 convkit_record(references ${trained_net} ${recordings}/TrainedLast.safetensors --input 4,3,10,10 --steps 12
                --channels-last --seed 18446744073709551614)
-convkit_record(references ${PROJECT_SOURCE_DIR}/apps/tiny_net.py:TinyNet ${recordings}/tiny_net.safetensors
+convkit_record(references ${PROJECT_SOURCE_DIR}/apps/examples/tiny_net.py:TinyNet ${recordings}/tiny_net.safetensors
                --input 2,3,32,32 --train)
 convkit_record(references ${scripts}/recorded.py:mobilenet_v3_small ${recordings}/training.safetensors
                --input 2,3,64,64 --steps 10 --optimizer AdamW --optim-kwargs [=[{"lr":0.01}]=])
@@ -36,9 +36,9 @@ if(CONVKIT_TESTED STREQUAL "ALL")
   set_tests_properties(record PROPERTIES COST 25 ENVIRONMENT OMP_NUM_THREADS=1)
 endif()
 
-# This app compares a module of its own.
-if(TARGET tiny_net)
-  add_test(NAME compare.tiny_net COMMAND tiny_net ${recordings}/tiny_net.safetensors)
+# This example compares a module of its own.
+if(TARGET 030-compare)
+  add_test(NAME compare.tiny_net COMMAND 030-compare ${recordings}/tiny_net.safetensors)
   set_tests_properties(compare.tiny_net PROPERTIES FIXTURES_REQUIRED references
                        ENVIRONMENT OMP_NUM_THREADS=1)
 endif()

@@ -1,3 +1,4 @@
+#include <convkit/averaging.h>
 #include <convkit/blocks.h>
 #include <convkit/parallel.h>
 #include <convkit/sync_batch_norm.h>
@@ -152,6 +153,14 @@ TEST_CASE("A SyncBatchNorm is a batch norm that is not trained by several proces
   norm->train();
   plain->train();
   CHECK(torch::equal(norm(x), plain(x)));
+  CHECK(torch::equal(norm->running_var, plain->running_var));
+  const auto renew = [&](auto& module) {
+    optim::update_bn(*module, [&] { module(x), module(2 * x); });
+  };
+  renew(norm);
+  renew(plain);
+  CHECK(norm->num_batches_tracked.item<int64_t>() == 2);
+  CHECK(torch::equal(norm->running_mean, plain->running_mean));
   CHECK(torch::equal(norm->running_var, plain->running_var));
   CHECK(support::error([&] { norm(at::randn({4, 7})); }) ==
         "SyncBatchNorm: expected input [N, 8, ...], got [4, 7]");

@@ -1,4 +1,4 @@
-"""README.md's TinyNet in Python, for tiny_net.cpp to be compared with."""
+"""The TinyNet of 010-a-block.cpp in Python, with which 030-compare.cpp compares it."""
 
 from torch import nn
 
