@@ -1,5 +1,5 @@
-// Inference in bfloat16: 8 bits of mantissa instead of 24. It takes down to half the time where the processor has
-// it, and errors of up to a few percent.
+// Inference in bfloat16, with 8 bits of mantissa instead of 24: down to half the time where the processor has it, and
+// errors of up to a few percent. Where it would be slower than the module itself, the module's own operators run.
 #include <convkit/convkit.h>
 
 #include <iostream>
@@ -17,6 +17,5 @@ int main() {
   const torch::Tensor exact = net(x);
   const double error = ((y - exact).abs().max() / exact.abs().max()).item<double>();
   std::cout << "results in " << y.dtype()
-            << ", the largest error is below 5 %: " << (error < 0.05 ? "yes" : "no")
-            << ", and not zero: " << (error > 0 ? "yes" : "no") << '\n';
+            << ", the largest error is below 5 %: " << (error < 0.05 ? "yes" : "no") << '\n';
 }
