@@ -6,6 +6,12 @@ foreach(package onednn JPEG PNG gloo)
   endif()
 endforeach()
 
+# LibTorch's checks say in which file they stand: not by the folders of the machine that built the wheel.
+foreach(objects IN LISTS convkit_all_objects)
+  target_compile_options(${objects} PRIVATE -fmacro-prefix-map=${TORCH_INSTALL_PREFIX}/include=torch
+                                            -fmacro-prefix-map=${PROJECT_SOURCE_DIR}=convkit)
+endforeach()
+
 # LibTorch is beside the package, and its CMake target with it: convkit-torch.cmake makes that.
 set_property(TARGET convkit PROPERTY INTERFACE_LINK_LIBRARIES
              $<BUILD_INTERFACE:torch> $<INSTALL_INTERFACE:convkit::torch>)
