@@ -54,7 +54,8 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
             name = info.filename
             if name.endswith(".dist-info/METADATA"):
                 header, blank, page = data.decode().partition("\n\n")
-                requires = f"\nRequires-Dist: torch=={torch}.*\nRequires-Dist: safetensors"
+                needs = [f"torch=={torch}.*", "safetensors", "numpy"]  # safetensors saves tensors by numpy
+                requires = "".join(f"\nRequires-Dist: {package}" for package in needs)
                 data = (header + requires + blank + page).encode()
             elif name.endswith(".dist-info/WHEEL"):
                 data = data.decode().replace(old, new).encode()

@@ -55,7 +55,7 @@ megabytes=$(($(stat -c %s "$wheel") / 1000000))
 python3 -m zipfile -e "$wheel" "$work/unpacked"
 minor=$(sed -nE "s/^__version__ = '([0-9]+\.[0-9]+).*/\1/p" "$torch/version.py")
 requires=$(sed -n 's/^Requires-Dist: //p' "$work/unpacked/$info/METADATA" | paste -sd ' ')
-[ "$requires" = "torch==$minor.* safetensors" ] || fail "the wheel requires $requires"
+[ "$requires" = "torch==$minor.* safetensors numpy" ] || fail "the wheel requires $requires"
 echo "wheel: $(basename "$wheel"), $(wc -l < "$work/files") files, $megabytes MB, requires $requires"
 
 # What its binaries need of the system, and where they look for the rest.
@@ -86,15 +86,16 @@ if grep -qx 'VERSION_ID="12"' /etc/os-release; then  # others have another glibc
 fi
 echo "wheel: needs $says, hence manylinux_2_$tag"
 
-# An environment with torch and what torch needs, and nothing else but safetensors.
+# An environment with torch and what torch needs, and nothing else but safetensors and numpy.
 python3 -m venv --without-pip "$work/first"
 packages=$(cd "$work/first" && echo lib/python3*/site-packages)
 link() { cp -al "$1" "$2" 2> /dev/null || cp -a "$1" "$2"; }
 for name in torch torchgen functorch sympy mpmath networkx jinja2 markupsafe fsspec filelock typing_extensions.py; do
   [ ! -e "$site/$name" ] || link "$site/$name" "$work/first/$packages/$name"
 done
-for name in "$source"/.deps/parity/lib/python3*/site-packages/safetensors; do
-  [ ! -e "$name" ] || link "$name" "$work/first/$packages/safetensors"
+for name in safetensors numpy numpy.libs; do
+  found=$(echo "$source"/.deps/parity/lib/python3*/site-packages/$name)
+  [ ! -e "$found" ] || link "$found" "$work/first/$packages/$name"
 done
 quietly python3 -m pip --python "$work/first/bin/python" install --disable-pip-version-check --no-index --no-deps "$wheel"
 

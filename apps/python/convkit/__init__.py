@@ -1,5 +1,5 @@
 """convkit's Python side: `python -m convkit.record` records what a module computes, and `python -m convkit.port`
-writes it in C++. It needs torch and safetensors alone. The package that pip installs also has the library and the
+writes it in C++. It needs torch, safetensors and numpy. The package that pip installs also has the library and the
 tool: `cmake_prefix_path` is where CMake finds them."""
 
 import os
