@@ -32,6 +32,8 @@ endfunction()
 # add_executable() for our apps and tests.
 function(convkit_executable name)
   add_executable(${name} ${ARGN})
-  convkit_develop(${name})
+  if(NOT ARGN MATCHES "\\.o(;|$)")  # nothing is compiled of what is borrowed
+    convkit_develop(${name})
+  endif()
   target_link_libraries(${name} PRIVATE convkit::convkit)
 endfunction()

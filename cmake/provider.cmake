@@ -132,7 +132,11 @@ endfunction()
 # one for CUDA where there is no nvcc: LibTorch's config stops there.
 function(convkit_active_torch result)
   set(${result} "" PARENT_SCOPE)
-  execute_process(COMMAND python3 -c [[
+  set(python python3)
+  if(CONVKIT_WHEEL)
+    set(python "${Python3_EXECUTABLE}")  # the one whose pip asks
+  endif()
+  execute_process(COMMAND "${python}" -c [[
 import importlib.util, os, runpy
 spec = importlib.util.find_spec("torch")
 if spec and spec.submodule_search_locations:

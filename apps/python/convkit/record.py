@@ -22,7 +22,7 @@ A fresh network is nearly dead in eval mode. So norms and biases that are one nu
 from the seed, and batch norms the running statistics of the input. What the constructor loads with load_state_dict, or
 gives different numbers, stays as it is, unless --fresh says otherwise; --as-is and --weights leave everything. Lines on
 stderr name layers whose outputs prove nothing, and those with weights that were never called.
-Needs torch and safetensors alone. Exits with 2, and one line on stderr, for a wrong argument.
+Needs torch, safetensors and numpy. Exits with 2, and one line on stderr, for a wrong argument.
 """
 
 import json
