@@ -9,6 +9,7 @@
 #   JPEG, PNG      the same; without them where they cannot be had
 #   Catch2         the same, or built from its source
 #   dnnl           oneDNN, installed, or two wheels of PyPI; without it where it cannot be had
+#   Doxygen        installed, or unpacked from Debian's mirror; without it too
 #   Gloo           its headers, installed, or unpacked from Debian's mirror; without them too
 #   ParityPython   a Python that imports the LibTorch in use and the packages of tests/parity
 
@@ -25,7 +26,7 @@ set(CONVKIT_CATCH2_COMMIT fa43b77429ba76c462b1898d6cd2f2d7a9416b14)  # v3.7.1
 # A macro, since what find_package() sets has to reach the caller's scope.
 macro(convkit_provide method package)
   if("${package}" MATCHES
-     "^(Torch|fmt|nlohmann_json|CLI11|Stb|Catch2|benchmark|dnnl|Gloo|JPEG|PNG|ParityPython)$")
+     "^(Torch|fmt|nlohmann_json|CLI11|Stb|Catch2|benchmark|dnnl|Doxygen|Gloo|JPEG|PNG|ParityPython)$")
     set(convkit_${package}_arguments ${ARGN})
     list(REMOVE_ITEM convkit_${package}_arguments REQUIRED)
     if(COMMAND convkit_before_${package})
@@ -36,7 +37,7 @@ macro(convkit_provide method package)
       set(${package}_FOUND TRUE)  # so that an error in the fetch is the only one that CMake prints
       cmake_language(CALL convkit_fetch_${package})
       convkit_find(${package})
-      if(NOT ${package}_FOUND AND NOT "${package}" MATCHES "^(dnnl|Gloo|JPEG|PNG)$")
+      if(NOT ${package}_FOUND AND NOT "${package}" MATCHES "^(dnnl|Doxygen|Gloo|JPEG|PNG)$")
         convkit_give_up(${package} "what was fetched cannot be used")
       endif()
     endif()
@@ -48,7 +49,7 @@ macro(convkit_find package)
   # LibTorch's config warns about libraries that nothing here needs.
   set(convkit_log_level "${CMAKE_MESSAGE_LOG_LEVEL}")
   set(CMAKE_MESSAGE_LOG_LEVEL ERROR)
-  if("${package}" MATCHES "^(JPEG|PNG)$")  # CMake's own modules find them
+  if("${package}" MATCHES "^(Doxygen|JPEG|PNG)$")  # CMake's own modules find them
     find_package(${package} ${convkit_${package}_arguments} QUIET MODULE BYPASS_PROVIDER)
   else()
     find_package(${package} ${convkit_${package}_arguments} QUIET CONFIG BYPASS_PROVIDER)
@@ -272,6 +273,25 @@ function(convkit_fetch_PNG)
   endif()
 endfunction()
 
+# Optional, and asked for by the target docs alone. Its libraries are found by a script beside it.
+function(convkit_fetch_Doxygen)
+  set(convkit_with_dependencies TRUE)
+  convkit_debian(Doxygen doxygen code)
+  set(start "${CONVKIT_DEPS}/Doxygen/start")
+  if(code EQUAL 0)
+    file(WRITE "${start}" [[#!/bin/sh
+prefix=$(dirname "$0")/usr
+for folder in "$prefix"/lib/*-linux-gnu; do LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; done
+export LD_LIBRARY_PATH
+exec "$prefix/bin/doxygen" "$@"
+]])
+    file(CHMOD "${start}" PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+    set(DOXYGEN_EXECUTABLE "${start}" CACHE FILEPATH "Where Doxygen was fetched to" FORCE)
+  else()
+    message(STATUS "convkit: no doxygen from the machine's Debian mirror, see ${CONVKIT_DEPS}/Doxygen.log")
+  endif()
+endfunction()
+
 # stb has no CMake config of its own; vcpkg's name for its folder is Stb_INCLUDE_DIR.
 function(convkit_fetch_Stb)
   set(hints "${CONVKIT_DEPS}/Stb/usr/include/stb")
@@ -323,7 +343,8 @@ function(convkit_fetch_Gloo)
 endfunction()
 
 # Unpacks Debian packages (a list) into .deps/<package>, from the mirror that the machine itself uses (and
-# its backports), with lists of its own: apt's state needs root. The folder appears when it is whole.
+# its backports), with lists of its own: apt's state needs root. The folder appears when it is whole. Where
+# convkit_with_dependencies is set, also what they depend on and the machine lacks.
 function(convkit_debian package debian_packages result)
   set(${result} 0 PARENT_SCOPE)
   file(LOCK "${CONVKIT_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
@@ -375,6 +396,13 @@ function(convkit_debian package debian_packages result)
     if(code EQUAL 0)
       set_property(GLOBAL PROPERTY convkit_apt_updated TRUE)
     endif()
+  endif()
+  if(convkit_with_dependencies)
+    execute_process(COMMAND ${apt} --simulate --no-install-recommends install ${debian_packages}
+                    OUTPUT_VARIABLE simulated ERROR_QUIET)
+    string(REGEX MATCHALL "\nInst [^ ]+" debian_packages "${simulated}")
+    list(TRANSFORM debian_packages REPLACE "\nInst " "")
+    set(backports "")
   endif()
   set(download ${CMAKE_COMMAND} -E chdir "${work}/archives" ${apt} download ${debian_packages})
   convkit_run(${package} code ${download} ${backports})

@@ -55,7 +55,7 @@ milliseconds=$((($(date +%s%N) - start) / 1000000))
 ! grep -E 'pip install|unpacks' "$work/again.log" || fail "a second configure fetches"
 [ "$milliseconds" -lt 2000 ] || fail "a second configure takes $milliseconds ms"
 echo "a second configure: $milliseconds ms, nothing fetched"
-needless=$(ls .deps | grep -xE 'Catch2|JPEG|PNG|benchmark|dnnl|nlohmann_json|parity' || true)
+needless=$(ls .deps | grep -xE 'Catch2|Doxygen|JPEG|PNG|benchmark|dnnl|nlohmann_json|parity' || true)
 [ -z "$needless" ] || fail "fetched for the demo: $needless"
 
 # oneDNN is optional: version 2 and another threading runtime are refused, and so is a machine without

@@ -38,6 +38,7 @@ CONVKIT_MODULE(Hardsigmoid);
 
 /// The activation that a block ends with: `{Activation::kSiLU}`.
 struct Activation {
+  /// Each stands for the module of its name.
   enum Kind : int {
     kNone,
     kReLU,

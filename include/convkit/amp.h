@@ -106,6 +106,7 @@ class CONVKIT_API GradScaler {
   void update(std::optional<double> new_scale = {});
 
   double get_scale() const;  ///< 1 if it is not enabled
+  /// The options that it was made with.
   const GradScalerOptions& options() const { return options_; }
 
   /// Python's entries: scale, growth_factor, backoff_factor, growth_interval and _growth_tracker, the

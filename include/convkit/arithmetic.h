@@ -300,6 +300,7 @@ struct ReceptiveField {
   int64_t jump = 1;
   int64_t start = 0;
 
+  /// What is seen through one more layer.
   [[nodiscard]] constexpr ReceptiveField then(const ConvAxis& axis) const {
     constexpr detail::Checked check{"ReceptiveField"};
     check.at_least(1, "size", size);

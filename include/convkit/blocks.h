@@ -33,6 +33,7 @@ struct CONVKIT_API ConvBlockOptions {
   TORCH_ARG(padding_t, padding) = 1;
 
  public:
+  /// The same as {height, width}.
   ConvBlockOptions& padding(std::initializer_list<int64_t> height_width) {
     return padding(torch::ExpandingArray<2>(height_width));
   }
@@ -90,10 +91,12 @@ struct ConvNormActivationOptions {
   TORCH_ARG(std::optional<bool>, bias) = std::nullopt;
 
  public:
+  /// The same as one number for each axis.
   ConvNormActivationOptions& padding(std::initializer_list<int64_t> sizes) {
     return padding(padding_t(torch::ExpandingArray<D>(sizes)));
   }
 };
+/// Options of the block of images, and of that of videos.
 using Conv2dNormActivationOptions = ConvNormActivationOptions<2>;
 using Conv3dNormActivationOptions = ConvNormActivationOptions<3>;
 

@@ -14,6 +14,7 @@
 /// Bounding boxes, and what becomes of them where their image is transformed.
 namespace convkit::transforms {
 
+/// Which four numbers a box is.
 enum class BoxFormat {
   kXyxy,    ///< left, top, right, bottom
   kXywh,    ///< left, top, width, height
@@ -41,9 +42,10 @@ CONVKIT_API BoundingBoxes convert_bounding_box_format(const BoundingBoxes& boxes
 /// Source:  torchvision.transforms.v2.functional.clamp_bounding_boxes
 CONVKIT_API BoundingBoxes clamp_bounding_boxes(const BoundingBoxes& boxes);
 
+/// Options of sanitize_bounding_boxes(): what is too small.
 struct SanitizeOptions {
   double min_size = 1;  ///< of each side
-  double min_area = 1;
+  double min_area = 1;  ///< in pixels
 };
 
 /// The boxes that are on the canvas and not too small, and which ones these are: a bool for each of `boxes`, to

@@ -25,6 +25,7 @@ struct Checkpoint {
 /// for people and the kind of problem for programs. Bad options are c10::ValueErrors.
 class CONVKIT_API CheckpointError : public c10::Error {
  public:
+  /// What is wrong with the file.
   enum class Problem {
     kNotFound,        ///< there is no such file
     kNotACheckpoint,  ///< it is something else, such as a folder
@@ -42,6 +43,7 @@ class CONVKIT_API CheckpointError : public c10::Error {
 
   CheckpointError(Problem problem, std::string text, std::vector<Candidate> candidates = {});
 
+  /// The kind of problem.
   Problem problem() const { return problem_; }
   /// For kNeedsAChoice: the members to choose from, at most 100. Empty for other problems.
   const std::vector<Candidate>& candidates() const { return candidates_; }

@@ -124,6 +124,7 @@ CONVKIT_API Difference difference(const torch::Tensor& ours, const torch::Tensor
 
 /// One line of a comparison.
 struct CONVKIT_API ComparisonRow {
+  /// What became of it.
   enum Status : int {
     kEqual,        ///< bit for bit, or within the tolerance
     kDifferent,    ///< or it threw

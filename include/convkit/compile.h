@@ -77,6 +77,7 @@ struct CONVKIT_API StepExplanation {
 
 /// A plan for inputs of one shape and layout.
 struct CONVKIT_API PlanExplanation {
+  /// What one input has to be like.
   struct Input {
     std::vector<int64_t> sizes;
     bool channels_last = false;
@@ -141,7 +142,7 @@ class Compilation;
 /// one's own dtype, as a part of it.
 class CONVKIT_API Compiled {
  public:
-  using Tensors = std::vector<torch::Tensor>;
+  using Tensors = std::vector<torch::Tensor>;  ///< several inputs or outputs
 
   /// The module's output for `input`, which is never written. A new shape or layout is planned on
   /// its first call. Runs without gradients.

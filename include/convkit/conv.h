@@ -19,13 +19,19 @@
 namespace convkit {
 
 /// 3x3, stride 1, padding 1: y [N, out_channels, H, W].
+///
+/// Picture: apps/qa/pictures/q3_standard.svg
 CONVKIT_API torch::nn::Conv2d standard_conv2d(int64_t in_channels, int64_t out_channels);
 
 /// 3x3, padding 1: y [N, out_channels, ceil(H / stride), ceil(W / stride)].
+///
+/// Picture: apps/qa/pictures/q3_strided.svg
 CONVKIT_API torch::nn::Conv2d strided_conv2d(int64_t in_channels, int64_t out_channels,
                                              int64_t stride = 2);
 
 /// 3x3 over 2 dilation + 1 pixels, padding = dilation: y [N, out_channels, H, W].
+///
+/// Picture: apps/qa/pictures/q3_dilated.svg
 CONVKIT_API torch::nn::Conv2d dilated_conv2d(int64_t in_channels, int64_t out_channels,
                                              int64_t dilation = 2);
 

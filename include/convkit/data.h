@@ -102,7 +102,7 @@ CONVKIT_API int64_t batches(const EpochOptions& options);
 template <Dataset D, typename Batch = Collated<ExampleOf<D>>>
 class DataLoader {
  public:
-  using Options = DataLoaderOptions<ExampleOf<D>, Batch>;
+  using Options = DataLoaderOptions<ExampleOf<D>, Batch>;  ///< what the constructors take
 
   explicit DataLoader(D dataset, DataLoaderOptions<ExampleOf<D>, Batch> options = {})
       : DataLoader(std::make_shared<const D>(std::move(dataset)), std::move(options)) {}
@@ -154,10 +154,12 @@ class DataLoader {
     epoch_ = epoch;
     return Iterator(std::move(epoch));
   }
+  /// Where the epoch is over.
   std::default_sentinel_t end() const { return {}; }
 
   /// How many batches an epoch has.
   int64_t size() const { return detail::batches(options_); }
+  /// The dataset that it was made with.
   const D& dataset() const { return *dataset_; }
 
   /// All that a training needs to go on with the same batches, in the middle of an epoch too: how many

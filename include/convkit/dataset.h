@@ -63,8 +63,10 @@ class TensorDataset {
     }
   }
 
+  /// How many rows the tensors have.
   int64_t size() const { return tensors_.front().size(0); }
 
+  /// One row of each tensor, as a view.
   std::array<torch::Tensor, N> get(int64_t index,
                                    const std::optional<at::Generator>& /*generator*/) const {
     std::array<torch::Tensor, N> rows;
@@ -99,12 +101,16 @@ class Subset {
     detail::check_subset(indices_, dataset_->size());
   }
 
+  /// How many indices there are.
   int64_t size() const { return static_cast<int64_t>(indices_.size()); }
+  /// The example of the whole dataset that the index at this place stands for.
   ExampleOf<D> get(int64_t index, std::optional<at::Generator> generator) const {
     return dataset_->get(indices_.at(static_cast<std::size_t>(index)), std::move(generator));
   }
 
+  /// The whole dataset.
   const D& dataset() const { return *dataset_; }
+  /// The examples' indices in the whole dataset.
   const std::vector<int64_t>& indices() const { return indices_; }
 
  private:
@@ -172,6 +178,7 @@ struct ImageFolderOptions {
 /// Differs: names that are not UTF-8 are sorted by their bytes, and ~ is no home.
 class CONVKIT_API ImageFolder {
  public:
+  /// An image's file and the number of its class.
   struct Sample {
     std::string path;
     int64_t target;
@@ -179,13 +186,17 @@ class CONVKIT_API ImageFolder {
 
   explicit ImageFolder(const std::string& root, ImageFolderOptions options = {});
 
+  /// How many images there are.
   int64_t size() const { return static_cast<int64_t>(samples_.size()); }
+  /// An image, transformed, and its class.
   std::pair<torch::Tensor, int64_t> get(int64_t index,
                                         std::optional<at::Generator> generator) const;
 
+  /// The names of the classes, by their numbers.
   const std::vector<std::string>& classes() const { return classes_; }
   /// The place of each class in classes().
   const std::map<std::string, int64_t>& class_to_idx() const { return class_to_idx_; }
+  /// All files, those of each class sorted by their paths.
   const std::vector<Sample>& samples() const { return samples_; }
 
  private:

@@ -14,6 +14,7 @@
 ///     torch::Tensor image = convkit::read_image("photo.jpg");  // uint8 [3, H, W]
 namespace convkit {
 
+/// Options of read_image() and decode_image().
 struct ReadImageOptions {
   /// What becomes of the pixels, by Pillow's names: L (grey), LA (grey and alpha), RGB, RGBA, CMYK, P
   /// (the numbers of a palette's colors, of a file that has one), I and I;16 (grey in whole numbers
@@ -44,6 +45,7 @@ CONVKIT_API torch::Tensor read_image(const std::string& path, const ReadImageOpt
 CONVKIT_API torch::Tensor decode_image(std::string_view bytes,
                                        const ReadImageOptions& options = {});
 
+/// Options of write_image() and encode_image().
 struct WriteImageOptions {
   int quality = 75;  ///< of a JPEG, from 0 to 100; its colors have half the resolution
 };

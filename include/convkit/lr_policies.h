@@ -20,7 +20,7 @@ namespace convkit::optim {
 /// Source:  torch.optim.lr_scheduler.LambdaLR
 class CONVKIT_API LambdaLR : public LRScheduler {
  public:
-  using Function = std::function<double(int64_t epoch)>;
+  using Function = std::function<double(int64_t epoch)>;  ///< gives an epoch's factor
   LambdaLR(Optimizer& optimizer, const Function& function);
   LambdaLR(Optimizer& optimizer, std::vector<Function> functions);
 

@@ -31,7 +31,9 @@ class CONVKIT_API Schedule {
   Schedule& operator=(const Schedule&) = delete;
   virtual ~Schedule();
 
+  /// The optimizer whose rates it sets.
   Optimizer& optimizer() const { return *optimizer_; }
+  /// The number of the epoch whose rates are set, from 0 on.
   int64_t last_epoch() const { return last_epoch_; }
   /// The rate of each group that was set last.
   const std::vector<double>& get_last_lr() const { return last_lr_; }
@@ -46,8 +48,11 @@ class CONVKIT_API Schedule {
 
  protected:
   explicit Schedule(Optimizer& optimizer) : optimizer_(&optimizer) {}
+  /// Names what state_dict() has, one member after the other.
   virtual void fields(detail::ScheduleFields& fields) = 0;
+  /// The rate of each group as the optimizer has it.
   std::vector<double> current() const;
+  /// Sets the rate of each group.
   void set(const std::vector<double>& lrs);
 
   Optimizer* const optimizer_;
@@ -60,6 +65,7 @@ class CONVKIT_API Schedule {
 /// A schedule that goes on with every call.
 class CONVKIT_API LRScheduler : public Schedule {
  public:
+  /// Sets the rates of the next epoch. It is called after the optimizer's step.
   virtual void step();
 
  protected:
@@ -68,13 +74,19 @@ class CONVKIT_API LRScheduler : public Schedule {
 
   /// The first step, of which each constructor is the last line.
   void first_step();
+  /// The rate of each group in the epoch that has just begun, by those of the one before.
   virtual std::vector<double> get_lr() = 0;
   /// The rates by a formula, for a schedule that begins after another one; else what get_lr() gives.
   virtual std::vector<double> closed_form() { return get_lr(); }
+  /// Goes on to the next epoch, or to a given one by the closed form, and sets its rates.
   virtual void update(std::optional<int64_t> epoch);
+  /// Takes the first step back, for a schedule that begins after another one.
   virtual void undo() { --last_epoch_; }
+  /// Throws where there is no step any more.
   virtual void check_step() const {}
+  /// The present rates times a factor.
   std::vector<double> times(double factor) const;
+  /// The rates at the beginning times a factor.
   std::vector<double> base_times(double factor) const;
 
   std::vector<double> base_lrs_;

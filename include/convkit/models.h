@@ -39,7 +39,7 @@ namespace convkit::models {
 ///     torch::Tensor y = net(x);
 class CONVKIT_API Network : public torch::nn::ModuleHolder<torch::nn::Module> {
  public:
-  using Impl = torch::nn::Module;
+  using Impl = torch::nn::Module;  ///< what it holds, of any family
 
   explicit Network(std::shared_ptr<torch::nn::Module> network) : ModuleHolder(std::move(network)) {}
   template <typename Contained>

@@ -322,6 +322,7 @@ class CONVKIT_API SequentialImpl final : public Block<SequentialImpl> {
 
   /// Appends a child, which costs as much as the child has modules.
   void push_back(SequentialChild child);
+  /// How many children it has.
   [[nodiscard]] std::size_t size() const;
   /// Throws: c10::IndexError.
   [[nodiscard]] std::shared_ptr<torch::nn::Module> operator[](std::size_t index) const;
@@ -335,7 +336,7 @@ class CONVKIT_API SequentialImpl final : public Block<SequentialImpl> {
 class Sequential : public torch::nn::ModuleHolder<SequentialImpl> {
  public:
   using torch::nn::ModuleHolder<SequentialImpl>::ModuleHolder;
-  using Impl = SequentialImpl;
+  using Impl = SequentialImpl;  ///< what it holds
 
   Sequential() : Sequential(std::make_shared<SequentialImpl>()) {}
   Sequential(std::initializer_list<SequentialChild> children)

@@ -122,6 +122,7 @@ CONVKIT_MODULE(BatchNormAct2d);
 
 /// The normalisation that a block wants: `{.kind = Norm::kGroupNorm, .groups = 8}`.
 struct Norm {
+  /// Each stands for the module of its name.
   enum Kind : int {
     kNone,
     kBatchNorm2d,

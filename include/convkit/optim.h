@@ -71,13 +71,17 @@ class CONVKIT_API Optimizer {
   /// Takes the gradients away, or makes them zero.
   void zero_grad(bool set_to_none = true);
 
+  /// How many groups of parameters there are.
   std::size_t groups() const { return params_.size(); }
+  /// The parameters of a group.
   const std::vector<torch::Tensor>& params(std::size_t group = 0) const {
     return params_.at(group);
   }
 
+  /// The learning rate of a group.
   double lr(std::size_t group = 0);
-  void set_lr(double lr);  ///< of all groups
+  /// Sets that of all groups, or of one.
+  void set_lr(double lr);
   void set_lr(std::size_t group, double lr);
   /// The momentum, or beta1, which a schedule may change too; nothing where there is none.
   std::optional<double> momentum(std::size_t group = 0);
@@ -106,16 +110,21 @@ class CONVKIT_API Optimizer {
   void load_state_dict(const Tree& state);
 
  protected:
-  using Active = std::vector<detail::ActiveParam>;
+  using Active = std::vector<detail::ActiveParam>;  ///< the parameters that have gradients
 
+  /// Python's name of the class, for errors.
   virtual const char* name() const = 0;
+  /// The names of the tensors in a parameter's state.
   virtual std::vector<const char*> names() const = 0;
-  /// Where a group's options have its lr, and its momentum or first beta, or null.
+  /// Where a group's options have its lr.
   virtual double* lr_of(std::size_t group) = 0;
+  /// Where they have its momentum or first beta; null where there is none.
   virtual double* momentum_of(std::size_t group) = 0;
   /// Throws for what step_group() cannot take.
   virtual void check_group(std::size_t group, const Active& active) const = 0;
+  /// Changes a group's parameters, one step.
   virtual void step_group(std::size_t group, const Active& active) = 0;
+  /// Adds a group's options to what state_dict() gives.
   virtual void write_options(std::size_t group, Tree& dict) const = 0;
   /// Reads the options of all groups; takes them, if it is told to.
   virtual void read_options(const std::vector<Tree>& groups, bool take) = 0;
@@ -137,7 +146,7 @@ class CONVKIT_API Optimizer {
 template <typename Options>
 class CONVKIT_API OptimizerOf : public Optimizer {
  public:
-  using Group = ParamGroup<Options>;
+  using Group = ParamGroup<Options>;  ///< parameters with options of their own
 
   /// Throws:  c10::ValueError for options that Python refuses, no parameters, and those that are no
   ///          leaves or complex, or in two groups
@@ -145,6 +154,7 @@ class CONVKIT_API OptimizerOf : public Optimizer {
   explicit OptimizerOf(std::vector<torch::Tensor> params, Options options = {});
   explicit OptimizerOf(std::vector<Group> groups);
 
+  /// Adds a group, as to fine-tune layers that were frozen. Throws what the constructor throws.
   void add_param_group(Group group);
 
   /// A group's options, which may be changed between steps.

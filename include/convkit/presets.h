@@ -14,6 +14,7 @@ namespace convkit::models {
 ///
 ///     torch::Tensor logits = net(models::preset("resnet18")(image).unsqueeze(0));
 struct CONVKIT_API Preset {
+  /// What the network is for.
   enum class Kind { kClassification, kSegmentation, kVideo };
 
   std::string weights;  ///< the set's name: "IMAGENET1K_V1"

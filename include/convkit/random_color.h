@@ -72,6 +72,7 @@ CONVKIT_API torch::Tensor random_gaussian_blur(const torch::Tensor& image,
                                                std::array<double, 2> sigma = {0.1, 2},
                                                std::optional<at::Generator> generator = {});
 
+/// Options of random_erasing().
 struct RandomErasingOptions {
   double p = 0.5;
   std::array<double, 2> scale = {0.02, 0.33};  ///< of the image's area, from least to most

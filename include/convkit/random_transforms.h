@@ -29,6 +29,7 @@ CONVKIT_API Sample random_horizontal_flip(const Sample& sample, double p = 0.5,
 CONVKIT_API Sample random_vertical_flip(const Sample& sample, double p = 0.5,
                                         std::optional<at::Generator> generator = {});
 
+/// Options of random_crop().
 struct RandomCropOptions {
   std::vector<int64_t> padding = {};  ///< as pad() takes it, before the crop; none pads nothing
   bool pad_if_needed = false;         ///< on both sides by what the image lacks
@@ -49,6 +50,7 @@ CONVKIT_API Sample random_crop(const Sample& sample, c10::IntArrayRef size,
                                const RandomCropOptions& options = {},
                                std::optional<at::Generator> generator = {});
 
+/// Options of random_resized_crop().
 struct RandomResizedCropOptions {
   std::array<double, 2> scale = {0.08, 1};           ///< of the image's area, from least to most
   std::array<double, 2> ratio = {3.0 / 4, 4.0 / 3};  ///< of the width to the height

@@ -15,6 +15,7 @@ namespace convkit {
 /// Each axis gets max((ceil(size / stride) - 1) stride + dilation (kernel_size - 1) + 1 - size, 0)
 /// values, half of them before, and the odd one after (right, bottom).
 ///
+/// Picture: apps/qa/pictures/q4_same.svg
 /// Shape:   x [..., H, W] -> [..., H + zeros, W + zeros]
 /// Throws:  c10::ValueError for a kernel_size, stride or dilation below 1 or above int32, and for
 ///          an x without two dimensions of at least 1.

@@ -165,7 +165,7 @@ CONVKIT_MODULE(SegmentationHead);
 /// Differs: it has no extra_blocks.
 class CONVKIT_API FeaturePyramidNetworkImpl : public Cloneable<FeaturePyramidNetworkImpl> {
  public:
-  using Maps = torch::OrderedDict<std::string, torch::Tensor>;
+  using Maps = torch::OrderedDict<std::string, torch::Tensor>;  ///< from the largest on
 
   FeaturePyramidNetworkImpl(std::vector<int64_t> in_channels_list, int64_t out_channels,
                             Norm norm_layer = {Norm::kNone});

@@ -31,6 +31,7 @@ struct CONVKIT_API SeparableConv2dOptions {
   TORCH_ARG(bool, pointwise_bias) = true;
 
  public:
+  /// The same as {height, width}.
   SeparableConv2dOptions& padding(std::initializer_list<int64_t> height_width) {
     return padding(torch::ExpandingArray<2>(height_width));
   }

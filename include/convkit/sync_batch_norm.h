@@ -27,6 +27,7 @@ class CONVKIT_API SyncBatchNormImpl : public Block<SyncBatchNormImpl> {
       : SyncBatchNormImpl(torch::nn::BatchNormOptions(num_features)) {}
 
   void reset() override;
+  /// Sets the running statistics to those of a new module: mean 0, variance 1, no batches.
   void reset_running_stats();
   torch::Tensor forward(const torch::Tensor& x) override;
 

@@ -32,6 +32,7 @@ enum class Way {
   kTensor,  ///< that of torchvision for tensors
 };
 
+/// Options of resize().
 struct ResizeOptions {
   Interpolation interpolation = Interpolation::kBilinear;
   std::optional<int64_t> max_size = {};  ///< of the longer side, where `size` is the shorter one
@@ -75,6 +76,7 @@ CONVKIT_API torch::Tensor crop(const torch::Tensor& image, const Region& region)
 CONVKIT_API torch::Tensor resized_crop(const torch::Tensor& image, const Region& region,
                                        c10::IntArrayRef size, const ResizeOptions& options = {});
 
+/// What stands around an image that is padded.
 enum class PaddingMode {
   kConstant,   ///< `fill`
   kEdge,       ///< the nearest pixel of the image
@@ -82,6 +84,7 @@ enum class PaddingMode {
   kSymmetric,  ///< the image mirrored at its edges: 2 1 | 1 2 3
 };
 
+/// Options of pad().
 struct PadOptions {
   std::vector<double> fill = {0};  ///< one number, or one for each channel
   PaddingMode padding_mode = PaddingMode::kConstant;

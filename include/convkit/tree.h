@@ -25,11 +25,12 @@ namespace convkit {
 /// Copies of a tree have the same tensors.
 class CONVKIT_API Tree {
  public:
+  /// What a tree is.
   enum class Kind { kNone, kBool, kInt, kFloat, kText, kTensor, kList, kDict };
   /// What Python calls a list or a dict has several classes. They matter when a file is written
   /// alone: a tree that was read has lists and plain dicts.
   enum class Python { kPlain, kTuple, kOrderedDict, kCounter };
-  using Key = std::variant<int64_t, std::string>;
+  using Key = std::variant<int64_t, std::string>;  ///< of a dict
   struct Entry;
 
   Tree() = default;  ///< None
@@ -42,14 +43,17 @@ class CONVKIT_API Tree {
   Tree(torch::Tensor tensor) : value_(std::move(tensor)) {}
   Tree(const StateDict& state);  ///< an OrderedDict, as Python's module.state_dict() gives it
 
-  static Tree list(std::vector<Tree> items = {});
-  static Tree tuple(std::vector<Tree> items);
-  static Tree dict();
+  static Tree list(std::vector<Tree> items = {});          ///< a list of these items
+  static Tree tuple(std::vector<Tree> items);              ///< a list that is written as a tuple
+  static Tree dict();                                      ///< an empty dict
   static Tree counter();                                   ///< collections.Counter
   static Tree numbers(const std::vector<double>& values);  ///< a list of them
 
+  /// What it is.
   Kind kind() const;
+  /// The class as which Python gets it.
   Python python() const { return python_; }
+  /// Whether it is Python's None.
   bool is_none() const { return kind() == Kind::kNone; }
 
   /// Each gives the value of its kind. Numbers take what Python would: a bool is a whole number, and
@@ -94,6 +98,7 @@ class CONVKIT_API Tree {
   Python python_ = Python::kPlain;
 };
 
+/// A key of a dict and its value.
 struct Tree::Entry {
   Key key;
   Tree value;

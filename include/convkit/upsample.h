@@ -43,6 +43,7 @@ struct CONVKIT_API UpsamplerOptions {
 /// - pixel shuffle: y = pixel_shuffle(conv(x)), 3x3 with padding 1 to out_channels s^2 channels,
 ///   its bias 0 and its weight by `icnr_`: no checkerboard at the start of training.
 ///
+/// Picture: apps/qa/pictures/q6_transposed.svg
 /// Shape:   x [N, in_channels, H, W] -> y [N, out_channels, s H, s W]
 /// Keys:    conv.{weight,bias}
 /// Throws:  c10::ValueError for a channel count or scale_factor below 1, for one that makes a

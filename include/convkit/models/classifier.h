@@ -30,7 +30,7 @@ class CONVKIT_API Backbone {
 /// one tensor is expected, and computes no more than that.
 class CONVKIT_API MultiHead {
  public:
-  using Outputs = torch::OrderedDict<std::string, torch::Tensor>;
+  using Outputs = torch::OrderedDict<std::string, torch::Tensor>;  ///< by Python's names
 
   MultiHead() = default;
   MultiHead(const MultiHead&) = default;

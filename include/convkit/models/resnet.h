@@ -112,6 +112,7 @@ CONVKIT_MODULE(Bottleneck);
 
 /// What makes one ResNet another: the block, how many of them each layer has, and their width.
 struct CONVKIT_API Layout {
+  /// Which block the layers are made of.
   enum BlockKind : int { kBasicBlock, kBottleneck };
   BlockKind block = kBasicBlock;
   std::array<int64_t, 4> layers = {2, 2, 2, 2};
