@@ -1,4 +1,4 @@
-"""readme_test.py SOURCE BUILD [PYTHON] [--onednn] [--gloo]: every example in the README files holds.
+"""readme_test.py SOURCE BUILD [PYTHON] [--onednn] [--gloo]: every example in the README files and the headers holds.
 
 The words after ``` say what a block is, and what holds it:
 
@@ -11,6 +11,8 @@ The commands of a page run in a folder of their own with `build` and `apps` in i
 What .ci/run or nobody runs has a comment above it that says so: <!-- run by FILE -->, <!-- not run: REASON -->.
 
 A page that needs Python is skipped without PYTHON, which has torch. All links to files and headings have to lead there.
+
+An example in a header's doc comment stands in apps/header_examples.cpp, which the build compiles.
 """
 
 import json
@@ -28,6 +30,9 @@ WITHOUT = {word for word, option in (("oneDNN", "--onednn"), ("torchrun", "--glo
 PYTHON = next((os.path.abspath(argument) for argument in sys.argv[3:] if not argument.startswith("--")), None)
 
 EXAMPLES = sorted(SOURCE.glob("apps/examples/*.cpp"))
+sys.path.insert(0, str(SOURCE / "cmake" / "docs"))
+import comments  # noqa: E402: what reads doc comments for the reference
+
 FENCE = re.compile(r"(?:^<!-- ([^\n]*) -->\n+)?^```(\w*)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 failures = []
@@ -159,6 +164,14 @@ def check_page(page, counts):
             counts[verdict] = counts.get(verdict, 0) + 1
 
 
+def check_headers(counts):
+    programs = [SOURCE / "apps" / "header_examples.cpp"]
+    for header in sorted(SOURCE.glob("include/**/*.h")):
+        for block in comments.examples(header.read_text()):
+            check_quotation(header, block, programs)
+            counts["of headers compiled"] = counts.get("of headers compiled", 0) + 1
+
+
 def check_programs():
     """A page runs each example, and each function of snippets.cpp."""
     snippets = SOURCE / "apps" / "snippets.cpp"
@@ -193,6 +206,7 @@ def main():
     counts = {}
     for page in pages():
         check_page(page, counts)
+    check_headers(counts)
     check_programs()
     check_figures()
     print(f"{len(pages())} pages;", "; ".join(f"{count} examples {verdict}" for verdict, count in sorted(counts.items())))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import formula
 
-FIELD = re.compile(r"(Picture|Shape|Keys|Throws|Source|Differs): +(.*)")
+FIELD = re.compile(r"(Shape|Keys|Throws|Source|Differs): +(.*)")
+PICTURE = re.compile(r"Picture: (.*)")
 COMMENT = re.compile(r"^( *)///(?!<) ?(.*)$")
 # What every module has; the classes of LibTorch that declare it are not read.
 MEMBERS = {
@@ -28,11 +29,13 @@ CODE = re.compile(
     r"|(?P<link>https?://[^\s,;]*[^\s,;.)])"
     r"|(?P<code>(?<![\w/])(?:~?\w*::[\w:~]*\w|[A-Za-z_]\w*(?:\.\w+)*\(\)|(?:torch|torchvision|timm|kornia|cv2|numpy|smp|"
     r"segmentation_models_pytorch|convkit|F|nn)(?:\.\w+)+|[A-Za-z][\w.]*_\w+[\w.]*(?:=\w+)?\b)(?!\()(?:\(\))?)")
-KEY = re.compile(r"[\w{},]+(?:\.(?:\w+|\*|\{[\w,]+\}|\.\.\.))+|\{[\w,]+\}(?:\.\w+)*")
+KEY = re.compile(r"[\w{},]+(?:\.(?:\w+|\*|\{[\w,]+\}|\.\.\.))+|\{[\w,]+\}\w*(?:\.\w+)*")
 # A shape such as [N, C, H, W], after its name, or one equation.
 SHAPE = re.compile(r"(?:\b([a-z]\w*) )?\[[^\[\]\"`{}]+\]")
 EQUATION = re.compile(r"(?<![\w.`:\"{\[<>-])[A-Za-z][\w]*'*(?:, [A-Za-z])?(?: and [A-Za-z]\w*)? = (?=[^\s=])")
 CALL = re.compile(r"(?<![\w.])(?:floor|ceil|sqrt|max|min)\((?!\))|(?<![\w./])[A-Za-z]\w*\^\w")
+
+PRODUCT = re.compile(r"^\((?=\w+ [-+\w])")  # a formula that a text begins with, without "y ="
 
 
 def escape(text):
@@ -50,7 +53,8 @@ def signs(text):
     """Plain text, with the signs that a keyboard lacks."""
     text = re.sub(r"(?<=\d) x (?=\d)", " × ", re.sub(r"(?<=\d)x(?=\d)", "×", text))
     text = re.sub(r"(?<= )->(?= )", "→", text)
-    return escape(text.replace(" <= ", " ≤ ").replace(" >= ", " ≥ "))
+    text = escape(text.replace(" <= ", " ≤ ").replace(" >= ", " ≥ "))
+    return re.sub(r"(?<![\w.])\\\*(\w[\w']*)\\\*(?!\w)", r"<em>\1</em>", text)
 
 
 def code(text):
@@ -83,7 +87,7 @@ def inline(text, leading=False):
     quoted = [match.span() for match in re.finditer(r"`[^`]+`", text)]
     while True:
         best = None
-        for pattern in (SHAPE, EQUATION, CALL):
+        for pattern in (*([PRODUCT] if leading and at == 0 else []), SHAPE, EQUATION, CALL):
             for match in pattern.finditer(text, at):
                 if any(begin <= match.start() < end for begin, end in quoted):
                     continue
@@ -145,9 +149,11 @@ def blocks_of(lines):
             continue
         if line.startswith("    "):
             kind = "code"
-            while number < len(lines) and (lines[number].startswith("    ") or
-                                           (not lines[number].strip() and number + 1 < len(lines) and lines[number + 1].startswith("    "))):
+            while number < len(lines) and lines[number].startswith("    "):
                 number += 1
+        elif PICTURE.match(line):
+            kind = "picture"
+            number += 1
         elif FIELD.match(line):
             kind = "field"
             number += 1
@@ -190,20 +196,18 @@ def rendered(lines):
             if index == 0:
                 brief, rest = first_sentence(text)
                 out[first] = "@brief " + inline(brief, leading=True)
-                if rest and len(numbers) > 2:
-                    out[numbers[2]] = inline(rest)
-                elif rest:
-                    out[first] += "<br class=\"rest\">" + inline(rest)
+                if rest:  # finish.py takes both into one paragraph again
+                    out[first] += "\n\n<br class=\"rest\">" + inline(rest)
             else:
                 out[first] = inline(text, leading=True)
         elif kind == "item":
             text = inline(joined(lines, numbers)[2:])
             out[first] = ("<ul>" if before != "item" else "") + f"<li>{text}</li>" + ("</ul>" if after != "item" else "")
+        elif kind == "picture":
+            out[first] = only_html(picture(PICTURE.match(lines[first])[1]))
         elif kind == "field":
             match = FIELD.match(joined(lines, numbers))
             text = keys(match[2]) if match[1] == "Keys" else inline(match[2])
-            if match[1] == "Picture":
-                text = only_html(picture(match[2]))
             if before != "field":  # all fields on one line, since a blank one would end the list
                 fields = first
                 out[fields] = '<dl class="fields">'
@@ -248,6 +252,11 @@ def converted(text, source):
                 documented[found[1]] = comment
                 comment = [f"@brief What a {found[1]} holds: its functions and members. {found[1]} says what it computes."]
             out += ["/// " + row.replace("\n", "\n/// ") for row in comment]
+            option = re.match(r"struct (?:CONVKIT_API )?\w+Options\b.*?\n};", "\n".join(lines[number:]), re.S)
+            option = option and re.search(r"TORCH_ARG\(.*, (\w+)\) =", option[0])
+            if option:
+                out.append(f"///\n/// Each is set by a call of its name, which gives the options back, as in <code>options.{option[1]}(...)</code>, "
+                           f"and read by <code>options.{option[1]}()</code>.")
             continue
         if trailing := re.match(r"^(.*?)///< ?(.*)$", line):
             more = []
@@ -257,10 +266,11 @@ def converted(text, source):
             line = f"{macro(trailing[1])}///< {inline(' '.join([trailing[2], *more]))}"
             out += [line] + [""] * len(more)
         elif found := re.match(r"CONVKIT_MODULE\((\w+)\);", line):
-            own = [row for row in documented.get(found[1], []) if row]
-            text = "\n".join([*own, "", f"{found[1]} is the holder of a {found[1]}Impl. It is made with the arguments of the constructors "
-                              "there and called as a function, and `->` leads to the members."])
-            out.append("/**\n" + text + "\n*/\nclass " + found[1] + " {};")
+            own = documented.get(found[1], [])
+            whole = "\n".join([*own, "", f"{found[1]} is the holder of a {found[1]}Impl. It is made with the arguments of the constructors "
+                              "there and called as a function, and `->` leads to the members.",
+                              f"Its options are {found[1]}Options." if f" {found[1]}Options " in text else ""])
+            out.append("/**\n" + whole + "\n*/\nclass " + found[1] + " {};")
         else:
             if not line.strip():
                 shared = None
@@ -273,7 +283,8 @@ def converted(text, source):
     if not seen_once:
         place = out.index("#pragma once")
         out[place] += f"\n/// @file\n/// {only_html(link)}\n"
-    return "\n".join(out)
+    # What a class makes friends with is documented where it stands.
+    return re.sub(r"^ *friend [^{};]*;\n", "", "\n".join(out), flags=re.M)
 
 
 def declared(line):
@@ -295,3 +306,17 @@ def member(line, before):
     if found and found[1] in MEMBERS and not (before and before[-1].lstrip().startswith("///")):
         return f"/** @brief {MEMBERS[found[1]]} */ {line}"
     return line
+
+
+def examples(text):
+    """The examples in a header's doc comments."""
+    comment = []
+    for line in [*text.split("\n"), ""]:
+        if match := COMMENT.match(line):
+            comment.append(match[2])
+        elif comment:
+            for kind, numbers in blocks_of(comment):
+                block = [comment[number] for number in numbers]
+                if kind == "code" and is_code(block):
+                    yield "\n".join(block)
+            comment = []

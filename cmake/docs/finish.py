@@ -21,7 +21,7 @@ SPEAKING = re.compile(r"\((variable|enumvalue)\) of |Member (\w+)\(.*\(function\
                       r"Member operator|Member (\w+_t|value_type|difference_type)\b|Member \w+\(.*\) -> ")
 
 
-def finished(page, text):
+def finished(text, names):
     """Doxygen's page in the words of the site."""
     text = text.replace(" <math", "<math")  # it puts a space before what it takes over
     text = re.sub(r'(<a class="el"[^>]*?) title="[^"]*"', r"\1", text)
@@ -48,18 +48,33 @@ def finished(page, text):
     text = re.sub(r'<div class="headertitle"><div class="title">(.*?)</div></div>', title, text, flags=re.S)
     ids = set(re.findall(r'id="([^"]*)"', text))
     text = re.sub(r'<a href="#([\w-]+)">[^<]*</a>(?: &#124;\s*)?', lambda match: match[0] if match[1] in ids else "", text)
-    # Tables and pictures scroll by themselves where the window is narrow.
+    text = re.sub(r'\s*</p>\s*<p ?><br  class="rest" />\s*', " ", text)
+    # A name in code leads to its page, unless there are several of that name.
+    text = re.sub(r"(<a [^>]*>.*?</a>|<h1>.*?</h1>|<pre.*?</pre>)|<code>(?:convkit::)?([A-Z]\w+|\w+_\w+)(\(\))?</code>",
+                  lambda match: match[0] if match[1] or match[2] not in names else
+                  f'<a href="{names[match[2]]}">{match[0]}</a>', text, flags=re.S)
+    # A long list in code breaks at its commas.
+    text = re.sub(r"<code>[^<>]{30,}</code>", lambda match: match[0].replace(",", ",<wbr>"), text)
+    # Tables scroll by themselves where the window is narrow.
     text = re.sub(r'(<table class="(?:markdownTable|doxtable)">.*?</table>)', r'<div class="wide">\1</div>', text, flags=re.S)
     return text
 
 
-def write_names():
+def documented():
+    """All names, with their places and scopes."""
     found = []
     for file in (HTML / "search").glob("all_*.js"):
         data = ast.literal_eval(file.read_text().partition("=")[2].strip().rstrip(";"))
         for _, (name, *places) in data:
             for link, _, scope in places:
+                if "&lt;" in name:  # what a class template makes, such as Block< ConvBlockImpl >
+                    continue
                 found.append([html.unescape(name), link.removeprefix("../"), html.unescape(scope)])
+    return found
+
+
+def write_names(found):
+    """What the search looks through: the names, and the headings of the pages."""
     for page in sorted(INPUT.glob("*.md")):
         text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
         title = re.search(r"# (.*) \{", text)[1]
@@ -111,9 +126,15 @@ def main():
     shutil.copytree(INPUT / "html", HTML, dirs_exist_ok=True)
     for page in HTML.glob("*-members.html"):
         page.unlink()
+    found = documented()
+    places = {}
+    for name, link, scope in found:
+        if name[0].isupper() or "(" in scope:  # classes and functions; the name of an option may mean another one
+            places.setdefault(name, set()).add(link)
+    names = {name: links.pop() for name, links in places.items() if len(links) == 1}
     for page in HTML.glob("*.html"):
-        page.write_text(finished(page, page.read_text()))
-    write_names()
+        page.write_text(finished(page.read_text(), names))
+    write_names(found)
     failures = [*warnings(), *sorted(set(dead_links()))]
     print(f"{len(list(HTML.glob('*.html')))} pages: {HTML / 'index.html'}")
     if failures:

@@ -10,8 +10,8 @@ import re
 TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:e-?\d+)?)|(?P<name>[A-Za-z]\w*(?:\.\w+)*'*)|(?P<dots>\.\.\.)|"
                    r"(?P<sign>->|>=|<=|==|\+=|-=|\*=|[-+*/^=<>,;:|()\[\]%.×]))")
 # Where a formula without brackets goes on as a sentence.
-WORDS = set("""a all also alone an and are as at be before beside but by each else for from has have if in instead into
-is it its kernel no not of on once only or over plus so than that the then these this times to until when where which
+WORDS = set("""a all also alone an and are as at be before beside but by channels each else for from has have if in instead into
+is it its kernel long no not of on once only or over plus so than that the then these this times to until when where which
 whose with without was were""".split())
 RELATIONS = {"=": "=", "==": "=", "<": "&lt;", ">": "&gt;", "<=": "≤", ">=": "≥", "->": "→", "+=": "+=", "-=": "−=",
              "*=": "∙="}
@@ -44,6 +44,7 @@ class Parser:
             at = match.end()
         self.at = 0
         self.stacked = stacked
+        self.inner = None  # of the operand that was read last: what its parentheses hold
 
     def peek(self, ahead=0):
         return self.tokens[self.at + ahead] if self.at + ahead < len(self.tokens) else ("end", "", False)
@@ -83,19 +84,24 @@ class Parser:
     def product(self):
         """A quotient's numerator is all that stands beside each other before it, up to the last quotient."""
         done, run = "", self.power()
+        whole = self.inner  # a numerator needs no parentheses around all of it
         while True:
             if self.take("/"):
                 below = self.power(bare=self.stacked)
                 if self.stacked:
-                    above = self.bare_of(run)
-                    done, run = self.beside(done, f"<mfrac><mrow>{above}</mrow><mrow>{below}</mrow></mfrac>"), ""
+                    done = self.beside(done, f"<mfrac><mrow>{whole or run}</mrow><mrow>{below}</mrow></mfrac>")
+                    run = ""
                 else:
                     run += operator("/", "0.1em") + below
+                whole = None
             elif sign := self.take("*", "×", "%"):
                 run += {"*": operator("·"), "×": operator("×", "0.1em"), "%": operator("mod", "0.3em")}[sign]
                 run += self.power()
+                whole = None
             elif self.begins_operand():
+                first = not run
                 run = self.beside(run, self.power())
+                whole = self.inner if first else None
             else:
                 return self.beside(done, run)
 
@@ -103,20 +109,16 @@ class Parser:
     def beside(left, right):
         return left + ('<mspace width="0.25em"></mspace>' if left and right else "") + right
 
-    @staticmethod
-    def bare_of(run):
-        """Without the parentheses around all of it, which a fraction does not need."""
-        match = re.fullmatch(r"<mrow><mo [^>]*>\(</mo>((?:(?!<mrow>|</mrow>).)*)<mo [^>]*>\)</mo></mrow>", run)
-        return match[1] if match else run
-
     def begins_operand(self):
         kind, text, _ = self.peek()
         return kind in ("number", "name", "dots") or (kind == "sign" and text in ("(", "["))
 
     def power(self, bare=False):
-        base = self.operand(bare)
+        self.inner = None
+        base, inner = self.operand(bare), self.inner
         if self.take("^"):
-            base = f"<msup><mrow>{base}</mrow><mrow>{self.operand()}</mrow></msup>"
+            base, inner = f"<msup><mrow>{base}</mrow><mrow>{self.operand()}</mrow></msup>", None
+        self.inner = inner
         return base
 
     def group(self, closing, separators=(",", ";")):
@@ -139,6 +141,7 @@ class Parser:
             if following == "sign" and sign in "([" and not spaced:
                 self.at += 1
                 inside = self.group(")" if sign == "(" else "]")
+                self.inner = None
                 return self.call(text, sign, inside)
             return name(text)
         if kind == "sign":
@@ -146,6 +149,7 @@ class Parser:
                 return "<mo>·</mo>"
             if text == "(":
                 inside = self.group(")")
+                self.inner = inside
                 return inside if bare else f"<mrow>{fence('(', 'mfrac' in inside)}{inside}{fence(')', 'mfrac' in inside)}</mrow>"
             if text == "[":
                 inside = self.group("]")
@@ -164,8 +168,8 @@ class Parser:
             return f"<mrow>{fence(left, stretchy)}{inside}{fence(right, stretchy)}</mrow>"
         if function == "sqrt" and sign == "(":
             # Not <msqrt>, of which browsers draw nothing where no font has its sign.
-            inside = inside if re.fullmatch(r"<m[in]>[^<]*</m[in]>", inside) else f"<mo>(</mo>{inside}<mo>)</mo>"
-            return f"<mrow><mo>√</mo>{inside}</mrow>"
+            single = re.fullmatch(r"<m[in]>[^<]*</m[in]>", inside)
+            return f"<mrow><mtext class='sign'>√</mtext>{inside if single else fence('(', stretchy) + inside + fence(')', stretchy)}</mrow>"
         right = ")" if sign == "(" else "]"
         return f"<mrow>{name(function)}{fence(sign, stretchy)}{inside}{fence(right, stretchy)}</mrow>"
 

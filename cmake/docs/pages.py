@@ -145,8 +145,6 @@ def navigation(pages):
             out.append("</ul></details></li>")
         inside = network(header)
         out.append(item(header_page(header), header.rsplit("/", 1)[-1]))
-    out.append("</ul><h2>Index</h2><ul>")
-    out.append(item("annotated.html", "All classes"))
     out.append("</ul>")
     return "\n".join(out)
 

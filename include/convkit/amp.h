@@ -12,7 +12,7 @@
 /// Training in two types: what gains by it is computed in bfloat16 or float16, the weights and what
 /// has to be exact stay in float32.
 ///
-///     for (...) {
+///     for (const auto& [x, y] : batches) {
 ///       optimizer.zero_grad();
 ///       torch::Tensor loss;
 ///       {

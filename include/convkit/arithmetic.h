@@ -230,8 +230,7 @@ constexpr int64_t transposed_output_size(int64_t input, const ConvTransposeAxis&
 
 /// (kernel_height kernel_width in_channels / groups + bias) out_channels.
 ///
-///     static_assert(conv2d_parameters({.in_channels = 3, .out_channels = 64, .kernel_size = 3}) ==
-///                   1792);
+///     static_assert(conv2d_parameters({.in_channels = 3, .out_channels = 64, .kernel_size = 3}) == 1792);
 constexpr int64_t conv2d_parameters(const Conv2dShape& shape) {
   constexpr detail::Checked check{"conv2d_parameters"};
   return check.add(check.weight(shape), shape.bias ? shape.out_channels : 0);
@@ -292,7 +291,8 @@ constexpr int64_t conv_transpose2d_macs(const ConvTranspose2dShape& shape, const
 ///     start -= padding jump
 ///     jump  *= stride
 ///
-///     constexpr auto seen = ReceptiveField{}.then({.kernel_size = 7, .stride = 2, .padding = 3})
+///     constexpr auto seen = ReceptiveField{}
+///                               .then({.kernel_size = 7, .stride = 2, .padding = 3})
 ///                               .then({.kernel_size = 3, .stride = 2, .padding = 1});
 ///     static_assert(seen.size == 11 && seen.jump == 4 && seen.start == -5);
 struct ReceptiveField {

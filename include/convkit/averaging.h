@@ -12,7 +12,12 @@
 /// Averages of the weights of a training, which often generalise better than the last ones.
 ///
 ///     convkit::optim::AveragedModel average(*net, {.ema_decay = 0.999});
-///     for (...) { ...; optimizer.step(); average.update_parameters(*net); }
+///     for (const auto& [x, y] : batches) {
+///       optimizer.zero_grad();
+///       loss(net(x), y).backward();
+///       optimizer.step();
+///       average.update_parameters(*net);
+///     }
 namespace convkit::optim {
 
 /// Options of AveragedModel.
@@ -54,7 +59,9 @@ class CONVKIT_API AveragedModel : public torch::nn::Module {
 /// Computes the statistics of a model's batch norms anew: `run` passes it the training's images, in
 /// train mode, and every batch counts alike.
 ///
-///     update_bn(average, [&] { for (const auto& x : batches) average.forward(x); });
+///     update_bn(average, [&] {
+///       for (const auto& [x, y] : batches) average.forward(x);
+///     });
 ///
 /// Throws:  c10::Error for a BatchNormAct2d in the model, and what `run` throws; momenta and mode are
 ///          then as they were

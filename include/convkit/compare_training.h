@@ -39,7 +39,8 @@ CONVKIT_API std::ostream& operator<<(std::ostream& stream, const TrainingCompari
 /// themselves where they are recorded. It ends at the first of these after a difference. With a
 /// tolerance hashes are not compared. The module is left in eval mode, trained.
 ///
-///     auto comparison = convkit::compare_training(*net, convkit::load_recording("resnet18.safetensors"));
+///     auto comparison =
+///         convkit::compare_training(*net, convkit::load_recording("resnet18.safetensors"));
 ///     std::cout << comparison;  // training: 50 of 50 steps equal
 ///
 /// Throws:  c10::ValueError for a recording without steps, of several inputs, or with an optimizer or

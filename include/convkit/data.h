@@ -22,7 +22,7 @@
 /// Python's DataLoader: its order, its batches and its random numbers under the same seed.
 ///
 ///     convkit::data::DataLoader loader(dataset, {.batch_size = 32, .shuffle = true, .num_workers = 4});
-///     for (const auto& [images, labels] : loader) { ... }
+///     for (const auto& [images, labels] : loader) train(images, labels);
 namespace convkit::data {
 
 /// Options of DataLoader.

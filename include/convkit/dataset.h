@@ -167,7 +167,7 @@ struct ImageFolderOptions {
 
 /// Images in folders, one for each class, and the number of the class:
 ///
-///     ImageFolder dataset("flowers/train", {.transform = augment});   // flowers/train/rose/01.jpg
+///     ImageFolder dataset("flowers/train", {.transform = augment});  // flowers/train/rose/01.jpg
 ///
 /// The classes are the sorted names of the folders. Their files may lie in folders of their own, and
 /// links are followed.

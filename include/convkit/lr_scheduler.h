@@ -11,7 +11,10 @@
 /// rate from the one before, which rounds otherwise than a formula of the epoch.
 ///
 ///     convkit::optim::CosineAnnealingLR schedule(optimizer, {.T_max = 90});
-///     for (...) { train(); schedule.step(); }
+///     for (int epoch = 0; epoch < 90; ++epoch) {
+///       train();
+///       schedule.step();
+///     }
 ///
 /// A schedule keeps a reference to its optimizer. It sets the rates of the first epoch when it is
 /// made.

@@ -16,7 +16,7 @@
 /// second step, its SGD in bfloat16. These have the bits of torch.optim on the CPU.
 ///
 ///     convkit::optim::AdamW optimizer(net->parameters(), {.lr = 1e-3, .weight_decay = 0.05});
-///     for (...) {
+///     for (const auto& [x, y] : batches) {
 ///       optimizer.zero_grad();
 ///       loss(net(x), y).backward();
 ///       optimizer.step();

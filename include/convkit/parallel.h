@@ -19,9 +19,13 @@
 ///     const auto group = convkit::parallel::init_process_group();
 ///     auto net = convkit::models::resnet18();
 ///     convkit::parallel::DistributedDataParallel ddp(net, group);
-///     for (...) { optimizer.zero_grad(); loss(ddp(x), y).backward(); optimizer.step(); }
+///     for (const auto& [x, y] : batches) {
+///       optimizer.zero_grad();
+///       loss(ddp(x), y).backward();
+///       optimizer.step();
+///     }
 ///     if (group.rank() == 0) save_tree("resume.pt", all);  // one process writes,
-///     group.barrier();                                      // and the others wait for it
+///     group.barrier();                                     // and the others wait for it
 ///
 /// `torchrun --no-python --nproc-per-node 4 ./train` starts four of them. Built without the headers
 /// of Gloo or with another LibTorch than 2.13, init_process_group() says so.
@@ -178,7 +182,10 @@ class DistributedDataParallel : public torch::nn::Module {
   /// As long as the result lives, `backward` adds to the gradients of this process alone: of several
   /// batches, only the last one's is outside of it, and reduces the sum of all.
   ///
-  ///     { const auto alone = ddp.no_sync(); loss(ddp(x0), y0).backward(); }
+  ///     {
+  ///       const auto alone = ddp.no_sync();
+  ///       loss(ddp(x0), y0).backward();
+  ///     }
   ///     loss(ddp(x1), y1).backward();
   ///
   /// Source:  torch.nn.parallel.DistributedDataParallel.no_sync

@@ -14,7 +14,8 @@ namespace convkit::transforms {
 
 /// What a network of detection or segmentation learns from. Every transform does the same to its parts.
 ///
-///     T::Sample sample{.image = image, .boxes = T::BoundingBoxes{boxes, T::BoxFormat::kXyxy, {480, 640}}};
+///     T::Sample sample{.image = image,
+///                      .boxes = T::BoundingBoxes{boxes, T::BoxFormat::kXyxy, {480, 640}}};
 ///     sample = T::random_horizontal_flip(T::random_resized_crop(sample, {224}));
 ///
 /// Every function of it throws c10::ValueError where the image is not [..., C, H, W], the mask not
