@@ -162,12 +162,12 @@ foreach(file IN LISTS files)
   endforeach()
 endforeach()
 
-# 6. The README's example is apps/example.cpp.
+# 6. The README's example is apps/examples/010-a-block.cpp.
 file(READ ${source}/README.md readme)
-file(READ ${source}/apps/example.cpp example)
+file(READ ${source}/apps/examples/010-a-block.cpp example)
 string(FIND "${readme}" "```cpp\n${example}```" found)
 if(found EQUAL -1)
-  message(SEND_ERROR "README.md does not show apps/example.cpp as it is")
+  message(SEND_ERROR "README.md does not show apps/examples/010-a-block.cpp as it is")
 endif()
 
 # 7. The table of modules has all of them.

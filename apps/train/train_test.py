@@ -31,7 +31,7 @@ from torchvision.transforms import v2
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SMALL = ("--train-crop-size", 32, "--val-resize-size", 36, "--val-crop-size", 32)
-LR = {"sgd": 0.02, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-4, "adagrad": 1e-2, "nadam": 1e-3, "radam": 1e-3}
+LR = {"sgd": 0.02, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "adagrad": 1e-2, "nadam": 1e-3, "radam": 1e-3}
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop,
               "adagrad": torch.optim.Adagrad, "nadam": torch.optim.NAdam, "radam": torch.optim.RAdam}
 
