@@ -61,7 +61,7 @@ for chosen in static:a shared:so; do
 done
 refused() {  # prefix, components, what it says
   ! components "$1" "$2" || fail "accepted: COMPONENTS $2"
-  tr -s ' \n' ' ' < "$work/components.log" | grep -qE "$3" || { cat "$work/components.log"; fail "no word of: $3"; }
+  tr -s ' \n' ' ' < "$work/components.log" | grep -E "$3" > /dev/null || { cat "$work/components.log"; fail "no word of: $3"; }
 }
 refused "$work/both" tool "there is no component tool: .*/both has static and shared"
 refused "$work/static" shared "there is no component shared: .*/static has static"

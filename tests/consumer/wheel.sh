@@ -68,8 +68,8 @@ for file in "$work"/unpacked/convkit/bin/convkit "$work"/unpacked/convkit/lib/*.
   ! grep -vxE "$from_us|$of_systems" <<< "$needed" || fail "$name needs the above"
   paths=$(objdump -p "$file" | awk '$1 ~ /^(RUNPATH|RPATH)$/ { print $2 }' | tr ':' '\n')
   ! grep -vxE '|\$ORIGIN(/\.\./lib|/\.\./\.\./torch/lib)?' <<< "$paths" || fail "$name looks in the above"
-  ! objdump -h "$file" | grep -q ' \.debug_' || fail "$name has debug information"
-  objdump -t "$file" 2> /dev/null | grep -q '^no symbols' || fail "$name is not stripped"
+  ! objdump -h "$file" | grep ' \.debug_' > /dev/null || fail "$name has debug information"
+  objdump -t "$file" 2> /dev/null | grep '^no symbols' > /dev/null || fail "$name is not stripped"
   newest() { objdump -T "$file" | sed -nE "s/.*\($1([0-9]+).*/\1/p" | sort -n | tail -1; }
   of_file=$(newest 'GLIBC_2\.')
   if [ "${of_file:-0}" -gt "$glibc" ]; then glibc=$of_file; fi
@@ -81,7 +81,7 @@ tag=$(sed -nE 's/.*-manylinux_2_([0-9]+)_x86_64\.whl/\1/p' <<< "$wheel")
 grep -qx "Tag: py3-none-manylinux_2_${tag}_x86_64" "$work/unpacked/$info/WHEEL" || fail "the tag inside is another"
 says="glibc 2.$glibc and the libstdc++ of GLIBCXX_3.4.$glibcxx"
 if grep -qx 'VERSION_ID="12"' /etc/os-release; then  # others have another glibc
-  tr -s ' \n' ' ' < "$source/cmake/README.md" | grep -qF "$says" || fail "cmake/README.md does not say: $says"
+  tr -s ' \n' ' ' < "$source/cmake/README.md" | grep -F "$says" > /dev/null || fail "cmake/README.md does not say: $says"
   grep -qF "manylinux_2_$tag" "$source/cmake/README.md" || fail "cmake/README.md does not name manylinux_2_$tag"
 fi
 echo "wheel: needs $says, hence manylinux_2_$tag"
@@ -133,7 +133,7 @@ configure() {  # name, environment, more arguments
 }
 refused() {  # what it says, name, environment, more arguments
   ! configure "${@:2}" || fail "accepted: $2"
-  tr -s ' \n' ' ' < "$work/log" | grep -qE "$1" || { cat "$work/log"; fail "no word of: $1"; }
+  tr -s ' \n' ' ' < "$work/log" | grep -E "$1" > /dev/null || { cat "$work/log"; fail "no word of: $1"; }
 }
 configure plain "$work/first" || { cat "$work/log"; fail "find_package(convkit)"; }
 echo 'find_package(Torch REQUIRED)' > "$work/torch_first.cmake"
@@ -155,7 +155,7 @@ use "$work/moved" "$work/moved/bin/python" -m convkit
 configure consumer "$work/moved" || { cat "$work/log"; fail "find_package(convkit) beside a torch for CUDA"; }
 quietly cmake --build "$work/consumer"
 [ "$("$work/consumer/consumer")" = "ConvBlock: expected stride >= 1, got 0" ] || fail "the consumer"
-objdump -p "$work/consumer/consumer" | grep -q 'NEEDED *libtorch_cuda.so' || fail "the kernels for CUDA are not linked"
+objdump -p "$work/consumer/consumer" | grep 'NEEDED *libtorch_cuda.so' > /dev/null || fail "the kernels for CUDA are not linked"
 echo "wheel: moved: the same; find_package(convkit) links and runs beside a torch for CUDA, without its toolkit"
 
 # A torch that is elsewhere in Python's path is found by the command, and another minor version is refused.
