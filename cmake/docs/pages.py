@@ -25,7 +25,7 @@ PICTURES = {".svg", ".png"}
 
 def all_pages():
     """The README first, then those of what it can do, and the others in the order in which pages link to them."""
-    folders = [SOURCE / name for name in (".github", "include", "src", "apps", "tests")]
+    folders = [SOURCE / name for name in (".github", "cmake", "include", "src", "apps", "tests")]
     there = [SOURCE / "README.md", *sorted(page for folder in folders for page in folder.rglob("*.md")),
              SOURCE / "CHANGELOG.md"]
     found = [there[0]]
