@@ -46,6 +46,8 @@ def finished(text, names):
         return f'<h1>{name}{f" <small>{kind}</small>" if kind else ""}</h1>'
 
     text = re.sub(r'<div class="headertitle"><div class="title">(.*?)</div></div>', title, text, flags=re.S)
+    # What is inherited stands there, without a button to show it.
+    text = re.sub(r' onclick="javascript:toggleInherit[^"]*"|<img src="closed.png"[^>]*/?>(?:&#160;)?', "", text)
     ids = set(re.findall(r'id="([^"]*)"', text))
     text = re.sub(r'<a href="#([\w-]+)">[^<]*</a>(?: &#124;\s*)?', lambda match: match[0] if match[1] in ids else "", text)
     text = re.sub(r'\s*</p>\s*<p ?><br  class="rest" />\s*', " ", text)
@@ -123,6 +125,9 @@ def warnings():
 
 
 def main():
+    for file in [*HTML.glob("*.png"), *HTML.glob("*.js"), HTML / "tabs.css", HTML / "doxygen.svg"]:
+        if file.name != "site.js" and file.is_file():  # of Doxygen's own pages
+            file.unlink()
     shutil.copytree(INPUT / "html", HTML, dirs_exist_ok=True)
     for page in HTML.glob("*-members.html"):
         page.unlink()
