@@ -670,7 +670,8 @@ TEST_CASE("a process killed while it saves leaves a whole file", "[checkpoint]")
   std::mt19937 random(8);
   std::uniform_int_distribution<int> microseconds(0, 20'000);
   std::set<float> seen;
-  for (int kill = 1; kill <= 100; ++kill) {
+  // A busy machine needs more than a hundred for enough of them to meet a process that saves.
+  for (int kill = 1; kill <= 100 || (seen.size() <= 10 && kill <= 1000); ++kill) {
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
