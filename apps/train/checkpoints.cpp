@@ -76,8 +76,20 @@ Training::Training(Flags flags) : flags_(std::move(flags)) {
   make_network();
 }
 
+/// A name that no file can hold would end the training at its first checkpoint.
+void check_names(const std::vector<std::string>& classes) {
+  for (const std::string& name : classes) {
+    try {
+      (void)nlohmann::json(name).dump();
+    } catch (const nlohmann::json::type_error&) {
+      TORCH_CHECK_VALUE(false, "expected folders with names in UTF-8, got ", cli::printable(name));
+    }
+  }
+}
+
 void Training::make_loaders() {
   Images images = training_images(flags_);
+  check_names(images.classes());
   if (group_) {
     sampler_ = std::make_shared<convkit::data::DistributedSampler>(
         images.size(),

@@ -265,6 +265,13 @@ def check_words(train, folder, output):
         said = run(train, *arguments, code=2)
         assert said.stdout == "" and words in said.stderr, (arguments, said)
         assert not (output / "run").exists(), arguments
+    odd = output / "odd"
+    for name in (b"a", b"\xff"):
+        place = Path(os.fsdecode(os.path.join(os.fsencode(odd), name)))
+        place.mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(place / "1.png")
+    said = run(train, odd, *common[1:], code=2)
+    assert "expected folders with names in UTF-8" in said.stderr and not (output / "run").exists(), said
 
 
 def check_resume_words(train, folder, output, flags):

@@ -93,8 +93,8 @@ CONVKIT_API int64_t batches(const EpochOptions& options);
 /// An exception of get() arrives where its batch would, with the example's index: a c10::Error with
 /// one more line, and another std::exception nested in a std::runtime_error.
 ///
-/// Throws:  c10::ValueError for a batch_size or prefetch_factor below 1, num_workers below 0, a
-///          sampler beside shuffle, an empty dataset with shuffle
+/// Throws:  c10::ValueError for a batch_size or prefetch_factor below 1, num_workers below 0 or
+///          above 1024, a sampler beside shuffle, an empty dataset with shuffle
 /// Source:  torch.utils.data.DataLoader
 /// Differs: batch_size=None, batch_sampler, pin_memory, timeout, persistent_workers, in_order=False,
 ///          worker_init_fn and iterable datasets are not there. prefetch_factor is allowed without

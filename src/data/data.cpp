@@ -207,6 +207,8 @@ Tree load_state(const EpochOptions& options, const Tree& state) {
   return start != nullptr ? state : Tree();
 }
 
+constexpr int64_t kMostWorkers = 1024;  // each is a thread of the system
+
 EpochOptions checked(EpochOptions options, int64_t size, bool shuffle) {
   const auto check = [](const char* option, int64_t least, int64_t value) {
     TORCH_CHECK_VALUE(value >= least, "DataLoader: expected ", option, " >= ", least, ", got ",
@@ -214,6 +216,9 @@ EpochOptions checked(EpochOptions options, int64_t size, bool shuffle) {
   };
   check("batch_size", 1, options.batch_size);
   check("num_workers", 0, options.num_workers);
+  TORCH_CHECK_VALUE(options.num_workers <= kMostWorkers,
+                    "DataLoader: expected num_workers <= ", kMostWorkers, ", got ",
+                    options.num_workers);
   check("prefetch_factor", 1, options.prefetch_factor);
   TORCH_CHECK_VALUE(!options.sampler || !shuffle,
                     "DataLoader: expected sampler or shuffle, got both");
@@ -228,7 +233,8 @@ EpochOptions checked(EpochOptions options, int64_t size, bool shuffle) {
 
 int64_t batches(const EpochOptions& options) {
   const int64_t size = options.sampler->size();
-  return (options.drop_last ? size : size + options.batch_size - 1) / options.batch_size;
+  const bool rest = !options.drop_last && size % options.batch_size != 0;
+  return size / options.batch_size + (rest ? 1 : 0);
 }
 
 void rethrow_with_index(int64_t index) {

@@ -28,7 +28,8 @@ class TreeReader {
       : path_(path),
         pickle_(pickle),
         make_tensor_(make_tensor),
-        nodes_left_(2 * pickle.values.size() + 10'000),
+        nodes_left_(2 * pickle.values.size() + pickle.size +
+                    10'000),  // None has a byte, and no value
         bytes_left_(16 * pickle.size + (1 << 20)) {}
 
   Tree read() {

@@ -66,6 +66,8 @@ class ZipReader {
     const std::size_t found = bytes_.substr(first).rfind(kEnd);
     if (found == std::string_view::npos) fail("one without its directory");
     const uint64_t end = first + found;
+    need(end, 22);
+    need(end + 22, number<uint16_t>(end + 20));
     Directory directory{number<uint32_t>(end + 16), number<uint16_t>(end + 10)};
     if (end >= 20 && has(kLocator64, end - 20)) {
       const auto end64 = number<uint64_t>(end - 20 + 8);

@@ -108,7 +108,7 @@ std::vector<double> OneCycleLR::get_lr() {
 }
 
 void OneCycleLR::fields(detail::ScheduleFields& fields) {
-  fields("total_steps", total_steps_);
+  fields("total_steps", total_steps_, 1);
   fields.exchange(
       "_schedule_phases", phases_,
       [](const std::vector<Phase>& phases) {

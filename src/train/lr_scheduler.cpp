@@ -113,7 +113,7 @@ std::vector<double> StepLR::closed_form() {
 }
 
 void StepLR::fields(detail::ScheduleFields& fields) {
-  fields("step_size", options_.step_size);
+  fields("step_size", options_.step_size, 1);
   fields("gamma", options_.gamma);
   LRScheduler::fields(fields);
 }
@@ -251,7 +251,7 @@ std::vector<double> PolynomialLR::closed_form() {
 }
 
 void PolynomialLR::fields(detail::ScheduleFields& fields) {
-  fields("total_iters", options_.total_iters);
+  fields("total_iters", options_.total_iters, 1);
   fields("power", options_.power);
   LRScheduler::fields(fields);
 }
@@ -291,7 +291,7 @@ std::vector<double> CosineAnnealingLR::closed_form() {
 }
 
 void CosineAnnealingLR::fields(detail::ScheduleFields& fields) {
-  fields("T_max", options_.T_max);
+  fields("T_max", options_.T_max, 1);
   fields("eta_min", options_.eta_min);
   LRScheduler::fields(fields);
 }

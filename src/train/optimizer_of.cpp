@@ -153,10 +153,14 @@ void OptimizerOf<Options>::check_group(std::size_t group, const Active& active) 
   const Options& own = options_[group];
   const auto expect = [&](const detail::ActiveParam& p, std::size_t index, const char* why) {
     TORCH_CHECK(p.state->empty() || p.state->tensors[index].defined(), name(),
-                ": expected the state ", names()[index], " of each parameter, got none: ", why,
-                " was off at its first step");
+                ": expected the state ", names()[index], " of each parameter, got none", why);
   };
+  // What every step needs; SGD's buffer and the last ones of others depend on options.
+  std::size_t always = std::is_same_v<Options, SGDOptions> ? 0 : names().size();
+  if constexpr (requires { own.amsgrad; }) always = 3;
+  if constexpr (requires { own.centered; }) always = 2;
   for (const detail::ActiveParam& p : active) {
+    for (std::size_t index = 0; index < always; ++index) expect(p, index, "");
     if constexpr (requires { own.fused; }) {
       TORCH_CHECK(!own.fused || p.param.is_floating_point(), name(),
                   ": expected floating point parameters with fused, got ", p.param.dtype());
@@ -169,11 +173,11 @@ void OptimizerOf<Options>::check_group(std::size_t group, const Active& active) 
                   p.param.dtype(), ", for which LibTorch's kernel does not work");
     }
     if constexpr (requires { own.amsgrad; }) {
-      if (own.amsgrad) expect(p, 3, "amsgrad");
+      if (own.amsgrad) expect(p, 3, ": amsgrad was off at its first step");
     }
     if constexpr (requires { own.centered; }) {
-      if (own.momentum > 0) expect(p, 2, "momentum");
-      if (own.centered) expect(p, 3, "centered");
+      if (own.momentum > 0) expect(p, 2, ": momentum was off at its first step");
+      if (own.centered) expect(p, 3, ": centered was off at its first step");
     }
   }
 }

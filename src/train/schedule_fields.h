@@ -4,6 +4,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -20,11 +21,20 @@ class ScheduleFields {
 
   bool writes() const { return mode_ == Mode::kWrite; }
 
-  void operator()(const char* name, int64_t& field) {
+  /// Takes whole numbers from `least` on, below it nothing that a step divides by.
+  void operator()(const char* name, int64_t& field, int64_t least = -kMost) {
     // Python has 3 and 3.0 for one number, in places.
     exchange(
         name, field, [](int64_t value) { return Tree(value); },
-        [](const Tree& tree) { return static_cast<int64_t>(tree.number()); });
+        [&](const Tree& tree) {
+          const double number = tree.number();
+          const bool whole = std::abs(number) <= static_cast<double>(kMost) &&
+                             number == std::floor(number) && number >= static_cast<double>(least);
+          TORCH_CHECK_VALUE(whole, "load_state_dict: expected a whole number ", name,
+                            least == -kMost ? "" : " >= " + std::to_string(least), ", got ",
+                            number);
+          return static_cast<int64_t>(number);
+        });
   }
   void operator()(const char* name, double& field) {
     exchange(
@@ -44,15 +54,20 @@ class ScheduleFields {
   void operator()(const char* name, std::vector<double>& field) {
     exchange(
         name, field, [](const std::vector<double>& value) { return Tree::numbers(value); },
-        [](const Tree& tree) { return tree.numbers(); });
+        [&](const Tree& tree) {
+          std::vector<double> result = tree.numbers();
+          check_size(name, field.size(), result.size());
+          return result;
+        });
   }
   void operator()(const char* name, std::vector<int64_t>& field) {
     exchange(
         name, field,
         [](const std::vector<int64_t>& value) { return Tree::list({value.begin(), value.end()}); },
-        [](const Tree& tree) {
+        [&](const Tree& tree) {
           std::vector<int64_t> result;
           for (const Tree& item : tree.items()) result.push_back(item.integer());
+          check_size(name, field.size(), result.size());
           return result;
         });
   }
@@ -88,6 +103,13 @@ class ScheduleFields {
   }
 
  private:
+  static constexpr int64_t kMost = int64_t{1} << 53;  // a double has each whole number up to it
+
+  static void check_size(const char* name, std::size_t own, std::size_t saved) {
+    TORCH_CHECK_VALUE(saved == own, "load_state_dict: expected ", own, " numbers in ", name,
+                      ", as this schedule has, got ", saved);
+  }
+
   Mode mode_;
   Tree& written_;
   const Tree& read_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace convkit::optim {
 namespace {
@@ -120,7 +121,8 @@ void CosineAnnealingWarmRestarts::step() {
     const auto length = static_cast<double>(t_i_);
     if (t_cur_ >= length) {
       t_cur_ = std::fmod(t_cur_, length);
-      t_i_ *= options_.T_mult;
+      // Nobody lives to see the end of what has no number.
+      if (t_i_ <= std::numeric_limits<int64_t>::max() / options_.T_mult) t_i_ *= options_.T_mult;
     }
   }
   set(get_lr());
@@ -136,9 +138,9 @@ std::vector<double> CosineAnnealingWarmRestarts::get_lr() {
 }
 
 void CosineAnnealingWarmRestarts::fields(detail::ScheduleFields& fields) {
-  fields("T_0", options_.T_0);
-  fields("T_i", t_i_);
-  fields("T_mult", options_.T_mult);
+  fields("T_0", options_.T_0, 1);
+  fields("T_i", t_i_, 1);
+  fields("T_mult", options_.T_mult, 1);
   fields("eta_min", options_.eta_min);
   fields("T_cur", t_cur_);
   LRScheduler::fields(fields);

@@ -338,6 +338,10 @@ TEST_CASE("a TensorDataset gives rows, and a batch of them has its names", "[dat
     row += 2;
   }
   CHECK(row == 6);
+  DataLoader whole(TensorDataset(images, labels), {.batch_size = INT64_MAX});
+  CHECK(whole.size() == 1);
+  CHECK(error([&] { DataLoader(TensorDataset(images), {.num_workers = 1'000'000}); }) ==
+        "DataLoader: expected num_workers <= 1024, got 1000000");
   CHECK(error([&] { TensorDataset(images, torch::zeros({4})); }) ==
         "TensorDataset: expected tensors with 5 rows, as the first one has, got 4");
   CHECK(error([&] { TensorDataset(torch::tensor(1)); }) ==

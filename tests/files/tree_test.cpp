@@ -92,6 +92,16 @@ TEST_CASE("a tree is what torch.save has written, in both formats, and goes back
   CHECK(same(load_tree(path("back.pt")), good()));
 }
 
+TEST_CASE("long lists of what has no place of its own in a file are read", "[tree]") {
+  const support::Folder folder;
+  for (const Tree& value : {Tree(), Tree(true), Tree("a"), Tree(7)}) {
+    save_tree(folder / "long.pt", Tree::list(std::vector<Tree>(100'000, value)));
+    const Tree read = load_tree(folder / "long.pt");
+    CHECK(read.items().size() == 100'000);
+    CHECK(read.items().back().kind() == value.kind());
+  }
+}
+
 TEST_CASE("what no tree has is refused, however it is nested", "[tree]") {
   const std::map<std::string, std::string> bad = {
       {"deep", "more than 100 levels"},

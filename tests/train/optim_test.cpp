@@ -485,6 +485,46 @@ TEST_CASE("bad options, parameters and states are refused with a sentence", "[op
        "SGD: expected the state momentum_buffer in shape [3], got [2]");
   CHECK(other.options().momentum == 0.5);
   says([&] { StepLR(sgd, {0}); }, "StepLR: expected step_size >= 1, got 0");
+
+  // Of states that others have written.
+  const auto with = [](Tree state, const char* name, const Tree& value) {
+    state.set(name, value);
+    return state;
+  };
+  CosineAnnealingLR cosine(sgd, {.T_max = 5});
+  const Tree good = cosine.state_dict();
+  says([&] { cosine.load_state_dict(with(good, "T_max", 0)); },
+       "load_state_dict: expected a whole number T_max >= 1, got 0");
+  says([&] { cosine.load_state_dict(with(good, "last_epoch", 1e300)); },
+       "load_state_dict: expected a whole number last_epoch, got 1e+300");
+  says([&] { cosine.load_state_dict(with(good, "last_epoch", NAN)); }, "whole number last_epoch");
+  says([&] { cosine.load_state_dict(with(good, "base_lrs", Tree::list())); },
+       "load_state_dict: expected 1 numbers in base_lrs, as this schedule has, got 0");
+  CHECK(cosine.last_epoch() == 0);
+  cosine.load_state_dict(good);
+  StepLR every(sgd, {.step_size = 2});
+  says([&] { every.load_state_dict(with(every.state_dict(), "step_size", 0)); }, "step_size >= 1");
+  const auto part = [&](int64_t T_max) {
+    return std::make_shared<CosineAnnealingLR>(sgd, CosineAnnealingLROptions{.T_max = T_max});
+  };
+  SequentialLR sequence(sgd, {part(3), part(4)}, {2});
+  says(
+      [&] {
+        sequence.load_state_dict(with(sequence.state_dict(), "_milestones", Tree::list({1, 2, 3})));
+      },
+      "load_state_dict: expected 1 numbers in _milestones, as this schedule has, got 3");
+
+  Adam second(params);
+  Tree lacking = adam.state_dict();
+  Tree states = lacking.at("state");
+  Tree of_first = Tree::dict();
+  of_first.set("step", 1);
+  states.set(0, of_first);
+  lacking.set("state", states);
+  second.load_state_dict(lacking);
+  const torch::Tensor unchanged = params[0].detach().clone();
+  says([&] { second.step(); }, "Adam: expected the state exp_avg of each parameter, got none");
+  CHECK(torch::equal(params[0], unchanged));
   says([&] { get_total_norm({torch::full({2}, INFINITY)}, 2, true); },
        "get_total_norm: expected a finite norm of order 2, got inf");
   Adagrad adagrad(params);
