@@ -11,6 +11,7 @@
 #include <c10/util/Exception.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -63,6 +64,44 @@ std::vector<int64_t> part_of(int64_t images, const std::optional<ProcessGroup>& 
   return indices;
 }
 
+/// A name that no file can hold would end the training at its first checkpoint.
+void check_names(const std::vector<std::string>& classes) {
+  for (const std::string& name : classes) {
+    try {
+      (void)nlohmann::json(name).dump();
+    } catch (const nlohmann::json::type_error&) {
+      TORCH_CHECK_VALUE(false, "expected folders with names in UTF-8, got ", cli::printable(name));
+    }
+  }
+}
+
+/// A number (FNV-1a's) that other names of images, or other classes of them, make another one.
+uint64_t fingerprint(uint64_t hash, const convkit::data::ImageFolder& images,
+                     const std::string& folder) {
+  const auto add = [&](const std::string& text) {
+    for (const char each : text + '\n')
+      hash = (hash ^ static_cast<unsigned char>(each)) * 0x100000001b3;
+  };
+  for (const auto& sample : images.samples()) {
+    add(sample.path.substr(std::min(folder.size(), sample.path.size())));
+    add(std::to_string(sample.target));
+  }
+  return hash;
+}
+
+/// What a process that was killed while it wrote has left.
+void remove_partial_files(const std::string& folder) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(".convkit-") && name.ends_with(".partial")) found.push_back(entry.path());
+  }
+  for (const fs::path& path : found) fs::remove(path, error);
+}
+
+constexpr int64_t kMost = 1'000'000'000'000;  // epochs and steps of a file that is not damaged
+
 }  // namespace
 
 Training::Training(Flags flags) : flags_(std::move(flags)) {
@@ -76,20 +115,10 @@ Training::Training(Flags flags) : flags_(std::move(flags)) {
   make_network();
 }
 
-/// A name that no file can hold would end the training at its first checkpoint.
-void check_names(const std::vector<std::string>& classes) {
-  for (const std::string& name : classes) {
-    try {
-      (void)nlohmann::json(name).dump();
-    } catch (const nlohmann::json::type_error&) {
-      TORCH_CHECK_VALUE(false, "expected folders with names in UTF-8, got ", cli::printable(name));
-    }
-  }
-}
-
 void Training::make_loaders() {
   Images images = training_images(flags_);
   check_names(images.classes());
+  uint64_t files = fingerprint(0xcbf29ce484222325, images, flags_.folder);
   if (group_) {
     sampler_ = std::make_shared<convkit::data::DistributedSampler>(
         images.size(),
@@ -100,11 +129,13 @@ void Training::make_loaders() {
     Images validation = validation_images(flags_);
     TORCH_CHECK_VALUE(validation.classes() == images.classes(), "--val: expected the classes of ",
                       cli::printable(flags_.folder), ", got other ones");
+    files = fingerprint(files, validation, flags_.val);
     std::vector<int64_t> part = part_of(validation.size(), group_);
     validation_.emplace(Part(std::move(validation), std::move(part)),
                         convkit::data::DataLoader<Part>::Options{.batch_size = flags_.batch_size,
                                                                  .num_workers = flags_.workers});
   }
+  files_ = static_cast<int64_t>(files);
   images_.emplace(std::move(images),
                   convkit::data::DataLoader<Images>::Options{.batch_size = flags_.batch_size,
                                                              .shuffle = !sampler_,
@@ -150,6 +181,7 @@ void Training::resume() {
   if (fs::exists(last)) {
     TORCH_CHECK(flags_.resume, "--output: ", cli::printable(flags_.output),
                 " has a training already: --resume goes on with it");
+    if (is_first()) remove_partial_files(flags_.output);
     try {
       load(convkit::load_tree(last));
     } catch (const c10::ValueError& error) {
@@ -177,14 +209,22 @@ void Training::load(const Tree& saved) {
   TORCH_CHECK_VALUE(same && saved.at("images").integer() == images_->dataset().size(),
                     "expected a training with the images of ", cli::printable(flags_.folder),
                     ", got one with others");
+  TORCH_CHECK_VALUE(saved.at("files").integer() == files_,
+                    "expected a training with the images of ", cli::printable(flags_.folder),
+                    ", got one with other names or classes of them");
+  const int64_t epoch = saved.at("epoch").integer();
+  const int64_t step = saved.at("step").integer();
+  TORCH_CHECK_VALUE(epoch >= 0 && epoch <= kMost && step >= 0 && step <= kMost,
+                    "expected an epoch and a step from 0 to ", kMost, ", got ", epoch, " and ",
+                    step);
   convkit::load_state_dict(**network_, saved.at("model").state_dict());
   optimizer_->load_state_dict(saved.at("optimizer"));
   if (schedule_) schedule_->load_state_dict(saved.at("schedule"));
   const torch::Tensor& sums = saved.at("sums").tensor();
   TORCH_CHECK_VALUE(sums.sizes() == sums_.values.sizes(), "expected three sums");
   if (is_first()) sums_.values.copy_(sums);  // they are of all processes
-  epoch_ = saved.at("epoch").integer();
-  step_ = saved.at("step").integer();
+  epoch_ = epoch;
+  step_ = step;
   best_ = saved.at("best").number();
   images_->load_state_dict(loaders[group_ ? static_cast<std::size_t>(group_->rank()) : 0]);
 }
@@ -223,6 +263,7 @@ void Training::save(const char* name) {
     all.set("loaders", Tree::list(std::move(loaders)));
     all.set("classes", classes);
     all.set("images", images_->dataset().size());
+    all.set("files", files_);
     all.set("recipe", recipe_);
     convkit::save_tree(path(name), all);
   }

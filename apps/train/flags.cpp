@@ -3,6 +3,8 @@
 #include <c10/util/Exception.h>
 #include <nlohmann/json.hpp>
 
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <type_traits>
@@ -85,13 +87,29 @@ void add_checks(CLI::App& app) {
                            "--val-resize-size", "--val-crop-size", "--checkpoint-every"}) {
     is(name, CLI::Range(int64_t{1}, int64_t{1'000'000'000}));
   }
+  // CLI11's bounds let NaN through.
+  const CLI::Validator finite(
+      [](const std::string& text) {
+        char* end = nullptr;
+        return std::isfinite(std::strtod(text.c_str(), &end))
+                   ? ""
+                   : "expected a finite number, got " + text;
+      },
+      "");
+  for (const char* name :
+       {"--lr", "--momentum", "--weight-decay", "--clip-grad-norm", "--lr-min", "--lr-gamma",
+        "--lr-warmup-decay", "--label-smoothing", "--hflip-prob", "--mean", "--std"}) {
+    is(name, finite);
+  }
+  is("--seed", CLI::Range(int64_t{0},
+                          int64_t{1} << 62));  // what is above an int64 arrives as the largest one
   is("--threads", CLI::Range(1, 1024));
   is("--workers", CLI::Range(int64_t{0}, int64_t{1024}));
   for (const char* name : {"--lr-gamma", "--lr-warmup-decay", "--std"}) {
     is(name, CLI::PositiveNumber);
   }
-  for (const char* name : {"--seed", "--lr", "--momentum", "--weight-decay", "--clip-grad-norm",
-                           "--lr-min", "--lr-warmup-epochs"}) {
+  for (const char* name : {"--lr", "--momentum", "--weight-decay", "--clip-grad-norm", "--lr-min",
+                           "--lr-warmup-epochs"}) {
     is(name, CLI::NonNegativeNumber);
   }
   for (const char* name : {"--label-smoothing", "--hflip-prob"}) is(name, CLI::Range(0.0, 1.0));
@@ -163,6 +181,9 @@ void complete(Flags& flags) {
     flags.folder = (folder / "train").string();
     if (flags.val.empty()) flags.val = (folder / "val").string();
   }
+  const std::string none = "no --val";
+  only("--val-resize-size", flags.val_resize_size.has_value(), !flags.val.empty(), none);
+  only("--val-crop-size", flags.val_crop_size.has_value(), !flags.val.empty(), none);
 }
 
 nlohmann::ordered_json recipe_of(const Flags& flags) {

@@ -260,6 +260,9 @@ def check_words(train, folder, output):
             ((*common, "--config", output / "list.json"), "--config: expected a file with an object of JSON"),
             ((*common, "--config", output / "unknown.json"), "sped"),
             ((*common, "--batch-size", 0), "--batch-size: "),
+            ((*common, "--lr-min", "nan"), "--lr-min: expected a finite number, got nan"),
+            ((*common, "--seed", 2**64 - 1), "--seed: "),
+            ((folder / "train", *common[1:], "--val-crop-size", 32), "train: --val-crop-size: there is none with no --val"),
             ((*common, "--schedule", "cos"), "--schedule: "),
             (common[:3], "--output is required")):
         said = run(train, *arguments, code=2)
@@ -286,6 +289,23 @@ def check_resume_words(train, folder, output, flags):
     said = run(train, folder, "--config", config, "--output", output, "--resume", code=2)
     assert "expected --seed 0, as the training began, got 7" in said.stderr, said
     run(train, folder, "--config", config, "--seed", 0, "--output", output, "--resume")
+
+    # What a kill has left goes; a file that was damaged, and other images, are refused.
+    (output / ".convkit-1.partial").write_text("half")
+    run(train, folder, *flags, "--output", output, "--resume")
+    assert not (output / ".convkit-1.partial").exists()
+    good = torch.load(output / "last.pt", weights_only=True)
+    for name, value, words in (("epoch", -1, "expected an epoch and a step from 0 to "),
+                               ("schedule", good["schedule"] | {"T_max": 0}, "expected a whole number T_max >= 1, got 0")):
+        torch.save(good | {name: value}, output / "last.pt")
+        said = run(train, folder, *flags, "--output", output, "--resume", code=2)
+        assert words in said.stderr, said
+    torch.save(good, output / "last.pt")
+    image = next((folder / "train" / "0").iterdir())
+    image.rename(image.with_name("zzz.png"))
+    said = run(train, folder, *flags, "--output", output, "--resume", code=2)
+    assert "got one with other names or classes of them" in said.stderr, said
+    image.with_name("zzz.png").rename(image)
 
 
 def check_long(train, place):

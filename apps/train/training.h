@@ -74,6 +74,7 @@ class Training {
 
   Flags flags_;
   std::string recipe_;
+  int64_t files_ = 0;  // the fingerprint of the images' names and classes
   std::optional<convkit::parallel::ProcessGroup> group_;
   std::shared_ptr<convkit::data::DistributedSampler> sampler_;  // where there are several processes
   std::optional<convkit::data::DataLoader<Images>> images_;
