@@ -124,7 +124,11 @@ class Epoch : public LoadedEpoch {
       worker_states_.emplace_back(generator.get_state());
     }
     workers_->start();
-    for (int64_t i = 0; i < options.prefetch_factor * options.num_workers; ++i) put();
+    for (int64_t i = 0; i < options.prefetch_factor; ++i) {
+      for (int64_t w = 0; w < options.num_workers; ++w) {
+        if (!put()) return;
+      }
+    }
   }
 
   std::shared_ptr<void> next() override {
@@ -153,9 +157,12 @@ class Epoch : public LoadedEpoch {
   }
 
  private:
-  void put() {
+  /// Whether there was a batch left to give.
+  bool put() {
     Indices indices = batches_.next();
-    if (!indices.empty()) workers_->put(given_++, std::move(indices));
+    if (indices.empty()) return false;
+    workers_->put(given_++, std::move(indices));
+    return true;
   }
 
   Tree start_;  // the generators' states before anything was drawn
@@ -185,6 +192,7 @@ Tree state_of(const EpochOptions& options, const LoadedEpoch* epoch) {
   Tree state = Tree::dict();
   state.set("generators", states_of(options));
   if (epoch != nullptr) epoch->add_to(state);
+  if (state.find("start") != nullptr) state.set("size", batches(options));
   return state;
 }
 
@@ -194,9 +202,10 @@ Tree load_state(const EpochOptions& options, const Tree& state) {
   if (start != nullptr) {
     check_states(options, *start);
     const int64_t taken = state.at("batches").integer();
-    TORCH_CHECK_VALUE(taken >= 0 && taken <= batches(options),
+    const int64_t size = state.at("size").integer();
+    TORCH_CHECK_VALUE(taken >= 0 && taken <= size && size == batches(options),
                       "DataLoader: expected the state of an epoch of ", batches(options),
-                      " batches, got one after ", taken);
+                      " batches, got one after ", taken, " of ", size);
     const std::vector<Tree>& workers = state.at("workers").items();
     TORCH_CHECK_VALUE(static_cast<int64_t>(workers.size()) == options.num_workers,
                       "DataLoader: expected the state of a loader with ", options.num_workers,

@@ -338,8 +338,12 @@ TEST_CASE("a TensorDataset gives rows, and a batch of them has its names", "[dat
     row += 2;
   }
   CHECK(row == 6);
-  DataLoader whole(TensorDataset(images, labels), {.batch_size = INT64_MAX});
+  DataLoader whole(TensorDataset(images, labels),
+                   {.batch_size = INT64_MAX, .num_workers = 1, .prefetch_factor = INT64_MAX});
   CHECK(whole.size() == 1);
+  [[maybe_unused]] const auto first = whole.begin();
+  CHECK(error([&] { loader.load_state_dict(whole.state_dict()); }) ==
+        "DataLoader: expected the state of an epoch of 3 batches, got one after 1 of 1");
   CHECK(error([&] { DataLoader(TensorDataset(images), {.num_workers = 1'000'000}); }) ==
         "DataLoader: expected num_workers <= 1024, got 1000000");
   CHECK(error([&] { TensorDataset(images, torch::zeros({4})); }) ==
