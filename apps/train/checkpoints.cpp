@@ -66,11 +66,13 @@ std::vector<int64_t> part_of(int64_t images, const std::optional<ProcessGroup>& 
 
 /// A name that no file can hold would end the training at its first checkpoint.
 void check_names(const std::vector<std::string>& classes) {
+  using nlohmann::json;
   for (const std::string& name : classes) {
     try {
-      (void)nlohmann::json(name).dump();
-    } catch (const nlohmann::json::type_error&) {
-      TORCH_CHECK_VALUE(false, "expected folders with names in UTF-8, got ", cli::printable(name));
+      (void)json(name).dump();
+    } catch (const json::type_error&) {
+      TORCH_CHECK_VALUE(false, "expected folders with names in UTF-8, got ",
+                        json(name).dump(-1, ' ', true, json::error_handler_t::replace));
     }
   }
 }
