@@ -85,7 +85,9 @@ uint64_t fingerprint(uint64_t hash, const convkit::data::ImageFolder& images,
       hash = (hash ^ static_cast<unsigned char>(each)) * 0x100000001b3;
   };
   for (const auto& sample : images.samples()) {
-    add(sample.path.substr(std::min(folder.size(), sample.path.size())));
+    std::string name = sample.path.substr(std::min(folder.size(), sample.path.size()));
+    name.erase(0, name.find_first_not_of('/'));  // the folder may be given with a slash or without
+    add(name);
     add(std::to_string(sample.target));
   }
   return hash;

@@ -292,7 +292,7 @@ def check_resume_words(train, folder, output, flags):
 
     # What a kill has left goes; a file that was damaged, and other images, are refused.
     (output / ".convkit-1.partial").write_text("half")
-    run(train, folder, *flags, "--output", output, "--resume")
+    run(train, f"{folder}/", *flags, "--output", output, "--resume")
     assert not (output / ".convkit-1.partial").exists()
     good = torch.load(output / "last.pt", weights_only=True)
     for name, value, words in (("epoch", -1, "expected an epoch and a step from 0 to "),
