@@ -2,6 +2,8 @@
 
 #include "../cli.h"
 
+#include <ATen/Context.h>
+
 #include <string_view>
 
 namespace tool {
@@ -38,6 +40,7 @@ void add_network_flags(CLI::App& command, NetworkFlags& flags) {
 convkit::models::Network make_network(const NetworkFlags& flags) {
   convkit::models::CreateOptions create;
   if (flags.num_classes != 0) create.num_classes = flags.num_classes;
+  at::manual_seed(0);  // the same fresh weights each time
   convkit::models::Network network = convkit::models::create(flags.model, create);
   if (flags.weights.empty()) return network;
   convkit::Checkpoint checkpoint = load(flags.weights, {.at = flags.at});

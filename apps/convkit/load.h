@@ -26,6 +26,8 @@ struct NetworkFlags {
 
 void add_network_flags(CLI::App& command, NetworkFlags& flags);
 
+/// Without weights it has the fresh ones that Python's network has after torch.manual_seed(0).
+///
 /// Throws c10::Error for a name that there is not, and for weights that do not fit: those of a
 /// checkpoint, or those that a recording was made with.
 convkit::models::Network make_network(const NetworkFlags& flags);

@@ -140,10 +140,10 @@ def check_flow():
 
 def check_refused():
     for arguments, words in (
-            (("resnet-18",), 'models::create: expected the name of a network, got "resnet-18"; the nearest are resnet18, resnet101 and resnet152'),
+            (("resnet-18",), 'models::create: expected the name of a network, got "resnet-18"; the nearest are resnet18, resnet34 and resnet50'),
             (("resnet18", "--depth", "0"), "--depth"), (("resnet18", "--input", "1,3,64"), "--input"),
             (("resnet18", "--weights", "none.pth"), "none.pth"),
-            (("resnet18", "--input", "1,4,64,64"), "channels")):
+            (("resnet18", "--input", "1,4,64,64"), "ResNet: expected input [N, 3, H, W], got [1, 4, 64, 64]")):
         result = convkit("draw", "network", *arguments, "-o", "refused.svg", code=2)
         assert words in result.stderr and result.stdout == "", (words, result)
         assert not Path("refused.svg").exists()
