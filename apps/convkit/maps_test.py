@@ -152,12 +152,14 @@ def check_refused():
 
 
 def check_page():
-    """The page shows what the command above its picture draws; another processor may round its colours otherwise."""
+    """The page shows what the commands above its pictures draw; another processor may round colours otherwise."""
     page = Path(__file__).resolve().parent
-    arguments, file = re.search(r"^convkit draw field (.*) -o (\S+)\n```\n\n!\[.*\]\(pictures/\2\)", (page / "README.md").read_text(), re.M).groups()
-    convkit("draw", "field", *arguments.replace("apps/qa/chelsea.jpg", str(PHOTO)).split(), "-o", "shown.png")
-    shown, stored = pixels("shown.png"), pixels(page / "pictures" / file)
-    assert shown.shape == stored.shape and abs(shown - stored).mean() < 0.5, f"{file} is another picture"
+    commands = re.findall(r"^convkit (look|draw field) (.*) -o (\S+)\n```\n\n!\[.*\]\(pictures/\3\)", (page / "README.md").read_text(), re.M)
+    assert [kind for kind, _, _ in commands] == ["look", "draw field"], commands
+    for kind, arguments, file in commands:
+        convkit(*kind.split(), *arguments.replace("apps/qa/chelsea.jpg", str(PHOTO)).split(), "-o", "shown.png")
+        shown, stored = pixels("shown.png"), pixels(page / "pictures" / file)
+        assert shown.shape == stored.shape and abs(shown - stored).mean() < 0.5, f"{file} is another picture"
 
 
 with tempfile.TemporaryDirectory() as folder:
