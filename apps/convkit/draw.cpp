@@ -1,4 +1,4 @@
-// convkit draw: a convolution's arithmetic as an animated picture.
+// convkit draw: pictures, and first a convolution's arithmetic as an animated one.
 #include "../cli.h"
 #include "commands.h"
 #include "convolution.h"
@@ -114,9 +114,6 @@ void check_bounds(const draw::Convolution& c) {
 draw::Convolution convolution_of(const DrawOptions& options) {
   draw::Convolution c;
   c.transposed = options.kind == "transposed";
-  if (!c.transposed && options.kind != "conv") {
-    refuse("KIND", "conv or transposed", cli::printable(options.kind));
-  }
   if (!c.transposed && options.output_padding != "0") {
     refuse("--output-padding", "none for conv", cli::printable(options.output_padding));
   }
@@ -151,15 +148,22 @@ draw::Convolution convolution_of(const DrawOptions& options) {
 
 }  // namespace
 
-void add_draw(CLI::App& app, Command& chosen) {
-  CLI::App* command = app.add_subcommand(
-      "draw",
-      fmt::format("Draw the arithmetic of a convolution as an animated SVG: at most {} cells "
-                  "a side, with the padding, and {} steps",
-                  kMostCells, kMostSteps));
-  command->footer("convkit draw conv --input 7 --kernel 3 --stride 2 --padding 1 -o conv.svg");
+namespace {
+
+void add_convolution(CLI::App& draw, Command& chosen, const std::string& kind) {
+  const bool transposed = kind == "transposed";
+  CLI::App* command = draw.add_subcommand(
+      kind, fmt::format("The arithmetic of a {}convolution, animated: at most {} cells a side, {}, "
+                        "and {} steps",
+                        transposed ? "transposed " : "", kMostCells,
+                        transposed ? "with what is cropped" : "with the padding", kMostSteps));
+  command->footer(transposed
+                      ? "convkit draw transposed --input 4 --kernel 4 --stride 2 --padding 1 "
+                        "-o transposed.svg"
+                      : "convkit draw conv --input 7 --kernel 3 --stride 2 --padding 1 "
+                        "-o conv.svg");
   const auto options = std::make_shared<DrawOptions>();
-  command->add_option("KIND", options->kind, "conv or transposed")->required();
+  options->kind = kind;
   command
       ->add_option("--input", options->input,
                    fmt::format("Its size: like all others a number up to {}, or H,W", kMostNumber))
@@ -167,15 +171,17 @@ void add_draw(CLI::App& app, Command& chosen) {
   command->add_option("--kernel", options->kernel, "The kernel's size")->capture_default_str();
   command->add_option("--stride", options->stride, "The steps' size")->capture_default_str();
   command
-      ->add_option(
-          "--padding", options->padding,
-          "At each side; for conv also same (TensorFlow's, for any stride) or valid (none)")
+      ->add_option("--padding", options->padding,
+                   transposed
+                       ? "What is cropped at each side"
+                       : "At each side; also same (TensorFlow's, for any stride) or valid (none)")
       ->capture_default_str();
   command->add_option("--dilation", options->dilation, "From tap to tap")->capture_default_str();
   command
       ->add_option("--output-padding", options->output_padding,
-                   "Of transposed: more output, to the right and below")
-      ->capture_default_str();
+                   transposed ? "More output, to the right and below" : "")
+      ->capture_default_str()
+      ->group(transposed ? "OPTIONS" : "");
   command->add_option("-o,--output", options->out, "The SVG to write; replaced when whole")
       ->required();
   command->callback([=, &chosen] {
@@ -183,6 +189,25 @@ void add_draw(CLI::App& app, Command& chosen) {
       cli::write_file(options->out, draw::picture(convolution_of(*options)));
       return 0;
     };
+  });
+}
+
+}  // namespace
+
+void add_draw(CLI::App& app, Command& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "draw", "Draw a convolution, a network, or what a layer sees of a photograph");
+  command->footer("convkit draw network resnet18 -o resnet18.svg");
+  add_convolution(*command, chosen, "conv");
+  add_convolution(*command, chosen, "transposed");
+  add_draw_network(*command, chosen);
+  add_draw_field(*command, chosen);
+  command->allow_extras();
+  command->callback([=] {
+    if (!command->get_subcommands().empty()) return;
+    const auto words = command->remaining();
+    refuse("KIND", "conv, transposed, network or field",
+           words.empty() ? "nothing" : cli::printable(words[0]));
   });
 }
 

@@ -184,7 +184,7 @@ def check_random(count):
 
 def check_refused():
     for words, arguments in (
-            ("KIND: expected conv or transposed, got pool", "pool --input 7"),
+            ("KIND: expected conv, transposed, network or field, got pool", "pool --input 7"),
             ("--input: expected numbers from 1 to 99, as in 7 or 7,9, got 0", "conv --input 0"),
             ("--input: expected numbers", "conv --input 7x7"),
             ("--input: expected numbers", "conv --input 7,"),

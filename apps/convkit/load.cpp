@@ -2,6 +2,8 @@
 
 #include "../cli.h"
 
+#include <ATen/Context.h>
+
 #include <string_view>
 
 namespace tool {
@@ -23,6 +25,35 @@ convkit::Checkpoint load(const std::string& file, const convkit::LoadCheckpointO
     }
     TORCH_CHECK(false, text);
   }
+}
+
+void add_network_flags(CLI::App& command, NetworkFlags& flags) {
+  command.add_option("MODEL", flags.model, "A name that `convkit models` lists")->required();
+  CLI::Option* weights = command.add_option("--weights", flags.weights,
+                                            "A checkpoint that has to fit, or a recording");
+  command.add_option("--at", flags.at, "Take this member of a nested checkpoint, as in ema.model")
+      ->needs(weights);
+  command.add_option("--num-classes", flags.num_classes, "Other than the default")
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
+}
+
+convkit::models::Network make_network(const NetworkFlags& flags) {
+  convkit::models::CreateOptions create;
+  if (flags.num_classes != 0) create.num_classes = flags.num_classes;
+  at::manual_seed(0);  // the same fresh weights each time
+  convkit::models::Network network = convkit::models::create(flags.model, create);
+  if (flags.weights.empty()) return network;
+  convkit::Checkpoint checkpoint = load(flags.weights, {.at = flags.at});
+  if (checkpoint.metadata.contains("recording")) {
+    checkpoint.state = convkit::with_prefix_removed(checkpoint.state, "state_dict/");
+  }
+  try {
+    convkit::load_state_dict(*network, checkpoint.state);
+  } catch (const c10::Error& error) {
+    TORCH_CHECK(false, "--weights ", cli::printable(flags.weights), ": ",
+                error.what_without_backtrace());
+  }
+  return network;
 }
 
 }  // namespace tool

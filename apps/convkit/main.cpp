@@ -1,5 +1,5 @@
 // The command-line tool: looks into checkpoints, converts them, lists the networks, compares them
-// with Python's, summarises them, and draws convolutions.
+// with Python's, summarises and draws them, and draws convolutions.
 #include "../cli.h"
 #include "commands.h"
 
@@ -19,11 +19,9 @@ class ExampleFirst : public CLI::Formatter {
 int main(int argc, char** argv) {
   CLI::App app(
       "Looks into checkpoints of PyTorch, converts them, compares networks with Python's, "
-      "summarises "
-      "them, and\ndraws convolutions. Results go to the standard output, messages to the standard "
-      "error. Exit code: 0; 1 where\ncompare finds a difference; 2 for a wrong command line or a "
-      "bad "
-      "file.",
+      "summarises and\ndraws them, and draws convolutions. Results go to the standard output, "
+      "messages to the standard error. Exit\ncode: 0; 1 where compare finds a difference; 2 for a "
+      "wrong command line or a bad file.",
       "convkit");
   app.footer("convkit inspect weights.safetensors");
   app.formatter(std::make_shared<ExampleFirst>());
@@ -35,5 +33,6 @@ int main(int argc, char** argv) {
   tool::add_models(app, chosen);
   tool::add_compare(app, chosen);
   tool::add_summary(app, chosen);
+  tool::add_look(app, chosen);
   return cli::run(app, argc, argv, [&] { return chosen(); });
 }

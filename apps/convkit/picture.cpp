@@ -25,9 +25,6 @@ constexpr auto kTap = R"(fill="#e69f00" stroke="#8f4a00" fill-opacity="0.7")";
 constexpr auto kWindow = R"(fill="none" stroke="#c25100" stroke-width="3")";
 constexpr auto kExtra = R"(fill="none" stroke="#8d3c74" stroke-width="2" stroke-dasharray="6 3")";
 
-constexpr auto kDark = "#222222";
-constexpr auto kGrey = "#555555";
-
 std::string font(int64_t size, const char* color, const char* more = "") {
   return fmt::format(R"(font-size="{}" fill="{}"{})", size, color, more);
 }

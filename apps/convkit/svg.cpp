@@ -65,4 +65,14 @@ void Svg::text(const Point& at, std::string_view text, std::string_view attribut
                   escaped(text)));
 }
 
+void Svg::named_text(const Point& at, std::string_view name, std::string_view rest,
+                     std::string_view attributes) {
+  add(fmt::format(R"(<text x="{}" y="{}"{}><tspan font-weight="bold">{}</tspan> {}</text>)", at.x,
+                  at.y, separated(attributes), escaped(name), escaped(rest)));
+}
+
+void Svg::title(std::string_view text) {
+  add(fmt::format("<title>{}</title>", escaped(text)));
+}
+
 }  // namespace draw

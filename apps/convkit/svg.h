@@ -6,6 +6,10 @@
 
 namespace draw {
 
+// Of words, and of what explains them.
+constexpr auto kDark = "#222222";
+constexpr auto kGrey = "#555555";
+
 struct Point {
   int64_t x;
   int64_t y;
@@ -30,6 +34,11 @@ class Svg {
   void rect(const Box& box, std::string_view attributes = "");
   void path(std::string_view d, std::string_view attributes = "");
   void text(const Point& at, std::string_view text, std::string_view attributes = "");
+  /// A text of which the name is bold.
+  void named_text(const Point& at, std::string_view name, std::string_view rest,
+                  std::string_view attributes = "");
+  /// What a browser shows where the pointer rests on the group that is open.
+  void title(std::string_view text);
 
   const std::string& elements() const { return elements_; }
 

@@ -25,7 +25,7 @@ def convkit(*arguments, code=0):
 
 
 def check_help():
-    for arguments in ((), ("inspect",), ("convert",), ("draw",), ("compare",), ("summary",), ("models",)):
+    for arguments in ((), ("inspect",), ("convert",), ("draw",), ("compare",), ("summary",), ("models",), ("look",), ("draw", "conv"), ("draw", "transposed"), ("draw", "network"), ("draw", "field")):
         text = convkit(*arguments, "--help").stdout
         assert text.startswith("Example: convkit "), text
     for arguments in ((), ("nonsense",), ("inspect",), ("inspect", "a", "b"), ("inspect", "a", "--no-such-option"),

@@ -1,6 +1,7 @@
 #include "picture.h"
 
 #include "../cli.h"
+#include "../lettering.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -15,7 +16,6 @@
 #define STBI_ONLY_PNG
 #include <stb_image.h>
 #define STB_IMAGE_WRITE_IMPLEMENTATION
-#include <stb_easy_font.h>
 #include <stb_image_write.h>
 
 namespace qa {
@@ -119,11 +119,14 @@ void Sheet::draw_grey(int64_t top, int64_t left, const at::Tensor& picture) {
 }
 
 void Sheet::draw_signed(int64_t top, int64_t left, const at::Tensor& values, float largest) {
+  // Root, so that weak responses are seen too; few shades, since a file of all of them is large.
+  constexpr double shades = 12;
   const at::Tensor share = (values / largest).clamp(-1, 1).unsqueeze(2);
   const at::Tensor red = at::tensor({178.F, 24.F, 43.F});
   const at::Tensor blue = at::tensor({33.F, 102.F, 172.F});
   const at::Tensor colour = at::where(share >= 0, red, blue);
-  const at::Tensor shaded = 255 + share.abs().sqrt() * (colour - 255);
+  const at::Tensor depth = (share.abs().sqrt() * shades).round() / shades;
+  const at::Tensor shaded = 255 + depth * (colour - 255);
   pixels_.slice(0, top, top + values.size(0))
       .slice(1, left, left + values.size(1))
       .copy_(shaded.round());
@@ -137,25 +140,16 @@ void Sheet::draw_frame(int64_t top, int64_t left, int64_t height, int64_t width)
   }
 }
 
-void Sheet::write_text(int64_t top, int64_t left, std::string text) {
-  constexpr int64_t scale = 2;
-  struct Vertex {
-    float x, y, z;
-    unsigned char colour[4];
-  };
-  std::vector<Vertex> corners(text.size() * 128);  // at most 24 quads of 4 corners a letter
-  const int quads = stb_easy_font_print(0, 0, text.data(), nullptr, corners.data(),
-                                        static_cast<int>(corners.size() * sizeof(Vertex)));
-  for (int quad = 0; quad < quads; ++quad) {
-    const Vertex& from = corners[static_cast<std::size_t>(quad) * 4];
-    const Vertex& to = corners[static_cast<std::size_t>(quad) * 4 + 2];
-    pixels_
-        .slice(0, top + scale * static_cast<int64_t>(from.y),
-               top + scale * static_cast<int64_t>(to.y))
-        .slice(1, left + scale * static_cast<int64_t>(from.x),
-               left + scale * static_cast<int64_t>(to.x))
-        .fill_(40);
-  }
+void Sheet::write_text(int64_t top, int64_t left, const std::string& text, int64_t scale) {
+  auto pixels = pixels_.accessor<uint8_t, 3>();
+  lettering::write(text, [&](int64_t row, int64_t column) {
+    for (int64_t y = top + scale * row; y < top + scale * (row + 1); ++y) {
+      for (int64_t x = left + scale * column; x < left + scale * (column + 1); ++x) {
+        if (y >= pixels.size(0) || x >= pixels.size(1)) continue;
+        for (int64_t channel = 0; channel < 3; ++channel) pixels[y][x][channel] = 40;
+      }
+    }
+  });
 }
 
 void Sheet::save(const std::string& file) const {

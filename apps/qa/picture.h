@@ -22,10 +22,12 @@ class Sheet {
 
   /// Grey values from 0 to 1.
   void draw_grey(int64_t top, int64_t left, const at::Tensor& picture);
-  /// Signed values [H, W]: blue below 0, white at 0, red above, full at +-largest.
+  /// Signed values [H, W]: blue below 0, white at 0, red above, full at +-largest, in
+  /// twelve shades of each.
   void draw_signed(int64_t top, int64_t left, const at::Tensor& values, float largest);
   void draw_frame(int64_t top, int64_t left, int64_t height, int64_t width);
-  void write_text(int64_t top, int64_t left, std::string text);
+  /// In letters of 10 x 20 pixels, `scale` times as large.
+  void write_text(int64_t top, int64_t left, const std::string& text, int64_t scale);
 
   /// As PNG: a whole one, or the old file. Throws std::runtime_error where that fails.
   void save(const std::string& file) const;

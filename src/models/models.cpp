@@ -1,10 +1,9 @@
 #include <convkit/models.h>
 
+#include "core/nearest.h"
 #include "models/descriptions.h"
 
-#include <algorithm>
 #include <functional>
-#include <numeric>
 #include <utility>
 
 namespace convkit::models {
@@ -122,32 +121,10 @@ const std::vector<Builder>& builders() {
   return table;
 }
 
-/// Counts the letters that have to be put in, left out or changed to make one name of the other.
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = std::exchange(row[j + 1], std::min({row[j + 1] + 1, row[j] + 1, changed}));
-    }
-  }
-  return row.back();
-}
-
 /// Throws, with the three names nearest to one that there is not.
 [[noreturn]] void refuse(const char* function, const std::string& name) {
-  std::vector<std::pair<std::size_t, std::string>> ranked;
-  // The beginning of an endless name tells as much as all of it.
-  for (const Builder& known : builders()) {
-    ranked.emplace_back(edit_distance(name.substr(0, 100), known.name), known.name);
-  }
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
   TORCH_CHECK_VALUE(false, function, ": expected the name of a network, got \"", name,
-                    "\"; the nearest are ", ranked[0].second, ", ", ranked[1].second, " and ",
-                    ranked[2].second);
+                    "\"; the nearest are ", convkit::detail::nearest_names(name, names()));
 }
 
 }  // namespace
