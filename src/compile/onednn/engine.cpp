@@ -1,6 +1,7 @@
 #include "compile/onednn/engine.h"
 
 #include "compile/onednn/lowering.h"
+#include "compile/onednn/planar_command.h"
 #include "compile/onednn/winograd_command.h"
 #include "compile/onednn/workspace.h"
 
@@ -77,6 +78,9 @@ class OnednnEngine : public Engine {
     for (const Workspace::Binding& binding : workspace.bindings) bind(workspace, binding);
     for (std::size_t i = 0; i < program_.commands.size(); ++i) {
       const Command& command = program_.commands[i];
+      const auto place = [&](const Slot& slot) {
+        return static_cast<float*>(data(workspace, slot));
+      };
       if (const auto* primitive = std::get_if<PrimitiveCommand>(&command.what)) {
         const auto& arguments = workspace.arguments[i];
         check_status(dnnl_primitive_execute(primitive->primitive.get(), workspace.stream.get(),
@@ -84,12 +88,11 @@ class OnednnEngine : public Engine {
       } else if (const auto* step = std::get_if<StepCommand>(&command.what)) {
         run(workspace, i, *step, inputs, outputs, watch);
       } else if (const auto* winograd = std::get_if<WinogradCommand>(&command.what)) {
-        const auto place = [&](const Slot& slot) {
-          return static_cast<float*>(data(workspace, slot));
-        };
         run_winograd(*winograd,
                      {place(winograd->from), place(winograd->to),
                       winograd->added ? place(*winograd->added) : nullptr, place(winograd->work)});
+      } else if (const auto* planar = std::get_if<PlanarCommand>(&command.what)) {
+        run_planar(*planar, place(planar->from), place(planar->to), place(planar->work));
       } else if (const auto* copy = std::get_if<CopyCommand>(&command.what)) {
         tensor_of(workspace, copy->to).copy_(tensor_of(workspace, copy->from));
       } else {

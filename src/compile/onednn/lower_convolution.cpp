@@ -252,7 +252,7 @@ bool lower_convolution(Lowering& lowering, const Convolution& c) {
   if (c.added >= 0 && lowering.is_constant(c.added)) return false;
   if (element_count(lowering.sizes(c.output)) == 0) return false;
   if (c.linear) return lower_linear(lowering, c);
-  if (lower_with_depthwise(lowering, c)) return true;
+  if (lower_planar(lowering, c) || lower_with_depthwise(lowering, c)) return true;
   const Alternative alternative = choose(lowering, c);
   switch (alternative) {
     case Alternative::kLibTorch:

@@ -17,6 +17,10 @@ bool lower_linear(Lowering& lowering, const Convolution& convolution);
 /// the cache.
 bool lower_with_depthwise(Lowering& lowering, const Convolution& convolution);
 
+/// A depthwise convolution, a 1x1 one, or one after the other, of an image that lies as [N, C, H, W] and whose result
+/// has to: see planes.h.
+bool lower_planar(Lowering& lowering, const Convolution& convolution);
+
 /// An activation as our own loops have it; nothing for another one.
 std::optional<lanes::LaneActivation> activation_of(const std::optional<Operation>& operation);
 
@@ -54,6 +58,10 @@ PreparedConvolution prepare(const Convolution& convolution, torch::Dtype dtype,
 
 /// The padding after the image, as prepare() takes it.
 Sizes right_padding(const Convolution& convolution);
+
+/// Explains two convolutions in one command, of which the first one's result, of so many numbers, is nowhere.
+StepExplanation explanation_of_both(const Convolution& first, const Convolution& second,
+                                    const Sizes& between, const Slot& result);
 
 /// Throws dnnl::error for the name of a reference implementation, which is slow.
 void refuse_reference(const std::string& implementation);

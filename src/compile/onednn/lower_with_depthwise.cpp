@@ -5,6 +5,17 @@
 
 namespace convkit::detail {
 
+StepExplanation explanation_of_both(const Convolution& first, const Convolution& second,
+                                    const Sizes& between, const Slot& y) {
+  StepExplanation explanation = Lowering::explanation_of(Step(first), y);
+  const StepExplanation other = Lowering::explanation_of(Step(second), y);
+  explanation.what += " + " + other.what;
+  explanation.macs = macs_of(first, between) + other.macs;
+  explanation.fused.emplace_back("conv2d");
+  explanation.fused.insert(explanation.fused.end(), other.fused.begin(), other.fused.end());
+  return explanation;
+}
+
 namespace {
 
 using dnnl::memory;
@@ -40,17 +51,6 @@ const Convolution* depthwise_after(Lowering& lowering, const Convolution& c) {
     return nullptr;
   }
   return is_depthwise_3x3(*next, c.weight.size(0)) ? next : nullptr;
-}
-
-StepExplanation explanation_of_both(const Convolution& first, const Convolution& second,
-                                    const Sizes& between, const Slot& y) {
-  StepExplanation explanation = Lowering::explanation_of(Step(first), y);
-  const StepExplanation other = Lowering::explanation_of(Step(second), y);
-  explanation.what += " + " + other.what;
-  explanation.macs = macs_of(first, between) + other.macs;
-  explanation.fused.emplace_back("conv2d");
-  explanation.fused.insert(explanation.fused.end(), other.fused.begin(), other.fused.end());
-  return explanation;
 }
 
 void add_both(Lowering& lowering, const Convolution& c, const Convolution& depthwise) {

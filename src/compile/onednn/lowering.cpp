@@ -335,6 +335,11 @@ void Lowering::count_weights() {
     } else if (const auto* winograd = std::get_if<WinogradCommand>(&command.what)) {
       count(winograd->weight);
       count(winograd->bias);
+    } else if (const auto* planar = std::get_if<PlanarCommand>(&command.what)) {
+      for (const auto* operand :
+           {&planar->taps, &planar->taps_bias, &planar->weight, &planar->bias}) {
+        count(*operand);
+      }
     }
   }
 }

@@ -37,6 +37,10 @@ std::vector<int64_t> buffers_of(const Command& command) {
     add(winograd->to.buffer);
     add(winograd->work.buffer);
     if (winograd->added) add(winograd->added->buffer);
+  } else if (const auto* planar = std::get_if<PlanarCommand>(&command.what)) {
+    add(planar->from.buffer);
+    add(planar->to.buffer);
+    add(planar->work.buffer);
   } else {
     add(std::get<TransposeCommand>(command.what).from.buffer);
     add(std::get<TransposeCommand>(command.what).to.buffer);

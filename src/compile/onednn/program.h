@@ -2,6 +2,7 @@
 
 #include "compile/engines/engine.h"
 #include "compile/engines/lanes.h"
+#include "compile/engines/planes.h"
 #include "compile/engines/transpose.h"
 #include "core/strides.h"
 
@@ -95,6 +96,22 @@ struct WinogradCommand {
   int64_t group = 1;  ///< tiles that a thread takes at once
 };
 
+/// A depthwise convolution, a 1x1 one, or one after the other, on images as [N, C, H, W].
+struct PlanarCommand {
+  Slot from;
+  Slot to;
+  Slot work;  ///< of each thread: rows of all channels, and room for one of them
+  planes::Depthwise depthwise;
+  Operand taps;  ///< its constant is empty without a depthwise convolution, and so is each bias
+  Operand taps_bias;
+  bool pointwise = false;
+  Operand weight;
+  Operand bias;
+  lanes::LaneActivation activation;  ///< of the 1x1 convolution
+  int threads = 1;
+  int64_t rows = 1;  ///< that a thread takes at once
+};
+
 /// A copy by LibTorch, which knows all types and strides.
 struct CopyCommand {
   Slot from;
@@ -102,7 +119,9 @@ struct CopyCommand {
 };
 
 struct Command {
-  std::variant<PrimitiveCommand, StepCommand, TransposeCommand, WinogradCommand, CopyCommand> what;
+  std::variant<PrimitiveCommand, StepCommand, TransposeCommand, WinogradCommand, PlanarCommand,
+               CopyCommand>
+      what;
   StepExplanation explanation;  ///< without `what` where the command before stands for it too
   std::vector<int64_t> drops;   ///< values of LibTorch's that nothing uses any more
 };
