@@ -101,9 +101,9 @@ TEST_CASE("rows of a depthwise convolution are those of LibTorch's", "[compile][
     const planes::Plane other{before.const_data_ptr<float>(), x.size(2), x.size(3)};
     // Another channel has used the room before.
     rows.run(other, weight.const_data_ptr<float>(), 0, first, count, room.data(),
-             found.mutable_data_ptr<float>());
+             found.mutable_data_ptr<float>(), planes::panel_width());
     rows.run(plane, weight.const_data_ptr<float>(), bias.item<float>(), first, count, room.data(),
-             found.mutable_data_ptr<float>());
+             found.mutable_data_ptr<float>(), planes::panel_width());
     const Tensor part = expected.narrow(2, first, count).flatten();
     // 25 products in another order than float64's.
     CHECK((found.narrow(0, 0, count * width) - part).abs().max().item<double>() <= 2e-5);
@@ -195,4 +195,18 @@ TEST_CASE("planes give the same bits on any number of threads", "[compile][plane
   REQUIRE(!results.empty());
   for (const Tensor& result : results) CHECK(torch::equal(result, results[0]));
   CHECK(distance(results[0], net(x)) <= 1e-5);
+}
+
+TEST_CASE("rows that fit into panels go there at once", "[compile][planes]") {
+  if (!has_onednn()) SKIP("built without oneDNN");
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(8);
+  for (const int64_t width : {15, 16, 24, 32, 48, 50, 64}) {
+    for (const int64_t kernel : {3, 5}) {
+      CAPTURE(width, kernel);
+      CHECK(planes::fits_panels(width) == (width % (planes::panel_width() / 2) == 0));
+      torch::nn::Sequential net(depthwise(20, kernel), torch::nn::LeakyReLU(), pointwise(20, 30));
+      CHECK(is_planar(net.ptr(), torch::randn({2, 20, 17, width})));
+    }
+  }
 }

@@ -6,11 +6,36 @@ namespace convkit::detail::planes {
 
 namespace {
 
+constexpr int64_t kWide = 2;  // registers of a panel
+
+/// Where a pixel is.
+template <typename V>
+CONVKIT_INLINE float* place_of(float* panels, int64_t panel_pitch, int64_t pixel) {
+  constexpr int64_t kWidth = kWide * V::kLanes;
+  return panels + pixel / kWidth * panel_pitch + pixel % kWidth;
+}
+
+/// The same numbers. It writes no more than these.
+template <typename V>
+CONVKIT_INLINE void copy(const float* from, int64_t count, float* to) {
+  if (count < V::kLanes) {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+    return;
+  }
+  typename V::Register numbers;
+  for (int64_t i = 0; i + V::kLanes <= count; i += V::kLanes) {
+    lanes::load<V>(from + i, numbers);
+    lanes::store<V>(numbers, to + i);
+  }
+  lanes::load<V>(from + count - V::kLanes, numbers);
+  lanes::store<V>(numbers, to + count - V::kLanes);
+}
+
 /// The sums of one row from a pixel on: kBlock registers of them.
 template <typename V, int64_t kBlock>
 CONVKIT_INLINE void add_taps(const float* begin, const std::vector<int64_t>& offsets,
                              const float* taps, float bias, const lanes::LaneActivation& activation,
-                             float* to) {
+                             float* to, int64_t panel_pitch, int64_t pixel) {
   using Register = typename V::Register;
   Register sums[kBlock];
 #pragma GCC unroll 4
@@ -28,7 +53,7 @@ CONVKIT_INLINE void add_taps(const float* begin, const std::vector<int64_t>& off
 #pragma GCC unroll 4
   for (int64_t i = 0; i < kBlock; ++i) {
     lanes::activate<V>(sums[i], activation);
-    lanes::store<V>(sums[i], to + i * V::kLanes);
+    lanes::store<V>(sums[i], place_of<V>(to, panel_pitch, pixel + i * V::kLanes));
   }
 }
 
@@ -36,23 +61,24 @@ CONVKIT_INLINE void add_taps(const float* begin, const std::vector<int64_t>& off
 template <typename V>
 CONVKIT_INLINE void add_row(const float* begin, int64_t width, const std::vector<int64_t>& offsets,
                             const float* taps, float bias, const lanes::LaneActivation& activation,
-                            float* to) {
+                            float* to, int64_t panel_pitch, int64_t pixel) {
   for (int64_t column = 0; column < width;) {
     const int64_t left = (width - column + V::kLanes - 1) / V::kLanes;
     if (left >= 4) {
-      add_taps<V, 4>(begin + column, offsets, taps, bias, activation, to + column);
+      add_taps<V, 4>(begin + column, offsets, taps, bias, activation, to, panel_pitch,
+                     pixel + column);
       column += 4 * V::kLanes;
     } else if (left >= 2) {
-      add_taps<V, 2>(begin + column, offsets, taps, bias, activation, to + column);
+      add_taps<V, 2>(begin + column, offsets, taps, bias, activation, to, panel_pitch,
+                     pixel + column);
       column += 2 * V::kLanes;
     } else {
-      add_taps<V, 1>(begin + column, offsets, taps, bias, activation, to + column);
+      add_taps<V, 1>(begin + column, offsets, taps, bias, activation, to, panel_pitch,
+                     pixel + column);
       column += V::kLanes;
     }
   }
 }
-
-constexpr int64_t kWide = 2;  // registers of a panel
 
 /// Rows of a weight whose sums a processor holds in registers, beside those of a panel and one of the weight.
 template <typename V>
@@ -124,7 +150,9 @@ DepthwiseRows::DepthwiseRows(const Depthwise& what, int64_t rows, int64_t width)
 
 /// Rows of the image between the zeros around it, which are there. With a stride, each one taken apart, so that what
 /// the neighbours of a result see stands side by side.
-void DepthwiseRows::lay_out(const Plane& plane, int64_t first, int64_t lines, float* room) const {
+template <typename V>
+CONVKIT_INLINE void DepthwiseRows::lay_out(const Plane& plane, int64_t first, int64_t lines,
+                                           float* room) const {
   const int64_t stride = what_.stride[1];
   const int64_t top = first * what_.stride[0] - what_.before[0];
   const int64_t begin = std::max<int64_t>(0, -top);
@@ -139,7 +167,7 @@ void DepthwiseRows::lay_out(const Plane& plane, int64_t first, int64_t lines, fl
       float* line = room + i * line_pitch_ + phase * phase_pitch_ + left;
       const float* pixels = plane.pixels + (top + i) * plane.width + shift + left * stride;
       if (stride == 1) {
-        std::copy_n(pixels, count, line);
+        copy<V>(pixels, count, line);
       } else {
         for (int64_t k = 0; k < count; ++k) line[k] = pixels[k * stride];
       }
@@ -148,15 +176,15 @@ void DepthwiseRows::lay_out(const Plane& plane, int64_t first, int64_t lines, fl
 }
 
 void DepthwiseRows::run(const Plane& plane, const float* taps, float bias, int64_t first,
-                        int64_t count, float* room, float* to) const {
+                        int64_t count, float* room, float* to, int64_t panel_pitch) const {
   const int64_t lines =
       (count - 1) * what_.stride[0] + (what_.kernel[0] - 1) * what_.dilation[0] + 1;
-  lay_out(plane, first, lines, room);
   lanes::on_this_processor([&]<typename V>() CONVKIT_INLINE_LAMBDA {
     static_assert(4 * V::kLanes <= kBeyond);
+    lay_out<V>(plane, first, lines, room);
     for (int64_t row = 0; row < count; ++row) {
       add_row<V>(room + row * what_.stride[0] * line_pitch_, width_, offsets_, taps, bias,
-                 what_.activation, to + row * width_);
+                 what_.activation, to, panel_pitch, row * width_);
     }
   });
 }
@@ -174,6 +202,10 @@ int64_t panel_width() {
 
 int64_t panels_of(int64_t pixels) {
   return (pixels + panel_width() - 1) / panel_width();
+}
+
+bool fits_panels(int64_t width) {
+  return width % (panel_width() / kWide) == 0;
 }
 
 void to_panels(const float* pixels, int64_t count, int64_t channel, int64_t channels,

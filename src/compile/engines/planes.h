@@ -21,6 +21,18 @@ struct Depthwise {
   lanes::LaneActivation activation;
 };
 
+/// Pixels as pointwise() takes them: [panels, C, panel_width()] of pixels that follow one another, whatever rows they
+/// are in. After the last pixel there are any numbers.
+int64_t panel_width();
+int64_t panels_of(int64_t pixels);
+
+/// Whether rows of so many pixels begin where a register of a panel does.
+bool fits_panels(int64_t width);
+
+/// Puts the pixels of one of so many channels into their panels; it reads whole panels.
+void to_panels(const float* pixels, int64_t count, int64_t channel, int64_t channels,
+               float* panels);
+
 /// A channel of an image.
 struct Plane {
   const float* pixels = nullptr;
@@ -39,12 +51,14 @@ class DepthwiseRows {
   /// How many numbers beyond the last row run() may write to.
   static constexpr int64_t kBeyond = 64;
 
-  /// Writes `count` rows from row `first` of the result on, one after the other. `room` has zeros before the first
+  /// Writes `count` rows from row `first` of the result on, as one channel of panels that are `panel_pitch` apart
+  /// where the width fits_panels(), or one after the other with panel_width(). `room` has zeros before the first
   /// channel, and is only given to channels of the same rows after it.
   void run(const Plane& plane, const float* taps, float bias, int64_t first, int64_t count,
-           float* room, float* to) const;
+           float* room, float* to, int64_t panel_pitch) const;
 
  private:
+  template <typename V>
   void lay_out(const Plane& plane, int64_t first, int64_t lines, float* room) const;
 
   Depthwise what_;
@@ -54,15 +68,6 @@ class DepthwiseRows {
   int64_t line_pitch_;
   std::vector<int64_t> offsets_;  ///< of each tap in `room`, for the first pixel of a row
 };
-
-/// Pixels as pointwise() takes them: [panels, C, panel_width()] of pixels that follow one another, whatever rows they
-/// are in. After the last pixel there are any numbers.
-int64_t panel_width();
-int64_t panels_of(int64_t pixels);
-
-/// Puts the pixels of one of so many channels into their panels.
-void to_panels(const float* pixels, int64_t count, int64_t channel, int64_t channels,
-               float* panels);
 
 /// to[k, p] = activation(bias[k] + sum over c of weight[k, c] from[c, p]).
 struct Pointwise {

@@ -41,13 +41,16 @@ class Strips {
     float* room = line + of_line_;
     float* result = to + (image * out_[1] * out_[2] + first) * out_[3];
     if (weight != nullptr) std::fill_n(room, depthwise_.room(), 0.0F);
+    const int64_t panel = planes::panel_width();
+    const bool direct = command_.pointwise && planes::fits_panels(out_[3]);
     for (int64_t c = 0; c < in_[1]; ++c) {
       const planes::Plane plane{from + (image * in_[1] + c) * in_[2] * in_[3], in_[2], in_[3]};
       if (weight == nullptr) {
         std::copy_n(plane.pixels + first * in_[3], pixels, line);
       } else {
         depthwise_.run(plane, weight + c * taps, bias == nullptr ? 0 : bias[c], first, rows, room,
-                       line);
+                       direct ? work + c * panel : line, direct ? in_[1] * panel : panel);
+        if (direct) continue;
       }
       if (command_.pointwise) {
         planes::to_panels(line, pixels, c, in_[1], work);
