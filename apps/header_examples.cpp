@@ -158,6 +158,15 @@ void looking(models::resnet::ResNet net) {
   torch::Tensor y = fast(x);
 }
 
+void compiling_several(Detector net, const torch::Tensor& sizes) {
+  const auto forward = [net](const Compiled::Tensors& x) mutable -> Compiled::Tensors {
+    const auto [boxes, scores] = net(x[0], x[1]);
+    return {boxes, scores};
+  };
+  auto fast = convkit::compile(net.ptr(), forward, {image, sizes});
+  const Compiled::Tensors results = fast(Compiled::Tensors{image, sizes});
+}
+
 // image.h, transforms.h, sample.h, color.h, transform_modules.h, presets.h
 void reading() {
   torch::Tensor image = convkit::read_image("photo.jpg");  // uint8 [3, H, W]

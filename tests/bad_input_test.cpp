@@ -236,6 +236,14 @@ TEST_CASE("bad inputs are refused by what was expected and what came", "[errors]
       {"block double", [&] { return conv_block(image().to(torch::kDouble)); },
        "ConvBlock: expected input of type Float, as its weights, got Double; convert it with "
        "x.to(torch::kFloat)"},
+      {"block half weights",
+       [&] {
+         ConvBlock half(block());
+         half->to(torch::kHalf);
+         return half(image());
+       },
+       "ConvBlock: expected input of type Half, as its weights, got Float; convert it with "
+       "x.to(torch::kHalf), or the module with to(torch::kFloat)"},
       {"block meta", [&] { return conv_block(image().to(torch::kMeta)); },
        "ConvBlock: expected input on cpu, where its weights are, got meta; move it with "
        "x.to(cpu)"},

@@ -1,4 +1,4 @@
-// Training on a folder of images, and a file from which it goes on. apps/train is the whole program.
+// Training on a folder of images, stopped in the middle of an epoch and gone on with. apps/train is the whole program.
 #include <convkit/convkit.h>
 
 #include <filesystem>
@@ -19,43 +19,80 @@ void write_photographs() {
   }
 }
 
+torch::Tensor augment(const torch::Tensor& image, std::optional<at::Generator> generator) {
+  namespace T = convkit::transforms;
+  return T::to_tensor(T::random_resized_crop(image, {32}, {}, generator));
+}
+
+struct Training {
+  convkit::models::Network net = convkit::models::create("resnet18", {.num_classes = 2});
+  convkit::data::ImageFolder dataset{"photographs", {.transform = augment}};
+  convkit::data::DataLoader<convkit::data::ImageFolder> loader{
+      dataset, {.batch_size = 4, .shuffle = true, .num_workers = 2}};
+  convkit::optim::SGD optimizer{net->parameters(), {.lr = 0.01, .momentum = 0.9}};
+  int epoch = 0;
+  int step = 0;
+  double first_loss = 0;
+  double loss_now = 0;
+
+  /// Three epochs, or up to this step.
+  void run(int last_step = -1) {
+    for (; epoch < 3; ++epoch) {
+      for (const auto& [images, labels] : loader) {
+        optimizer.zero_grad();
+        const torch::Tensor loss = torch::cross_entropy_loss(net(images), labels);
+        loss.backward();
+        optimizer.step();
+        if (step++ == 0) first_loss = loss.item<double>();
+        loss_now = loss.item<double>();
+        if (step == last_step) return save();  // within the loop, after which the epoch is over
+      }
+    }
+  }
+
+  void save() const {
+    convkit::Tree all = convkit::Tree::dict();
+    all.set("model", convkit::state_dict(*net));
+    all.set("optimizer", optimizer.state_dict());
+    all.set("epoch", epoch);
+    all.set("step", step);
+    all.set("loader", loader.state_dict());
+    convkit::save_tree("last.pt", all);  // which torch.load(weights_only=True) reads
+  }
+
+  void load() {
+    const convkit::Tree all = convkit::load_tree("last.pt");
+    convkit::load_state_dict(*net, all.at("model").state_dict());
+    optimizer.load_state_dict(all.at("optimizer"));
+    epoch = static_cast<int>(all.at("epoch").integer());
+    step = static_cast<int>(all.at("step").integer());
+    loader.load_state_dict(all.at("loader"));  // at last: it sets the generators
+  }
+};
+
 }  // namespace
 
 int main() {
   torch::manual_seed(0);
   write_photographs();
-  auto net = convkit::models::create("resnet18", {.num_classes = 2});
-  const auto augment = [](const torch::Tensor& image, std::optional<at::Generator> generator) {
-    namespace T = convkit::transforms;
-    return T::to_tensor(T::random_resized_crop(image, {32}, {}, generator));
-  };
 
-  convkit::data::ImageFolder dataset("photographs", {.transform = augment});
-  convkit::data::DataLoader loader(dataset, {.batch_size = 4, .shuffle = true, .num_workers = 2});
-  convkit::optim::SGD optimizer(net->parameters(), {.lr = 0.01, .momentum = 0.9});
-  double first = 0, last = 0;
-  for (int epoch = 0; epoch < 3; ++epoch) {
-    for (const auto& [images, labels] : loader) {
-      optimizer.zero_grad();
-      const torch::Tensor loss = torch::cross_entropy_loss(net(images), labels);
-      loss.backward();
-      optimizer.step();
-      last = loss.item<double>();
-      if (first == 0) first = last;
-    }
+  torch::manual_seed(1);
+  Training whole;
+  whole.run();
+  std::cout << whole.dataset.size() << " images of " << whole.dataset.classes().size()
+            << " classes, " << whole.step << " steps, the loss "
+            << (whole.loss_now < whole.first_loss / 2 ? "falls" : "does not fall") << '\n';
+
+  torch::manual_seed(1);
+  Training stopped;
+  stopped.run(6);  // in the middle of the second epoch
+
+  Training other;  // as in another process
+  other.load();
+  other.run();
+  bool equal = true;
+  for (const auto& entry : convkit::state_dict(*whole.net)) {
+    equal = equal && torch::equal(entry.value(), convkit::state_dict(*other.net)[entry.key()]);
   }
-  std::cout << dataset.size() << " images of " << dataset.classes().size() << " classes, "
-            << 3 * loader.size() << " steps, the loss "
-            << (last < first / 2 ? "falls" : "does not fall") << '\n';
-
-  convkit::Tree all = convkit::Tree::dict();
-  all.set("model", convkit::state_dict(*net));
-  all.set("optimizer", optimizer.state_dict());
-  all.set("loader", loader.state_dict());
-  convkit::save_tree("last.pt", all);  // which torch.load(weights_only=True) reads
-
-  net->eval();
-  torch::Tensor image = convkit::read_image("photographs/cat/1.png");
-  torch::Tensor logits = net(convkit::models::preset("resnet18")(image).unsqueeze(0));
-  std::cout << "scores of one image: " << logits.sizes() << '\n';
+  std::cout << "stopped and gone on with, the same weights: " << (equal ? "yes" : "no") << '\n';
 }

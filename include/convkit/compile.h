@@ -53,7 +53,7 @@ struct CompileOptions {
   /// in an image makes NaN of the whole tiles that see it. The weights take (m + 2)^2 / 9 times their memory, and
   /// the workspace of each thread some MB. It has no effect beside bfloat16.
   bool winograd = true;
-  /// How many plans, one for each shape and layout of the inputs, are kept: the least recently used
+  /// How many plans, one for each shape and layout of the inputs and number of threads, are kept: the least recently used
   /// is dropped. They share their weights. oneDNN itself keeps up to 1024 kernels of a process, of some 30 KiB
   /// each. After some plans, or one of a large module, the heap's free pages go back to the system
   /// (malloc_trim): making plans leaves gaps.
@@ -198,6 +198,13 @@ CONVKIT_API Compiled compile(std::shared_ptr<torch::nn::Module> module,
                              const torch::Tensor& example, const CompileOptions& options = {});
 
 /// The same for any module: `forward` runs it, with inputs such as `examples`.
+///
+///     const auto forward = [net](const Compiled::Tensors& x) mutable -> Compiled::Tensors {
+///       const auto [boxes, scores] = net(x[0], x[1]);
+///       return {boxes, scores};
+///     };
+///     auto fast = convkit::compile(net.ptr(), forward, {image, sizes});
+///     const Compiled::Tensors results = fast(Compiled::Tensors{image, sizes});
 CONVKIT_API Compiled compile(std::shared_ptr<torch::nn::Module> module,
                              std::function<Compiled::Tensors(const Compiled::Tensors&)> forward,
                              const Compiled::Tensors& examples, const CompileOptions& options = {});

@@ -164,12 +164,14 @@ class DataLoader {
 
   /// All that a training needs to go on with the same batches, in the middle of an epoch too: how many
   /// batches were taken of the epoch that was started last, and the states of the default generator,
-  /// the loader's, the sampler's and the workers'.
+  /// the loader's, the sampler's and the workers'. Within the loop over an epoch; after it, the next
+  /// loop is a whole epoch.
   Tree state_dict() const {
     return state_.is_none() ? detail::state_of(options_, epoch_.lock().get()) : state_;
   }
-  /// Sets the generators. In the middle of an epoch, the next one begins after the batches that were
-  /// taken, which are not loaded again. The epoch of a DistributedSampler has to be set as it was.
+  /// Sets the generators, so load it after all else. In the middle of an epoch, the next loop begins
+  /// after the batches that were taken, which are not loaded again: after the last one it has none. The
+  /// epoch of a DistributedSampler has to be set as it was.
   ///
   /// Throws:  c10::ValueError for what is no state of such a loader, before anything is changed
   void load_state_dict(const Tree& state) { state_ = detail::load_state(options_, state); }

@@ -134,11 +134,15 @@ void check_type(const char* module, const torch::Tensor& x, const torch::Tensor&
   TORCH_CHECK_VALUE(x.device() == weight.device(), module, ": expected input on ", weight.device(),
                     ", where its weights are, got ", x.device(), "; move it with x.to(",
                     weight.device(), ")");
+  // Weights of half precision may be what a checkpoint had, and not what is wanted.
+  const bool or_the_module =
+      weight.scalar_type() != torch::kFloat && x.scalar_type() == torch::kFloat;
   TORCH_CHECK_VALUE(x.scalar_type() == weight.scalar_type() ||
                         at::autocast::is_autocast_enabled(x.device().type()),
                     module, ": expected input of type ", weight.scalar_type(),
                     ", as its weights, got ", x.scalar_type(), "; convert it with x.to(torch::k",
-                    weight.scalar_type(), ")");
+                    weight.scalar_type(), ")",
+                    or_the_module ? ", or the module with to(torch::kFloat)" : "");
 }
 
 void check_video(const char* module, const torch::Tensor& x, int64_t channels,

@@ -13,7 +13,7 @@ def formatted(text):
     tool = deps if os.path.exists(deps) else shutil.which("clang-format")
     style = os.path.join(source, ".clang-format")
     if tool is None:
-        return text, "without clang-format the page has long lines and no indentation"
+        return text, "without clang-format (pip install clang-format) the page has long lines and no indentation"
     given = f"file:{style}" if os.path.exists(style) else "{BasedOnStyle: Google, ColumnLimit: 100}"
     done = subprocess.run([tool, f"--style={given}"], input=text, capture_output=True, text=True, check=False)
     return (done.stdout, None) if done.returncode == 0 else (text, f"clang-format: {done.stderr.strip()}")
