@@ -167,6 +167,17 @@ void compiling_several(Detector net, const torch::Tensor& sizes) {
   const Compiled::Tensors results = fast(Compiled::Tensors{image, sizes});
 }
 
+void classifying(models::Network net) {
+  torch::Tensor image = convkit::read_image("photographs/cat/1.png");
+  torch::Tensor logits = net(convkit::models::preset("resnet18")(image).unsqueeze(0));
+}
+
+void training_on_images(models::Network net) {
+  convkit::data::ImageFolder dataset("photographs", {.transform = augment});
+  convkit::data::DataLoader loader(dataset, {.batch_size = 4, .shuffle = true, .num_workers = 2});
+  convkit::optim::SGD optimizer(net->parameters(), {.lr = 0.01, .momentum = 0.9});
+}
+
 // image.h, transforms.h, sample.h, color.h, transform_modules.h, presets.h
 void reading() {
   torch::Tensor image = convkit::read_image("photo.jpg");  // uint8 [3, H, W]
