@@ -327,22 +327,16 @@ LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& 
 
   Keys problems;
   const LoadStateDictResult& result = matcher.result;
-  const Keys& mismatches = matcher.mismatches;
   if (options.strict && !result.missing_keys.empty()) {
     problems.push_back("Missing key(s) in state_dict: " + quoted(result.missing_keys) + ". ");
   }
   if (options.strict && !result.unexpected_keys.empty()) {
     problems.push_back("Unexpected key(s) in state_dict: " + quoted(result.unexpected_keys) + ". ");
   }
-  const bool only_sizes = problems.empty() && !mismatches.empty();
-  problems.insert(problems.end(), mismatches.begin(), mismatches.end());
-  if (only_sizes) {
-    problems.emplace_back(
-        "Where another number of classes is meant, load all else with {.skip_mismatched = true}.");
-  }
+  problems.insert(problems.end(), matcher.mismatches.begin(), matcher.mismatches.end());
   if (!problems.empty()) {
     const std::string hint = prefix_hint(matcher.state, state_dict(module));
-    if (!hint.empty()) problems.insert(problems.begin(), hint);  // before hundreds of keys
+    if (!hint.empty()) problems.push_back(hint);
     std::string text;
     for (const std::string& problem : problems) text += "\n\t" + problem;
     TORCH_CHECK(false, "Error(s) in loading state_dict for ", detail::python_name(module.name()),

@@ -204,10 +204,9 @@ TEST_CASE(".prefix and .rename meet other names", "[state_dict]") {
   state.insert("epoch", torch::tensor(3));
   CHECK_THAT(
       support::error([&] { load_state_dict(*net, state); }),
-      Catch::Matchers::StartsWith(
-          "Error(s) in loading state_dict for Sequential:"
+      Catch::Matchers::EndsWith(
           "\n\tAll keys of the module are in the state_dict, beginning with \"ema.module.\": "
-          "load it with {.prefix = \"ema.module.\"}.\n\tMissing key(s) in state_dict: "));
+          "load it with {.prefix = \"ema.module.\"}."));
   load_state_dict(*net, state, {.prefix = "ema.module."});
   CHECK(all_equal(copies(*net), copies(*other)));
 
@@ -222,10 +221,9 @@ TEST_CASE(".prefix and .rename meet other names", "[state_dict]") {
              Catch::Matchers::EndsWith("and another key are both renamed to \"x\""));
 
   CHECK_THAT(support::error([&] { load_state_dict(*net, state_dict(*(*other)[0])); }),
-             Catch::Matchers::StartsWith(
-                 "Error(s) in loading state_dict for Sequential:"
+             Catch::Matchers::EndsWith(
                  "\n\tAll keys of the state_dict are in the module, beginning with \"0.\": load it "
-                 "into that child.\n\tMissing key(s) in state_dict: "));
+                 "into that child."));
 }
 
 TEST_CASE("with .skip_mismatched a new head keeps its weights", "[state_dict]") {
@@ -234,10 +232,6 @@ TEST_CASE("with .skip_mismatched a new head keeps its weights", "[state_dict]") 
   const torch::Tensor head = state_dict(*net)["1.pointwise.weight"].clone();
   const auto result = load_state_dict(*net, state_dict(*other), {.skip_mismatched = true});
   CHECK(result.skipped_keys == std::vector<std::string>{"1.pointwise.weight", "1.pointwise.bias"});
-  CHECK_THAT(
-      support::error([&] { load_state_dict(*net, state_dict(*other)); }),
-      Catch::Matchers::EndsWith("\n\tWhere another number of classes is meant, load all else "
-                                "with {.skip_mismatched = true}."));
   CHECK(torch::equal(state_dict(*net)["1.pointwise.weight"], head));
   CHECK(torch::equal(state_dict(*net)["0.conv.weight"], state_dict(*other)["0.conv.weight"]));
 }
