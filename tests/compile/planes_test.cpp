@@ -2,6 +2,7 @@
 #include "compile/engines/planes.h"
 
 #include "compile/compile_support.h"
+#include "compile/engines/products.h"
 #include "compile/engines/transpose.h"
 #include "compile/onednn/engine.h"
 
@@ -101,9 +102,9 @@ TEST_CASE("rows of a depthwise convolution are those of LibTorch's", "[compile][
     const planes::Plane other{before.const_data_ptr<float>(), x.size(2), x.size(3)};
     // Another channel has used the room before.
     rows.run(other, weight.const_data_ptr<float>(), 0, first, count, room.data(),
-             found.mutable_data_ptr<float>(), planes::panel_width());
+             found.mutable_data_ptr<float>(), products::panel_width());
     rows.run(plane, weight.const_data_ptr<float>(), bias.item<float>(), first, count, room.data(),
-             found.mutable_data_ptr<float>(), planes::panel_width());
+             found.mutable_data_ptr<float>(), products::panel_width());
     const Tensor part = expected.narrow(2, first, count).flatten();
     // 25 products in another order than float64's.
     CHECK((found.narrow(0, 0, count * width) - part).abs().max().item<double>() <= 2e-5);
@@ -120,7 +121,7 @@ TEST_CASE("products of panels are those of matrices", "[compile][planes]") {
   const Tensor weight = torch::randn({out, in});
   const Tensor bias = torch::randn({out});
   std::vector<float> panels(
-      static_cast<std::size_t>(planes::panels_of(pixels) * planes::panel_width() * in));
+      static_cast<std::size_t>(planes::panels_of(pixels) * products::panel_width() * in));
   for (int64_t c = 0; c < in; ++c) {
     planes::to_panels(x[c].const_data_ptr<float>(), pixels, c, in, panels.data());
   }
@@ -204,7 +205,7 @@ TEST_CASE("rows that fit into panels go there at once", "[compile][planes]") {
   for (const int64_t width : {15, 16, 24, 32, 48, 50, 64}) {
     for (const int64_t kernel : {3, 5}) {
       CAPTURE(width, kernel);
-      CHECK(planes::fits_panels(width) == (width % (planes::panel_width() / 2) == 0));
+      CHECK(planes::fits_panels(width) == (width % (products::panel_width() / 2) == 0));
       torch::nn::Sequential net(depthwise(20, kernel), torch::nn::LeakyReLU(), pointwise(20, 30));
       CHECK(is_planar(net.ptr(), torch::randn({2, 20, 17, width})));
     }

@@ -1,12 +1,14 @@
 #include "compile/engines/planes.h"
 
+#include "compile/engines/products.h"
+
 #include <algorithm>
 
 namespace convkit::detail::planes {
 
 namespace {
 
-constexpr int64_t kWide = 2;  // registers of a panel
+constexpr int64_t kWide = products::kPanelRegisters;
 
 /// Where a pixel is.
 template <typename V>
@@ -189,23 +191,12 @@ void DepthwiseRows::run(const Plane& plane, const float* taps, float bias, int64
   });
 }
 
-int64_t panel_width() {
-  switch (lanes::processor()) {
-    case lanes::Processor::kAvx512:
-      return kWide * lanes::Avx512::kLanes;
-    case lanes::Processor::kAvx2:
-      return kWide * lanes::Avx2::kLanes;
-    default:
-      return kWide * lanes::Small::kLanes;
-  }
-}
-
 int64_t panels_of(int64_t pixels) {
-  return (pixels + panel_width() - 1) / panel_width();
+  return (pixels + products::panel_width() - 1) / products::panel_width();
 }
 
 bool fits_panels(int64_t width) {
-  return width % (panel_width() / kWide) == 0;
+  return width % (products::panel_width() / kWide) == 0;
 }
 
 void to_panels(const float* pixels, int64_t count, int64_t channel, int64_t channels,

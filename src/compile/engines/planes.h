@@ -21,9 +21,8 @@ struct Depthwise {
   lanes::LaneActivation activation;
 };
 
-/// Pixels as pointwise() takes them: [panels, C, panel_width()] of pixels that follow one another, whatever rows they
-/// are in. After the last pixel there are any numbers.
-int64_t panel_width();
+/// How many panels so many pixels take. pointwise() takes them as [panels, C, products::panel_width()] of pixels that
+/// follow one another, whatever rows they are in; after the last pixel there are any numbers.
 int64_t panels_of(int64_t pixels);
 
 /// Whether rows of so many pixels begin where a register of a panel does.
@@ -52,7 +51,7 @@ class DepthwiseRows {
   static constexpr int64_t kBeyond = 64;
 
   /// Writes `count` rows from row `first` of the result on, as one channel of panels that are `panel_pitch` apart
-  /// where the width fits_panels(), or one after the other with panel_width(). `room` has zeros before the first
+  /// where the width fits_panels(), or one after the other with products::panel_width(). `room` has zeros before the first
   /// channel, and is only given to channels of the same rows after it.
   void run(const Plane& plane, const float* taps, float bias, int64_t first, int64_t count,
            float* room, float* to, int64_t panel_pitch) const;

@@ -8,7 +8,7 @@ namespace convkit::detail::products {
 
 namespace {
 
-constexpr int64_t kWide = 2;    // registers side by side
+constexpr int64_t kWide = kPanelRegisters;
 constexpr int64_t kAhead = 16;  // rows of b
 
 /// Rows whose sums a processor holds in registers, beside those of b and one of a.

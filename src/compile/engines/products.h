@@ -6,6 +6,9 @@
 /// time. So they stay in the cache from what makes their rows to what takes the result.
 namespace convkit::detail::products {
 
+/// Registers side by side in a panel.
+constexpr int64_t kPanelRegisters = 2;
+
 /// How many columns stand next to each other in a packed matrix, which depends on the processor.
 int64_t panel_width();
 

@@ -1,5 +1,6 @@
 #include "compile/onednn/planar_command.h"
 
+#include "compile/engines/products.h"
 #include "compile/engines/threads.h"
 
 #include <algorithm>
@@ -22,7 +23,8 @@ class Strips {
         strips_((out_[2] + command.rows - 1) / command.rows),
         depthwise_(command.depthwise, command.rows, out_[3]) {
     const int64_t pixels = command.rows * out_[3];
-    of_panels_ = command.pointwise ? planes::panels_of(pixels) * planes::panel_width() * in_[1] : 0;
+    of_panels_ =
+        command.pointwise ? planes::panels_of(pixels) * products::panel_width() * in_[1] : 0;
     of_line_ = pixels + planes::DepthwiseRows::kBeyond;
   }
 
@@ -41,7 +43,7 @@ class Strips {
     float* room = line + of_line_;
     float* result = to + (image * out_[1] * out_[2] + first) * out_[3];
     if (weight != nullptr) std::fill_n(room, depthwise_.room(), 0.0F);
-    const int64_t panel = planes::panel_width();
+    const int64_t panel = products::panel_width();
     const bool direct = command_.pointwise && planes::fits_panels(out_[3]);
     for (int64_t c = 0; c < in_[1]; ++c) {
       const planes::Plane plane{from + (image * in_[1] + c) * in_[2] * in_[3], in_[2], in_[3]};
