@@ -51,8 +51,8 @@ class DepthwiseRows {
   static constexpr int64_t kBeyond = 64;
 
   /// Writes `count` rows from row `first` of the result on, as one channel of panels that are `panel_pitch` apart
-  /// where the width fits_panels(), or one after the other with products::panel_width(). `room` has zeros before the first
-  /// channel, and is only given to channels of the same rows after it.
+  /// where the width fits_panels(), or one after the other with products::panel_width(). `room` has zeros before the
+  /// first channel, and is only given to channels of the same rows after it.
   void run(const Plane& plane, const float* taps, float bias, int64_t first, int64_t count,
            float* room, float* to, int64_t panel_pitch) const;
 
