@@ -1,7 +1,8 @@
 """excerpts.py README.md: the C++ on a page of prose is what convkit.port writes.
 
 Looks for comments that say "on the page of MODULE:CALLABLE at SIZES", where a file is one of this folder, and ports
-that. The lines of the text below, between those that say "...", have to stand on the page in their order.
+that. The lines of the text below, between those that say "...", have to stand on the page in their order. Without
+clang-format the page is indented as an example's is.
 """
 
 import pathlib
@@ -20,6 +21,16 @@ def words(text):
     return re.sub(r"\s+", "", text)
 
 
+def badly_indented():
+    """The lines of an example's page that begin a statement and are indented otherwise than clang-format has them."""
+    from convkit.formatting import indented
+
+    page = (HERE.parents[2] / "apps" / "examples" / "segmenter.h").read_text().splitlines()
+    lines = indented("\n".join(line.strip() for line in page)).splitlines()
+    return [ours for before, line, ours in zip(page, page[1:], lines[1:])
+            if before.endswith((";", "{", "}")) and ours != line]
+
+
 def main():
     import torchvision_operators  # noqa: F401: beside a torch for CPUs
     from convkit import port
@@ -27,7 +38,7 @@ def main():
 
     prose = pathlib.Path(sys.argv[1]).read_text()
     found = re.findall(r"on the page of (\S+) at ([\d,]+) -->\n```text\n(.*?)```", prose, re.S)
-    missing = []
+    missing = [f"without clang-format: {line}" for line in badly_indented()]
     with tempfile.TemporaryDirectory() as folder:
         for callable, sizes, text in found:
             made = f"{HERE.parent}/{callable}" if callable.partition(":")[0].endswith(".py") else callable
