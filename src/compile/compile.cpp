@@ -269,7 +269,7 @@ class Compilation {
                         }});
     }
     result.push_back(
-        {"LibTorch's fused operators", [&plan, &inputs, &proof, accuracy, options, device] {
+        {"LibTorch's fused operators", [=, &plan, &inputs, &proof] {
            auto engine = make_torch_engine(plan, inputs, options);
 #ifdef CONVKIT_CUDA
            if (device.is_cuda()) engine = make_cuda_graph(std::move(engine), inputs);

@@ -33,7 +33,7 @@ CONVKIT_INLINE void copy(const float* from, int64_t count, float* to) {
   lanes::store<V>(numbers, to + count - V::kLanes);
 }
 
-/// The sums of one row from a pixel on: kBlock registers of them.
+/// The sums of one row from a pixel on: kBlock registers of them. Any taps.
 template <typename V, int64_t kBlock>
 CONVKIT_INLINE void add_taps(const float* begin, const std::vector<int64_t>& offsets,
                              const float* taps, float bias, const lanes::LaneActivation& activation,
@@ -78,6 +78,60 @@ CONVKIT_INLINE void add_row(const float* begin, int64_t width, const std::vector
       add_taps<V, 1>(begin + column, offsets, taps, bias, activation, to, panel_pitch,
                      pixel + column);
       column += V::kLanes;
+    }
+  }
+}
+
+/// The same for 3x3 taps with stride 1, for kBlock registers of each of `count` rows: a line is read once for the three
+/// rows that see it.
+template <typename V, int64_t kBlock>
+CONVKIT_INLINE void slide(const float* line, int64_t line_pitch, int64_t dilation, int64_t count,
+                          int64_t width, const float* taps, float bias,
+                          const lanes::LaneActivation& activation, float* to, int64_t panel_pitch,
+                          int64_t pixel) {
+  using Register = typename V::Register;
+  Register weight[9];
+#pragma GCC unroll 9
+  for (int64_t tap = 0; tap < 9; ++tap) weight[tap] = Register{} + taps[tap];
+  Register second[kBlock];  // sums of a row whose last line of taps is missing
+  Register third[kBlock];   // and of the one below
+#pragma GCC unroll 2
+  for (int64_t i = 0; i < kBlock; ++i) second[i] = third[i] = Register{} + bias;
+  for (int64_t row = -2; row < count; ++row, line += line_pitch) {
+#pragma GCC unroll 2
+    for (int64_t i = 0; i < kBlock; ++i) {
+      Register first = second[i];
+      second[i] = third[i];
+      third[i] = Register{} + bias;
+#pragma GCC unroll 3
+      for (int64_t k = 0; k < 3; ++k) {
+        Register x;
+        lanes::load<V>(line + k * dilation + i * V::kLanes, x);
+        first += weight[6 + k] * x;
+        second[i] += weight[3 + k] * x;
+        third[i] += weight[k] * x;
+      }
+      if (row < 0) continue;
+      lanes::activate<V>(first, activation);
+      lanes::store<V>(first, place_of<V>(to, panel_pitch, pixel + row * width + i * V::kLanes));
+    }
+  }
+}
+
+/// All rows. The last columns come first, since what they write beyond a row is the next one's.
+template <typename V>
+CONVKIT_INLINE void slide_rows(const float* lines, int64_t line_pitch, int64_t dilation,
+                               int64_t count, int64_t width, const float* taps, float bias,
+                               const lanes::LaneActivation& activation, float* to,
+                               int64_t panel_pitch) {
+  constexpr int64_t kTwo = 2 * V::kLanes;
+  for (int64_t column = (width - 1) / kTwo * kTwo; column >= 0; column -= kTwo) {
+    if (width - column > V::kLanes) {
+      slide<V, 2>(lines + column, line_pitch, dilation, count, width, taps, bias, activation, to,
+                  panel_pitch, column);
+    } else {
+      slide<V, 1>(lines + column, line_pitch, dilation, count, width, taps, bias, activation, to,
+                  panel_pitch, column);
     }
   }
 }
@@ -169,6 +223,10 @@ CONVKIT_INLINE void DepthwiseRows::lay_out(const Plane& plane, int64_t first, in
       float* line = room + i * line_pitch_ + phase * phase_pitch_ + left;
       const float* pixels = plane.pixels + (top + i) * plane.width + shift + left * stride;
       if (stride == 1) {
+        // The next channel lies beyond what a processor foresees.
+        for (int64_t k = 0; k < count; k += 16) {
+          __builtin_prefetch(pixels + plane.height * plane.width + k);
+        }
         copy<V>(pixels, count, line);
       } else {
         for (int64_t k = 0; k < count; ++k) line[k] = pixels[k * stride];
@@ -184,6 +242,11 @@ void DepthwiseRows::run(const Plane& plane, const float* taps, float bias, int64
   lanes::on_this_processor([&]<typename V>() CONVKIT_INLINE_LAMBDA {
     static_assert(4 * V::kLanes <= kBeyond);
     lay_out<V>(plane, first, lines, room);
+    if (what_.kernel == Pair{3, 3} && what_.stride == Pair{1, 1} && what_.dilation[0] == 1) {
+      slide_rows<V>(room, line_pitch_, what_.dilation[1], count, width_, taps, bias,
+                    what_.activation, to, panel_pitch);
+      return;
+    }
     for (int64_t row = 0; row < count; ++row) {
       add_row<V>(room + row * what_.stride[0] * line_pitch_, width_, offsets_, taps, bias,
                  what_.activation, to, panel_pitch, row * width_);

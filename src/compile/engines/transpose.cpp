@@ -9,8 +9,9 @@ namespace {
 // A tile reads one line of the cache at once, and writes four one after the other.
 constexpr int64_t kColumns = 16;
 constexpr int64_t kRows = 64;
-constexpr int64_t kBand = 512;            // rows or columns: a thread takes some bands
-constexpr int64_t kWorthThreads = 16384;  // elements: a few microseconds
+constexpr int64_t kBand = 512;  // rows or columns: a thread takes some bands
+// Elements: a few microseconds. Unused without OpenMP.
+[[maybe_unused]] constexpr int64_t kWorthThreads = 16384;
 
 // Four floats, which every 64-bit processor has registers for.
 using Four [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
