@@ -1,6 +1,7 @@
 #include "compile/accurate.h"
 
 #include "compile/engines/alternatives.h"
+#include "compile/engines/winograd.h"
 
 #include <algorithm>
 #include <optional>
@@ -13,11 +14,11 @@ namespace {
 /// A convolution by Winograd's algorithm.
 struct Tiled {
   std::string key;
-  int64_t tile = 0;
+  winograd::Form form;
   int64_t channels = 0;
 };
 
-/// Those that were not given, the least accurate ones first: larger tiles round more, and more channels do.
+/// Those that were not given, the least accurate ones first: those that see more round more, and more channels do.
 std::vector<Tiled> tiled_of(const Engine& engine, const EngineOptions& options) {
   PlanExplanation plan;
   engine.explain(plan);
@@ -26,11 +27,11 @@ std::vector<Tiled> tiled_of(const Engine& engine, const EngineOptions& options) 
     const Geometry geometry = Geometry::read(key).value();
     const int64_t tile = tile_of(alternative_of(geometry, name).value());
     if (tile > 0 && !options.choices.contains(key)) {
-      result.push_back({key, tile, geometry.input[1]});
+      result.push_back({key, {tile, geometry.kernel[0]}, geometry.input[1]});
     }
   }
   std::sort(result.begin(), result.end(), [](const Tiled& a, const Tiled& b) {
-    return std::pair(a.tile, a.channels) > std::pair(b.tile, b.channels);
+    return std::pair(a.form.patch(), a.channels) > std::pair(b.form.patch(), b.channels);
   });
   return result;
 }
@@ -80,14 +81,14 @@ Proven make_accurate(const Proof& proof, const Proof::Accuracy& accuracy, Engine
         if (auto result = proven(proof, allowed, engine)) return std::move(*result);
       }
     }
-    // Half of those of the largest tile at a time: few plans, however many convolutions there are.
+    // Half of those that see most at a time: few plans, however many convolutions there are.
     const auto others = std::find_if(tiled.begin(), tiled.end(), [&](const Tiled& one) {
-      return one.tile != tiled.front().tile;
+      return one.form.patch() != tiled.front().form.patch();
     });
     const auto count = (others - tiled.begin() + 1) / 2;
     for (auto one = tiled.begin(); one != tiled.begin() + count; ++one) {
       changed += options.largest_tiles.contains(one->key) ? 0 : 1;
-      options.largest_tiles[one->key] = one->tile == 6 ? 4 : 0;
+      options.largest_tiles[one->key] = one->form.patch() == 8 ? one->form.tile - 2 : 0;
     }
     engine = make(options);
     tiled = tiled_of(*engine, options);

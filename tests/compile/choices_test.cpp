@@ -83,6 +83,8 @@ std::vector<Layer> layers() {
       {"tiles of odd sizes", {2, 20, 13, 18}, 37, {3, 3}, {1, 1}, {1, 1}},
       {"tiles without padding", {1, 33, 9, 6}, 16, {3, 3}},
       {"tiles in much padding", {1, 16, 5, 2}, 16, {3, 3}, {1, 1}, {4, 2}},
+      {"tiles of 5x5", {2, 20, 13, 18}, 37, {5, 5}, {1, 1}, {2, 2}},
+      {"tiles of 5x5 in much padding", {1, 16, 5, 2}, 16, {5, 5}, {1, 1}, {4, 3}},
       {"pointwise", {2, 16, 6, 5}, 3, {1, 1}},
       {"pointwise to one channel", {1, 16, 6, 5}, 1, {1, 1}},
       {"column", {2, 8, 60, 1}, 16, {9, 1}, {2, 1}, {4, 0}},

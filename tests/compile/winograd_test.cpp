@@ -1,4 +1,4 @@
-// 3x3 convolutions by F(4x4, 3x3): the transforms by themselves, and the plans that take them.
+// Convolutions by F(m x m, r x r): the transforms by themselves, and the plans that take them.
 #include "compile/engines/winograd.h"
 
 #include "compile/compile_support.h"
@@ -15,10 +15,12 @@
 #include <ATen/Parallel.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <utility>
@@ -36,8 +38,8 @@ using torch::nn::Conv2d;
 using torch::nn::Conv2dOptions;
 using Tensor = torch::Tensor;
 
-Conv2d convolution(int64_t in, int64_t out, int64_t padding = 1) {
-  Conv2d result(Conv2dOptions(in, out, 3).padding(padding));
+Conv2d convolution(int64_t in, int64_t out, int64_t padding = 1, int64_t kernel = 3) {
+  Conv2d result(Conv2dOptions(in, out, kernel).padding(padding));
   result->eval();
   return result;
 }
@@ -68,19 +70,25 @@ std::vector<std::pair<lanes::LaneActivation, Reference>> activations() {
 
 TEST_CASE("the transforms of a tile give its convolution", "[compile][winograd]") {
   torch::manual_seed(1);
-  const int64_t tile = GENERATE(2, 4, 6);
+  const int64_t kernel = GENERATE(3, 5);
+  const int64_t tile = GENERATE_COPY(from_range(winograd::tiles_of(kernel)));
   const int64_t channels = GENERATE(16, 5, 37);  // one register, a part of one, and both
-  CAPTURE(tile, channels);
-  const int64_t patch = winograd::patch_of(tile);
-  const int64_t places = winograd::places_of(tile);
-  const auto rows = winograd::weight_transform(tile);
-  const Tensor g = torch::empty({patch, 3}, torch::kDouble);
-  std::copy_n(rows.front().data(), patch * 3, g.data_ptr<double>());
+  CAPTURE(kernel, tile, channels);
+  const winograd::Form form{tile, kernel};
+  const int64_t patch = form.patch();
+  const int64_t places = form.places();
+  const Tensor g = torch::empty({patch, kernel}, torch::kDouble);
+  const auto rows = winograd::weight_transform(form);
+  REQUIRE(std::ssize(rows) == patch);
+  for (int64_t i = 0; i < patch; ++i) {
+    std::copy_n(rows[static_cast<std::size_t>(i)].data(), kernel,
+                g.data_ptr<double>() + i * kernel);
+  }
   const Tensor x = torch::randn({patch, patch, channels});
   Tensor transformed = torch::full({places, channels}, -1.0F);
-  winograd::transform_patch(tile, x.data_ptr<float>(), {patch * channels, channels},
+  winograd::transform_patch(form, x.data_ptr<float>(), {patch * channels, channels},
                             transformed.data_ptr<float>(), channels, channels);
-  const Tensor weight = torch::randn({channels, 3, 3});  // of each channel alone
+  const Tensor weight = torch::randn({channels, kernel, kernel});  // of each channel alone
   const Tensor weights = g.matmul(weight.to(torch::kDouble)).matmul(g.t()).flatten(1).t();
   const Tensor products = (transformed * weights).to(torch::kFloat).contiguous();
   const Tensor bias = torch::randn({channels});
@@ -98,14 +106,14 @@ TEST_CASE("the transforms of a tile give its convolution", "[compile][winograd]"
       Tensor image = torch::randn({tile + 1, tile + 2, channels});
       const Tensor before = image.clone();
       const winograd::Finish finish{bias.data_ptr<float>(), image.data_ptr<float>(), kind};
-      winograd::transform_tile(tile, products.data_ptr<float>(), channels, image.data_ptr<float>(),
+      winograd::transform_tile(form, products.data_ptr<float>(), channels, image.data_ptr<float>(),
                                {(tile + 2) * channels, channels}, height, width, channels, finish);
       const auto part = [&, high = height, wide = width](const Tensor& t) {
         return t.narrow(0, 0, high).narrow(1, 0, wide);
       };
       const Tensor whole = before.to(torch::kDouble);
       part(whole).copy_(reference(part(whole) + part(expected)));
-      CHECK(distance(image, whole) <= (tile == 6 ? 3e-5 : 1e-5));
+      CHECK(distance(image, whole) <= (patch == 8 ? 3e-5 : 1e-5));
       const int64_t below = tile + 1 - height;
       const int64_t beside = tile + 2 - width;
       CHECK(torch::equal(image.narrow(0, height, below), before.narrow(0, height, below)));
@@ -144,7 +152,8 @@ TEST_CASE("the activations of our own loops are LibTorch's", "[compile][winograd
   }
 }
 
-TEST_CASE("3x3 convolutions of many channels and tiles take winograd", "[compile][winograd]") {
+TEST_CASE("3x3 and 5x5 convolutions of many channels and tiles take winograd",
+          "[compile][winograd]") {
   if (!has_onednn()) SKIP("built without oneDNN");
   const torch::NoGradGuard no_grad;
   const auto way = [](Conv2d net, const torch::IntArrayRef sizes, CompileOptions options = {}) {
@@ -155,6 +164,9 @@ TEST_CASE("3x3 convolutions of many channels and tiles take winograd", "[compile
   CHECK(way(convolution(64, 64), {1, 64, 16, 16}) == "winograd 4x4");
   CHECK(way(convolution(64, 64), {16, 64, 3, 3}) == "winograd 4x4");
   CHECK(way(convolution(64, 64), {1, 64, 12, 12}) == "channels_last");  // few tiles
+  CHECK(way(convolution(64, 64, 2, 5), {1, 64, 16, 16}) == "winograd 4x4");
+  CHECK(way(convolution(64, 64, 2, 5), {1, 64, 12, 12}) == "channels_last");
+  CHECK(way(convolution(64, 64, 3, 7), {1, 64, 16, 16}) == "channels_last");
   CHECK(way(convolution(16, 512), {1, 16, 16, 16}) == "channels_last");
   CHECK(way(convolution(64, 64), {1, 64, 16, 16}, {.winograd = false}) == "channels_last");
   CHECK(way(convolution(64, 64), {1, 64, 16, 16}, {.dtype = torch::kBFloat16}) == "channels_last");
@@ -194,17 +206,20 @@ TEST_CASE("winograd rounds about as direct convolution does", "[compile][winogra
   if (!has_onednn()) SKIP("built without oneDNN");
   const torch::NoGradGuard no_grad;
   torch::manual_seed(2);
+  const int64_t kernel = GENERATE(3, 5);
   for (const int64_t channels : {64, 512}) {
     for (const int64_t padding : {0, 1, 2}) {
-      Conv2d net = convolution(channels, 72, padding);
+      CAPTURE(kernel, channels, padding);
+      Conv2d net = convolution(channels, 72, padding, kernel);
       const Tensor x = torch::randn({2, channels, 17, 22}).relu();
       const Compiled fast = convkit::compile(net, x, {.timing = false});
       REQUIRE(way_of(fast) == "winograd 4x4");
       const Tensor expected =
           at::conv2d(x.to(torch::kDouble), net->weight.to(torch::kDouble),
                      net->bias.to(torch::kDouble), Sizes{1, 1}, Sizes{padding, padding});
-      // 6e-8 is float32's rounding of one sum; the transforms' numbers are up to 10 times the pixels.
-      CHECK(distance(fast(x), expected) <= 5e-6);
+      // 6e-8 is float32's rounding of one sum; the transforms' numbers are up to 10 times the pixels, of the eight
+      // rows that a tile of 5x5 sees up to 50 times.
+      CHECK(distance(fast(x), expected) <= (kernel == 5 ? 3e-5 : 5e-6));
     }
   }
 }

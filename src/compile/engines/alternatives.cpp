@@ -71,7 +71,7 @@ std::string name_of(Alternative alternative) {
 }
 
 int64_t tile_of(Alternative alternative) {
-  for (const int64_t tile : winograd::kTiles) {
+  for (const int64_t tile : {2, 4, 6}) {
     if (winograd_of(tile) == alternative) return tile;
   }
   return 0;
@@ -150,8 +150,8 @@ bool Geometry::sees_all() const {
 
 bool Geometry::has_tiles() const {
   const Sizes one{1, 1};
-  const Sizes three{3, 3};
-  return !transposed && groups == 1 && kernel == three && stride == one && dilation == one;
+  return !transposed && groups == 1 && stride == one && dilation == one && kernel[0] == kernel[1] &&
+         !winograd::tiles_of(kernel[0]).empty();
 }
 
 int64_t Geometry::tiles(int64_t tile) const {
@@ -171,7 +171,8 @@ std::vector<Alternative> alternatives_of(const Geometry& geometry) {
     result.push_back(Alternative::kTurned);
   }
   if (geometry.has_tiles()) {
-    for (const int64_t tile : winograd::kTiles) result.push_back(winograd_of(tile).value());
+    for (const int64_t tile : winograd::tiles_of(geometry.kernel[0]))
+      result.push_back(winograd_of(tile).value());
   }
   result.push_back(Alternative::kLibTorch);
   return result;

@@ -17,7 +17,7 @@ enum class Alternative : int {
   kBlocked,       ///< in layouts of oneDNN's own, with copies before and after it
   kProduct,    ///< as a product of matrices: a 1x1 convolution, or one that sees small images whole
   kTurned,     ///< with height and width exchanged, which moves no memory where one of them is 1
-  kWinograd2,  ///< 3x3 of stride 1 with fewer multiplications, by tiles of 2x2: see winograd.h
+  kWinograd2,  ///< 3x3 or 5x5 of stride 1 with fewer multiplications, by tiles of 2x2: see winograd.h
   kWinograd4,
   kWinograd6,
   kLibTorch,  ///< by LibTorch's own operator
@@ -55,7 +55,7 @@ struct Geometry {
   /// Whether nearly every output sees the whole image: the convolution is one matrix, which is at most
   /// twice as large as its weight.
   [[nodiscard]] bool sees_all() const;
-  /// A 3x3 convolution of stride 1, without dilation and groups.
+  /// A 3x3 or 5x5 convolution of stride 1, without dilation and groups.
   [[nodiscard]] bool has_tiles() const;
   /// How many tiles of so many rows and columns the output has.
   [[nodiscard]] int64_t tiles(int64_t tile) const;

@@ -107,12 +107,12 @@ bool suits_winograd(Lowering& lowering, const Convolution& c, const Geometry& g)
 
 /// How many products of two numbers tiles of this size take for each pair of channels.
 int64_t products_of(const Geometry& g, int64_t tile) {
-  return g.tiles(tile) * winograd::places_of(tile);
+  return g.tiles(tile) * winograd::Form{tile, g.kernel[0]}.places();
 }
 
 /// Whether tiles of this size may be the fastest ones.
 bool is_promising(const Geometry& g, int64_t tile) {
-  // With few tiles the time goes into reading the weights, of which a tile of 4x4 has 36 for each pair of channels.
+  // With few tiles the time goes into reading the weights, of which a tile of 4x4 has 36 or 64 for each pair of channels.
   if (tile == 2) return g.tiles(4) < 64;
   return tile == 4 || 10 * products_of(g, tile) < 9 * products_of(g, 4);
 }

@@ -4,6 +4,7 @@
 #include "compile/engines/lanes.h"
 #include "compile/engines/planes.h"
 #include "compile/engines/transpose.h"
+#include "compile/engines/winograd.h"
 #include "core/strides.h"
 
 #include <dnnl.hpp>
@@ -92,7 +93,7 @@ struct WinogradCommand {
   lanes::LaneActivation activation;
   Sizes before;  ///< padding above and left
   int threads = 1;
-  int64_t tile = 4;   ///< rows and columns of the result that are computed at once: see winograd.h
+  winograd::Form form;
   int64_t group = 1;  ///< tiles that a thread takes at once
 };
 

@@ -10,9 +10,6 @@ namespace convkit::detail {
 
 namespace {
 
-using winograd::patch_of;
-using winograd::places_of;
-
 /// Where each part of a thread's memory begins, and how many numbers there are in all.
 struct Parts {
   explicit Parts(const WinogradCommand& command) {
@@ -21,7 +18,7 @@ struct Parts {
       numbers += (count + 15) / 16 * 16;
       return begin;
     };
-    const int64_t places = places_of(command.tile);
+    const int64_t places = command.form.places();
     const int64_t in = command.from.sizes[1];
     products_pitch = products::padded_columns(command.to.sizes[1]);
     of_places = take(places * command.group * in);
@@ -42,7 +39,7 @@ class Tiles {
   Tiles(const WinogradCommand& command, const WinogradData& data, float* work)
       : command_(command),
         data_(data),
-        tile_(command.tile),
+        tile_(command.form.tile),
         in_channels_(command.from.sizes[1]),
         out_channels_(command.to.sizes[1]),
         across_((command.to.sizes[3] + tile_ - 1) / tile_),
@@ -57,7 +54,7 @@ class Tiles {
   void run(int64_t first, int64_t count) {
     for (int64_t i = 0; i < count; ++i) gather(first + i, places_ + i * in_channels_);
     const auto* weight = static_cast<const float*>(command_.weight.bytes.data());
-    for (int64_t place = 0; place < places_of(tile_); ++place) {
+    for (int64_t place = 0; place < command_.form.places(); ++place) {
       products::multiply({places_ + place * command_.group * in_channels_, in_channels_}, count,
                          in_channels_, weight + place * in_channels_ * parts_.products_pitch,
                          out_channels_, products_ + place * command_.group * parts_.products_pitch);
@@ -85,9 +82,9 @@ class Tiles {
     const int64_t width = command_.from.sizes[3];
     const float* image = data_.from + place.image * height * width * in_channels_;
     const int64_t pitch = command_.group * in_channels_;
-    const int64_t patch = patch_of(tile_);
+    const int64_t patch = command_.form.patch();
     if (row >= 0 && column >= 0 && row + patch <= height && column + patch <= width) {
-      winograd::transform_patch(tile_, image + (row * width + column) * in_channels_,
+      winograd::transform_patch(command_.form, image + (row * width + column) * in_channels_,
                                 {width * in_channels_, in_channels_}, to, pitch, in_channels_);
       return;
     }
@@ -106,8 +103,8 @@ class Tiles {
                     (end - begin) * in_channels_, line + begin * in_channels_);
       }
     }
-    winograd::transform_patch(tile_, patch_, {patch * in_channels_, in_channels_}, to, pitch,
-                              in_channels_);
+    winograd::transform_patch(command_.form, patch_, {patch * in_channels_, in_channels_}, to,
+                              pitch, in_channels_);
   }
 
   void finish(int64_t tile, const float* products) {
@@ -119,7 +116,7 @@ class Tiles {
     const float* bias =
         command_.bias.bytes ? static_cast<const float*>(command_.bias.bytes.data()) : nullptr;
     winograd::transform_tile(
-        tile_, products, command_.group * parts_.products_pitch, data_.to + begin,
+        command_.form, products, command_.group * parts_.products_pitch, data_.to + begin,
         {width * out_channels_, out_channels_}, std::min(tile_, height - place.row),
         std::min(tile_, width - place.column), out_channels_,
         {bias, data_.added == nullptr ? nullptr : data_.added + begin, command_.activation});
