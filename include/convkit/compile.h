@@ -48,12 +48,11 @@ struct CompileOptions {
   /// F(m x m, r x r), where that is faster: y = A^T [(G w G^T) * (B^T x B)] A for tiles of m x m results, with 4
   /// (m = 2), 2.25 (4) or 1.78 (6) multiplications where the definition of 3x3 takes 9, and 9 (2) or 4 (4) where that
   /// of 5x5 takes 25. Beside float64, at 512 channels the largest error of 3x3 is 1e-6 of the largest result with
-  /// m = 2, 5e-6 with 4 and 3e-5 with 6, of the definition 2e-6; of 5x5 4e-6 with 2
-  /// and 2e-5 with 4, of the definition 2e-6 (apps/bench has a table).
-  /// A plan whose results differ from the module's by more than 3e-5 of the largest one, and by more than 20 times
-  /// what they do without it, takes smaller tiles, or none, in as many convolutions as it has to. One NaN or infinity
-  /// in an image makes NaN of the whole tiles that see it. The weights take ((m + r - 1) / r)^2 times their memory, and
-  /// the workspace of each thread some MB. It has no effect beside bfloat16.
+  /// m = 2, 5e-6 with 4 and 3e-5 with 6, of 5x5 4e-6 with 2 and 2e-5 with 4, of the definition 2e-6 (apps/bench has a
+  /// table). A plan whose results differ from the module's by more than 3e-5 of the largest one, and by more than 20
+  /// times what they do without it, takes smaller tiles, or none, in as many convolutions as it has to. One NaN or
+  /// infinity in an image makes NaN of the whole tiles that see it. The weights take ((m + r - 1) / r)^2 times their
+  /// memory, and the workspace of each thread some MB. It has no effect beside bfloat16.
   bool winograd = true;
   /// How many plans, one for each shape and layout of the inputs and number of threads, are kept: the least recently used
   /// is dropped. They share their weights. oneDNN itself keeps up to 1024 kernels of a process, of some 30 KiB

@@ -171,8 +171,9 @@ std::vector<Alternative> alternatives_of(const Geometry& geometry) {
     result.push_back(Alternative::kTurned);
   }
   if (geometry.has_tiles()) {
-    for (const int64_t tile : winograd::tiles_of(geometry.kernel[0]))
+    for (const int64_t tile : winograd::tiles_of(geometry.kernel[0])) {
       result.push_back(winograd_of(tile).value());
+    }
   }
   result.push_back(Alternative::kLibTorch);
   return result;
