@@ -268,15 +268,14 @@ class Compilation {
                           });
                         }});
     }
-    result.push_back(
-        {"LibTorch's fused operators", [=, &plan, &inputs, &proof] {
-           auto engine = make_torch_engine(plan, inputs, options);
+    result.push_back({"LibTorch's fused operators", [=, &plan, &inputs, &proof] {
+                        auto engine = make_torch_engine(plan, inputs, options);
 #ifdef CONVKIT_CUDA
-           if (device.is_cuda()) engine = make_cuda_graph(std::move(engine), inputs);
+                        if (device.is_cuda()) engine = make_cuda_graph(std::move(engine), inputs);
 #endif
-           const double time = proof.check(*engine, accuracy);
-           return Proven{std::move(engine), time, {}};
-         }});
+                        const double time = proof.check(*engine, accuracy);
+                        return Proven{std::move(engine), time, {}};
+                      }});
     return result;
   }
 

@@ -338,8 +338,9 @@ LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& 
     const std::string hint = prefix_hint(matcher.state, state_dict(module));
     if (!hint.empty()) problems.push_back(hint);
     if (!matcher.mismatches.empty() && matcher.copies.size() > matcher.mismatches.size()) {
-      problems.push_back("Most tensors fit: with {.skip_mismatched = true} those of another shape "
-                         "keep the module's values.");
+      problems.push_back(
+          "Most tensors fit: with {.skip_mismatched = true} those of another shape "
+          "keep the module's values.");
     }
     std::string text;
     for (const std::string& problem : problems) text += "\n\t" + problem;
