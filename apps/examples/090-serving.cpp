@@ -10,8 +10,9 @@ int main() {
   net->eval();
   const torch::Tensor images = torch::randn({8, 3, 64, 64});
 
-  torch::set_num_threads(
-      1);  // each request by one thread, so that requests do not wait for each other
+  // Each request by one thread, so that requests do not wait for each other. Said once, before anything is planned.
+  torch::set_num_threads(1);
+  // While a size is planned, all calls wait: a server calls all its sizes before it opens.
   auto fast = convkit::compile(net, images.slice(0, 0, 1));
 
   std::vector<torch::Tensor> answers(8);

@@ -330,7 +330,8 @@ Compiled::Compiled(std::shared_ptr<detail::Compilation> compilation)
 torch::Tensor Compiled::operator()(const torch::Tensor& input) const {
   Tensors outputs = compilation_->run({input});
   TORCH_CHECK(outputs.size() == 1, "compile: expected a forward with one result, got ",
-              outputs.size(), ": call it with a vector of inputs");
+              outputs.size(),
+              ": call it with convkit::Compiled::Tensors{x}, which gives all of them");
   return std::move(outputs.front());
 }
 

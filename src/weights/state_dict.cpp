@@ -288,10 +288,10 @@ StateDict renamed(const StateDict& state, const LoadStateDictOptions& options) {
   return result;
 }
 
-/// Says what to do where every key is there, under a prefix too many or too few.
-std::string prefix_hint(const StateDict& state, const StateDict& own) {
+/// Says what to do where every key is there, under a prefix too many or too few, but for the given one.
+std::string prefix_hint(const StateDict& state, const StateDict& own, const std::string& given) {
   std::string prefix = common_prefix(state, own);
-  if (!prefix.empty()) {
+  if (!prefix.empty() && prefix != given) {
     return "All keys of the module are in the state_dict, beginning with \"" + prefix +
            "\": load it with {.prefix = \"" + prefix + "\"}.";
   }
@@ -335,7 +335,10 @@ LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& 
   }
   problems.insert(problems.end(), matcher.mismatches.begin(), matcher.mismatches.end());
   if (!problems.empty()) {
-    const std::string hint = prefix_hint(matcher.state, state_dict(module));
+    // Of a prefix that is not the right one, beside all keys.
+    const bool as_given = !options.prefix.empty() && !options.rename;
+    const std::string hint =
+        prefix_hint(as_given ? state : matcher.state, state_dict(module), options.prefix);
     if (!hint.empty()) problems.push_back(hint);
     if (!matcher.mismatches.empty() && matcher.copies.size() > matcher.mismatches.size()) {
       problems.push_back(

@@ -28,6 +28,7 @@ import torch
 from torch import nn
 
 number = 3
+net = nn.ReLU()
 
 
 class Net(nn.Sequential):
@@ -258,6 +259,8 @@ def test_arguments():
     refused("MODULE:CALLABLE: expected a module that can be imported, got torch.none: No module", "torch.none:Net")
     refused("MODULE:CALLABLE: expected a name in nets.py, got None.x\n", "nets.py:None.x")
     refused("MODULE:CALLABLE: expected a class or function, got nets.py:number, of type int\n", "nets.py:number")
+    refused("MODULE:CALLABLE: expected a class or function that makes the module, got nets.py:net, a ReLU itself\n",
+            "nets.py:net")
     refused("MODULE:CALLABLE: expected nets.py:text to give a torch.nn.Module, got str\n", "nets.py:text")
     refused("MODULE:CALLABLE: expected modules of Python, got the ScriptModule '0', which has no hooks\n",
             "nets.py:scripted")

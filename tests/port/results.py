@@ -151,8 +151,39 @@ class Members(nn.Module):
         return given, None
 
 
+class Normalized(nn.Module):
+    """A buffer that operators make, and several results."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.25, 0.5, 0.75]).view(1, 3, 1, 1))
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def results(self, x):
+        y = self.conv(x - self.mean)
+        return y, y.mean((2, 3))
+
+
+class NormalizedDict(Normalized):
+    def forward(self, x):
+        mask, embedding = self.results(x)
+        return {"mask": mask, "embedding": embedding}
+
+
+class NormalizedNested(Normalized):
+    def forward(self, x):
+        mask, embedding = self.results(x)
+        return mask, (embedding, mask + 1)
+
+
+class NormalizedList(Normalized):
+    def forward(self, x):
+        return list(self.results(x))
+
+
 CASES = [("TwoInputs", ["2,3,8,8", "2,5"]), ("Heads", ["2,3,8,8"]), ("Auxiliary", ["2,3,8,8"]),
-         ("Members", ["2,3,8,8"])]
+         ("Members", ["2,3,8,8"]), ("NormalizedDict", ["2,3,8,8"]), ("NormalizedNested", ["2,3,8,8"]),
+         ("NormalizedList", ["2,3,8,8"])]
 
 
 class Counts(nn.Module):

@@ -403,7 +403,12 @@ class Overwrites(nn.Module):
         return self.act(x)
 
 
+def wrapped():
+    return nn.DataParallel(nn.Conv2d(3, 3, 1))
+
+
 REFUSED = [
+    ("wrapped", ["2,3,8,8"], "a wrapper: port its .module"),
     ("StaysInEval", ["2,3,8,8"], "it stays in eval mode"),
     ("Overwrites", ["2,3,8,8"], "an in-place nn::SiLU of an argument of forward"),
     ("OnData", ["2,3,8,8"], f"small.OnData (small.py, line {OnData.forward.__code__.co_firstlineno + 1}): bool() of a tensor: "

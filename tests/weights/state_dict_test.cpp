@@ -207,6 +207,11 @@ TEST_CASE(".prefix and .rename meet other names", "[state_dict]") {
       Catch::Matchers::EndsWith(
           "\n\tAll keys of the module are in the state_dict, beginning with \"ema.module.\": "
           "load it with {.prefix = \"ema.module.\"}."));
+  for (const char* prefix : {"ema.module", "ema.", "model.ema.module."}) {  // nearly right
+    CAPTURE(prefix);
+    CHECK_THAT(support::error([&] { load_state_dict(*net, state, {.prefix = prefix}); }),
+               Catch::Matchers::EndsWith("load it with {.prefix = \"ema.module.\"}."));
+  }
   load_state_dict(*net, state, {.prefix = "ema.module."});
   CHECK(all_equal(copies(*net), copies(*other)));
 

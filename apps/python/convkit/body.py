@@ -372,7 +372,8 @@ class Body:
             if not self.changed & {*([name] if isinstance(name, str) else name)}:
                 self.lines[at] = f"const {self.lines[at]}"
 
-    def statements(self):
+    def statements(self, kind):
+        """Those that give a result of this type."""
         for node, name in zip(self.graph.inputs, self.inputs):
             self.variables[id(node)] = name
             self.holds[name] = node
@@ -384,7 +385,7 @@ class Body:
                 self.training_block(list(some), checked)
             else:
                 self.write_all(some, checked)
-        self.lines.append(f"return {self.result(self.graph.output, self.struct.result)};")
+        self.lines.append(f"return {self.result(self.graph.output, kind)};")
         self.make_const(self.declared)
         return folded(self.lines, self.page.list_sizes(self.struct))
 

@@ -6,17 +6,17 @@ import subprocess
 
 
 def formatted(text):
-    """The text as the project's clang-format has it; where that is not at hand, indented, and a note."""
+    """The text as the project's clang-format has it; where that is not at hand, as it is, and a note."""
     here = os.path.dirname(os.path.abspath(__file__))
     source = os.path.normpath(os.path.join(here, "..", "..", ".."))
     deps = os.path.join(source, ".deps", "clang-format", "clang_format", "data", "bin", "clang-format")
     tool = deps if os.path.exists(deps) else shutil.which("clang-format")
     style = os.path.join(source, ".clang-format")
     if tool is None:
-        return indented(text), "without clang-format (pip install clang-format) the page has long lines"
+        return text, "without clang-format (pip install clang-format) the page has long lines"
     given = f"file:{style}" if os.path.exists(style) else "{BasedOnStyle: Google, ColumnLimit: 100}"
     done = subprocess.run([tool, f"--style={given}"], input=text, capture_output=True, text=True, check=False)
-    return (done.stdout, None) if done.returncode == 0 else (indented(text), f"clang-format: {done.stderr.strip()}")
+    return (done.stdout, None) if done.returncode == 0 else (text, f"clang-format: {done.stderr.strip()}")
 
 
 def indented(text):

@@ -38,6 +38,8 @@ def find(name):
         if not hasattr(found, part):
             fail("MODULE:CALLABLE", f"a name in {module}", attribute)
         found = getattr(found, part)
+    if isinstance(found, nn.Module):
+        fail("MODULE:CALLABLE", "a class or function that makes the module", f"{name}, a {type(found).__name__} itself")
     if not callable(found):
         fail("MODULE:CALLABLE", "a class or function", f"{name}, of type {type(found).__name__}")
     return found

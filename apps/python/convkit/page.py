@@ -169,7 +169,7 @@ class Page:
             for old, new in renamed:
                 condition = condition and re.sub(old, new, condition)
             struct.bodies[i] = condition, graph
-        bodies = [(condition, Body(graph, struct, self, names).statements()) for condition, graph in struct.bodies]
+        bodies = [(condition, Body(graph, struct, self, names).statements(struct.result)) for condition, graph in struct.bodies]
         text = "\n".join(line for condition, statements in bodies for line in [condition or "", *statements])
         # C++ warns of an argument that has a name and no use.
         return [name if re.search(rf"(?<![\w.>]){name}\b(?!\()", text) else f"/*{name}*/" for name in names], bodies
@@ -201,7 +201,7 @@ class Page:
         for weight, values in zip(struct.weights[id(struct.modules[0])], struct.weight_values):
             if weight.program is not None:
                 graph = weight.program.rebuilt(iter(values))
-                lines += [f"torch::Tensor make_{weight.name}() const {{", *Body(graph, struct, self, []).statements(),
+                lines += [f"torch::Tensor make_{weight.name}() const {{", *Body(graph, struct, self, []).statements("Tensor"),
                           "}", ""]
         if bodies:
             override = " override" if struct.is_block else ""

@@ -26,7 +26,7 @@ from torch import nn
 from . import options, project
 from .calls import dtype_of, forward
 from .faithful import check_constants, check_mode
-from .formatting import formatted
+from .formatting import formatted, indented
 from .initial import elsewhere
 from .inputs import drawn, read_files
 from .making import make
@@ -119,6 +119,8 @@ def check_sizes(module, first, other):
 
 def ported(module, inputs, constructed, origins):
     """The page of a module."""
+    if isinstance(module, nn.DataParallel):
+        raise Refused(type(module), "", "a wrapper: port its .module, and load its weights with .prefix = \"module.\"")
     specs = Specs(module, origins)
     if specs.leaf(module) is not None or specs.is_list(module):
         raise Refused(type(module), "", "C++ has this class, and its page would be empty")
@@ -150,7 +152,7 @@ def page_of(module, inputs, constructed, origins, name, given):
         title += (f"// Load weights before use: {counted(empty, 'buffer has', 'buffers have')} numbers that Python's "
                   f"constructor computes, {empty[0]} first.\n")
     text, note = formatted(page.text(name, title))
-    return page, text, [note] if note else [], other
+    return page, indented(text) if note else text, [note] if note else [], other
 
 
 def report(page, module, other):
@@ -194,8 +196,7 @@ def main():
         larger = None if page.larger is None else lambda inputs: grown(inputs, page.larger)
         notes += project.write(given, page, name, text, larger)
     else:
-        with open(given.output, "w", encoding="utf-8") as file:
-            file.write(text)
+        notes += project.replaced(given.output, text)
     for note in notes:
         print(f"{program()}: {note}", file=sys.stderr)
     if given.report:

@@ -125,6 +125,19 @@ def forward_of(page, name):
     return "\n".join([f"Tensors run({name}::{root.name}& net, const Tensors& inputs) {{", *body, "}", ""])
 
 
+def replaced(path, text):
+    """Writes a file. Another one of that name, which may have been worked on, is kept; notes say so."""
+    kept = []
+    if os.path.exists(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            if file.read() != text:
+                os.replace(path, f"{path}.before")
+                kept = [f"{path} was another: it is now {path}.before"]
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(text)
+    return kept
+
+
 def write(given, page, name, text, larger):
     root = page.specs.structs[id(page.root)]
     names = {"name": name, "root": root.name}
@@ -139,10 +152,8 @@ def write(given, page, name, text, larger):
     try:
         os.makedirs(given.project, exist_ok=True)
         files = {f"{name}.h": text, "check.cpp": formatted(check)[0], "CMakeLists.txt": CMAKE.format(name=name)}
-        for file, content in files.items():
-            with open(os.path.join(given.project, file), "w", encoding="utf-8") as out:
-                out.write(content)
+        kept = [note for file, content in files.items() for note in replaced(os.path.join(given.project, file), content)]
     except OSError as error:
         fail("--project", "a folder that can be written", f"{given.project}: {error}")
     notes, _ = record(namespace(given, os.path.join(given.project, f"{name}.safetensors")), larger)
-    return notes if larger else [*notes, "recorded at one size alone: the module or the page takes no others"]
+    return [*kept, *notes] if larger else [*kept, *notes, "recorded at one size alone: the module or the page takes no others"]
