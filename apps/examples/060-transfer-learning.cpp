@@ -1,6 +1,7 @@
 // Old weights, a new head: a network of 1000 classes learns two others, by its last layer alone.
 #include <convkit/convkit.h>
 
+#include <algorithm>
 #include <iostream>
 
 int main() {
@@ -11,7 +12,8 @@ int main() {
   auto net = convkit::models::create("resnet18", {.num_classes = 2});
   auto result = convkit::load_state_dict(*net, old_state, {.skip_mismatched = true});
   for (auto& parameter : net->named_parameters()) {
-    parameter.value().set_requires_grad(parameter.key().starts_with("fc."));
+    const bool fresh = std::ranges::count(result.skipped_keys, parameter.key()) > 0;
+    parameter.value().set_requires_grad(fresh);
   }
   for (const auto& key : result.skipped_keys) std::cout << "fresh and trainable: " << key << '\n';
 

@@ -30,6 +30,8 @@ struct Training {
   convkit::data::DataLoader<convkit::data::ImageFolder> loader{
       dataset, {.batch_size = 4, .shuffle = true, .num_workers = 2}};
   convkit::optim::SGD optimizer{net->parameters(), {.lr = 0.01, .momentum = 0.9}};
+  convkit::optim::CosineAnnealingLR schedule{optimizer, {.T_max = 3}};
+  convkit::optim::AveragedModel average{*net, {.ema_decay = 0.9}};
   int epoch = 0;
   int step = 0;
 
@@ -41,15 +43,19 @@ struct Training {
         const torch::Tensor loss = torch::cross_entropy_loss(net(images), labels);
         loss.backward();
         optimizer.step();
+        average.update_parameters(*net);
         if (++step == last_step) return save();  // within the loop, after which the epoch is over
       }
+      schedule.step();
     }
   }
 
   void save() const {
     convkit::Tree all = convkit::Tree::dict();
     all.set("model", convkit::state_dict(*net));
+    all.set("average", convkit::state_dict(average));
     all.set("optimizer", optimizer.state_dict());
+    all.set("schedule", schedule.state_dict());
     all.set("epoch", epoch);
     all.set("step", step);
     all.set("loader", loader.state_dict());
@@ -59,7 +65,9 @@ struct Training {
   void load() {
     const convkit::Tree all = convkit::load_tree("last.pt");
     convkit::load_state_dict(*net, all.at("model").state_dict());
+    convkit::load_state_dict(average, all.at("average").state_dict());
     optimizer.load_state_dict(all.at("optimizer"));
+    schedule.load_state_dict(all.at("schedule"));
     epoch = static_cast<int>(all.at("epoch").integer());
     step = static_cast<int>(all.at("step").integer());
     loader.load_state_dict(all.at("loader"));  // at last: it sets the generators
@@ -86,6 +94,9 @@ int main() {
   other.load();
   other.run();
   bool equal = true;
+  for (const auto& entry : convkit::state_dict(whole.average)) {
+    equal = equal && torch::equal(entry.value(), convkit::state_dict(other.average)[entry.key()]);
+  }
   for (const auto& entry : convkit::state_dict(*whole.net)) {
     equal = equal && torch::equal(entry.value(), convkit::state_dict(*other.net)[entry.key()]);
   }
