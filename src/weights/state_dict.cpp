@@ -340,10 +340,10 @@ LoadStateDictResult load_state_dict(torch::nn::Module& module, const StateDict& 
     const std::string hint =
         prefix_hint(as_given ? state : matcher.state, state_dict(module), options.prefix);
     if (!hint.empty()) problems.push_back(hint);
-    if (!matcher.mismatches.empty() && matcher.copies.size() > matcher.mismatches.size()) {
+    if (problems.size() == matcher.mismatches.size() && result.missing_keys.empty()) {
       problems.push_back(
-          "Most tensors fit: with {.skip_mismatched = true} those of another shape "
-          "keep the module's values.");
+          "All keys are there: with {.skip_mismatched = true} those of another shape keep the "
+          "module's values.");
     }
     std::string text;
     for (const std::string& problem : problems) text += "\n\t" + problem;
