@@ -27,8 +27,7 @@ import resource
 import torch
 from torch import nn
 
-number = 3
-net = nn.ReLU()
+number, net = 3, nn.ReLU()
 
 
 class Net(nn.Sequential):
