@@ -49,6 +49,8 @@ def main():
                 if not part_found:
                     missing.append(f"{callable}: not on its page, in this order:\n{part}")
                 page = page_rest or page
+        if not pathlib.Path(folder, "page.h.before").exists():  # each of the pages was written over another one
+            missing.append("a page that was another is not kept")
     sys.exit("\n".join(missing) if missing or not found else 0)
 
 
