@@ -252,6 +252,8 @@ TEST_CASE("what fallback gives shares memory with nothing", "[compile]") {
   REQUIRE(support::plan_of(fast).engine == "the plain module");
   const Tensors expected = net->body(*net, {x});
   const Tensors outputs = fast(Tensors{x});
+  CHECK(contains(support::error([&] { fast(x); }),
+                 "call it with convkit::Compiled::Tensors{x}, which gives all of them"));
   const Tensors again = fast(Tensors{x});
   REQUIRE(outputs.size() == expected.size());
   const auto overlap = [](const Tensor& a, const Tensor& b) {
