@@ -2,6 +2,7 @@
 #include "compile/engines/winograd.h"
 
 #include "compile/compile_support.h"
+#include "compile/engines/activations.h"
 #include "compile/engines/transpose.h"
 #include "compile/onednn/engine.h"
 
@@ -9,8 +10,10 @@
 #include <convkit/compile.h>
 
 #include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/container/any.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 
 #include <ATen/Parallel.h>
 #include <catch2/catch_test_macros.hpp>
@@ -53,6 +56,11 @@ std::string way_of(const Compiled& fast) {
 
 using Reference = std::function<Tensor(const Tensor&)>;
 
+/// LibTorch's gelu(x, "tanh"), which for x below 0 is a small difference of large numbers.
+Tensor gelu_by_sigmoid(const Tensor& x) {
+  return x * at::sigmoid((x + x * x * x * 0.044715) * (2 * std::sqrt(2 / std::acos(-1.0))));
+}
+
 /// Each activation that a transform of results has, and LibTorch's.
 std::vector<std::pair<lanes::LaneActivation, Reference>> activations() {
   using Kind = lanes::LaneActivation::Kind;
@@ -63,6 +71,9 @@ std::vector<std::pair<lanes::LaneActivation, Reference>> activations() {
       {{Kind::kLeakyRelu, 0.1F}, [](const Tensor& x) { return at::leaky_relu(x, 0.1); }},
       {{Kind::kHardswish}, [](const Tensor& x) { return at::hardswish(x); }},
       {{Kind::kSilu}, [](const Tensor& x) { return at::silu(x); }},
+      {{Kind::kSigmoid}, [](const Tensor& x) { return at::sigmoid(x); }},
+      {{Kind::kTanh}, [](const Tensor& x) { return at::tanh(x); }},
+      {{Kind::kGeluTanh}, gelu_by_sigmoid},
   };
 }
 
@@ -128,27 +139,70 @@ TEST_CASE("the activations of our own loops are LibTorch's", "[compile][winograd
                                torch::tensor({0.0F, -0.0F, 1e30F, -1e30F, 88.5F, -88.5F, 3e-39F})});
   for (const auto& [kind, reference] : activations()) {
     CAPTURE(static_cast<int>(kind.kind));
-    const auto activated = [&, wanted = kind](const Tensor& numbers) {
-      Tensor y = numbers.clone();
-      lanes::on_this_processor([&]<typename V>() CONVKIT_INLINE_LAMBDA {
-        float* all = y.data_ptr<float>();
-        for (int64_t i = 0; i < y.numel(); i += V::kLanes) {
-          const int64_t count = std::min(V::kLanes, y.numel() - i);
-          typename V::Register part;
-          lanes::load<V>(all + i, count, part);
-          lanes::activate<V>(part, wanted);
-          lanes::store<V>(part, count, all + i);
-        }
-      });
+    const auto activated = [wanted = kind](const Tensor& numbers, int threads = 1) {
+      Tensor y = at::empty_like(numbers);
+      convkit::detail::activate(wanted, threads, numbers.numel(), numbers.const_data_ptr<float>(),
+                                y.mutable_data_ptr<float>());
       return y;
     };
-    const Tensor expected = reference(x);
-    const Tensor difference = (activated(x) - expected).abs();
+    const Tensor expected = reference(x.to(torch::kDouble));
+    const Tensor y = activated(x);
+    const Tensor difference = (y - expected).abs();
     // Of each number itself: the exponential function is the roughest part. SiLU at -88.5 is 3e-37, for which there is 0.
-    CHECK((difference <= expected.abs() * 5e-7 + 1e-36).all().item<bool>());
+    // The power of e in GELU is a product, and has the error of one.
+    const double of_power = kind.kind == lanes::LaneActivation::Kind::kGeluTanh ? 1e-7 : 0;
+    CHECK((difference <= expected.abs() * 5e-7 + x.abs() * of_power + 1e-36).all().item<bool>());
+    CHECK(torch::equal(activated(x, 3), y));
+    Tensor in_place = x.clone();
+    convkit::detail::activate(kind, 1, x.numel(), in_place.const_data_ptr<float>(),
+                              in_place.mutable_data_ptr<float>());
+    CHECK(torch::equal(in_place, y));
     const float nan = std::numeric_limits<float>::quiet_NaN();
     CHECK(activated(torch::full({20}, nan)).isnan().all().item<bool>());
     CHECK(activated(torch::full({20}, -nan)).isnan().all().item<bool>());
+  }
+}
+
+TEST_CASE("activations are our own loops where those are faster", "[compile][activations]") {
+  if (!has_onednn()) SKIP("built without oneDNN");
+  at::set_num_threads(1);
+  const torch::NoGradGuard no_grad;
+  const bool own = lanes::processor() == lanes::Processor::kAvx2 && transposes_on(1);
+  const std::vector<std::pair<std::string, torch::nn::AnyModule>> activations = {
+      {"silu", torch::nn::AnyModule(torch::nn::SiLU())},
+      {"sigmoid", torch::nn::AnyModule(torch::nn::Sigmoid())},
+      {"tanh", torch::nn::AnyModule(torch::nn::Tanh())},
+      {"gelu", torch::nn::AnyModule(torch::nn::GELU(torch::nn::GELUOptions().approximate("tanh")))},
+  };
+  const std::vector<std::pair<std::string, torch::nn::AnyModule>> layers = {
+      {"conv2d 1x1 + ", torch::nn::AnyModule(Conv2d(Conv2dOptions(16, 24, 1)))},
+      {"conv2d 3x3 groups 16 + ",
+       torch::nn::AnyModule(Conv2d(Conv2dOptions(16, 16, 3).groups(16)))},
+      {"conv2d 3x3 groups 16 + ",
+       torch::nn::AnyModule(Conv2d(Conv2dOptions(16, 16, 3).dilation(2).groups(16)))},
+      {"linear + ", torch::nn::AnyModule(torch::nn::Linear(24, 20))},
+      {"", torch::nn::AnyModule(torch::nn::Identity())},
+  };
+  for (const auto& [layer, module] : layers) {
+    for (const auto& [name, activation] : activations) {
+      torch::nn::Sequential net;
+      net->push_back(module.clone());
+      net->push_back(activation.clone());
+      net->eval();
+      // Images that are worth it, and others.
+      for (const auto& [x, worth] : {std::pair(torch::randn({2, 16, 24, 24}), true),
+                                     std::pair(torch::randn({1, 16, 5, 24}), false)}) {
+        const Compiled fast = convkit::compile(net, x, {.timing = false});
+        CAPTURE(layer, name, convkit::explain(fast).text());
+        CHECK(distance(fast(x), net->forward(x)) <= 1e-5);
+        const auto steps = plan_of(fast).steps;
+        const auto step = std::find_if(steps.begin(), steps.end(),
+                                       [&](const auto& each) { return each.what == layer + name; });
+        REQUIRE(step != steps.end());
+        CHECK(contains(step->how, "own loop") == (own && worth));
+        if (!layer.empty()) CHECK(step->fused == std::vector<std::string>{name});
+      }
+    }
   }
 }
 

@@ -101,6 +101,9 @@ struct LaneActivation {
     kLeakyRelu,  ///< a y below 0
     kHardswish,  ///< y min(max(y + 3, 0), 6) / 6
     kSilu,       ///< y / (1 + exp(-y))
+    kSigmoid,    ///< 1 / (1 + exp(-y))
+    kTanh,
+    kGeluTanh,  ///< y / (1 + exp(-2 sqrt(2 / pi) (y + 0.044715 y^3))), which LibTorch writes with a tanh
   };
   Kind kind = Kind::kNone;
   float a = 0;
@@ -115,25 +118,47 @@ CONVKIT_INLINE void clip(typename V::Register& y, float low, float high) {
   y = y > most ? most : y;
 }
 
-/// exp(y) for y in [-87, 89], to two units in the last place, and infinity from 88.4 on: 2^n exp(r), where
-/// |r| <= ln 2 / 2.
+/// exp(y) = power (1 + rest) for y in [-87, 89], to two units in the last place: power = 2^n, infinity from 88.4 on, and
+/// rest = exp(r) - 1, where |r| <= ln 2 / 2.
 template <typename V>
-CONVKIT_INLINE void exponential(typename V::Register& y) {
+CONVKIT_INLINE void take_apart(const typename V::Register& y, typename V::Register& power,
+                               typename V::Register& rest) {
   using Register = typename V::Register;
   using Integers = typename V::Integers;
   constexpr float kToWhole = 12582912.0F;  // 1.5 * 2^23: a sum with it is rounded to a whole number
   const Register whole = y * 1.44269504F + kToWhole;
   const Register n = whole - kToWhole;
   const Register r = y - n * 0.693145752F - n * 1.42860677e-6F;
-  // The Taylor series, whose next term is 2e-8 of the sum at most.
-  Register p = r * (1.0F / 5040) + 1.0F / 720;
-  p = p * r + 1.0F / 120;
-  p = p * r + 1.0F / 24;
-  p = p * r + 1.0F / 6;
+  // (exp(r) - 1) / r, by the polynomial of degree 5 that meets it at Chebyshev's points: to 1e-8 of it.
+  Register p = r * 0.00139337307F + 0.00836922029F;
+  p = p * r + 0.0416664642F;
+  p = p * r + 0.166665046F;
   p = p * r + 0.5F;
-  p = p * r * r + r + 1.0F;
-  const Integers power = (reinterpret_cast<Integers>(whole) << 23) + (127 << 23);
-  y = p * reinterpret_cast<Register>(power);
+  p = p * r + 1.0F;
+  rest = p * r;
+  const Integers exponent = (reinterpret_cast<Integers>(whole) << 23) + (127 << 23);
+  power = reinterpret_cast<Register>(exponent);
+}
+
+template <typename V>
+CONVKIT_INLINE void exponential(typename V::Register& y) {
+  clip<V>(y, -87, 89);
+  typename V::Register power;
+  typename V::Register rest;
+  take_apart<V>(y, power, rest);
+  y = (rest + 1) * power;
+}
+
+/// (e - 1) / (e + 1), where e = exp(2 y).
+template <typename V>
+CONVKIT_INLINE void hyperbolic_tangent(typename V::Register& y) {
+  typename V::Register power;
+  typename V::Register rest;
+  y += y;
+  clip<V>(y, -30, 30);  // from 18 on the result is 1
+  take_apart<V>(y, power, rest);
+  const typename V::Register less_1 = power * rest + (power - 1);
+  y = less_1 / (less_1 + 2);
 }
 
 template <typename V>
@@ -149,7 +174,16 @@ CONVKIT_INLINE void activate(typename V::Register& y, const LaneActivation& acti
     y = y * part * (1.0F / 6);
   } else if (activation.kind == Kind::kSilu) {
     typename V::Register power = -y;
-    clip<V>(power, -87, 89);
+    exponential<V>(power);
+    y /= 1 + power;
+  } else if (activation.kind == Kind::kSigmoid) {
+    typename V::Register power = -y;
+    exponential<V>(power);
+    y = 1 / (1 + power);
+  } else if (activation.kind == Kind::kTanh) {
+    hyperbolic_tangent<V>(y);
+  } else if (activation.kind == Kind::kGeluTanh) {
+    typename V::Register power = y * (y * y * -0.0713548163F - 1.59576912F);
     exponential<V>(power);
     y /= 1 + power;
   }

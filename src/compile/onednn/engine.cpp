@@ -1,5 +1,6 @@
 #include "compile/onednn/engine.h"
 
+#include "compile/engines/activations.h"
 #include "compile/onednn/lowering.h"
 #include "compile/onednn/planar_command.h"
 #include "compile/onednn/winograd_command.h"
@@ -93,6 +94,9 @@ class OnednnEngine : public Engine {
                       winograd->added ? place(*winograd->added) : nullptr, place(winograd->work)});
       } else if (const auto* planar = std::get_if<PlanarCommand>(&command.what)) {
         run_planar(*planar, place(planar->from), place(planar->to), place(planar->work));
+      } else if (const auto* active = std::get_if<ActivationCommand>(&command.what)) {
+        activate(active->activation, active->threads, element_count(active->to.sizes),
+                 place(active->from), place(active->to));
       } else if (const auto* copy = std::get_if<CopyCommand>(&command.what)) {
         tensor_of(workspace, copy->to).copy_(tensor_of(workspace, copy->from));
       } else {

@@ -244,7 +244,52 @@ void lower_product(Lowering& lowering, const Convolution& c) {
              channels_last_strides(sizes), std::move(explanation));
 }
 
+/// By one of oneDNN's ways.
+void lower_as(Lowering& lowering, const Convolution& c, Alternative alternative) {
+  switch (alternative) {
+    case Alternative::kBlocked:
+      return lower_blocked(lowering, c);
+    case Alternative::kProduct:
+      return lower_product(lowering, c);
+    case Alternative::kTurned:
+      return lower_images(lowering, c, true);
+    default:
+      if (!lower_by_rows(lowering, c)) lower_images(lowering, c, false);
+  }
+}
+
+/// `lower` the convolution, and then the activation that is better apart, if there is one.
+template <typename Lower>
+void with_activation_apart(Lowering& lowering, const Convolution& c, const Lower& lower) {
+  const auto activation = activation_apart(lowering, c);
+  if (!activation) {
+    lower(c);
+    return;
+  }
+  Convolution bare = c;
+  bare.activation.reset();
+  const std::size_t first = lowering.command_count();
+  lower(bare);
+  const Slot y = lowering.memory().slot(c.output);
+  // One command stands for all of the step.
+  const std::string name = describe(Step(bare));
+  for (std::size_t i = first; i < lowering.command_count(); ++i) {
+    StepExplanation& explanation = lowering.explanation_at(i);
+    if (explanation.what != name) continue;
+    explanation.what = describe(Step(c));
+    explanation.fused = fused_in(Step(c));
+    explanation.how += ", " + plain_name(*c.activation) + " in an own loop";
+  }
+  add_activation(lowering, *activation, y, y, {});
+}
+
 }  // namespace
+
+std::optional<lanes::LaneActivation> activation_apart(Lowering& lowering, const Convolution& c) {
+  const bool more = c.slope.defined() || c.scale.defined() || c.shift.defined();
+  if (!c.activation || more) return std::nullopt;
+  return faster_activation(lowering, *c.activation, c.output);
+}
 
 bool lower_convolution(Lowering& lowering, const Convolution& c) {
   if (!lowering.is_float(c.input) || lowering.is_constant(c.input)) return false;
@@ -254,35 +299,22 @@ bool lower_convolution(Lowering& lowering, const Convolution& c) {
   if (c.linear) return lower_linear(lowering, c);
   if (lower_planar(lowering, c) || lower_with_depthwise(lowering, c)) return true;
   const Alternative alternative = choose(lowering, c);
-  switch (alternative) {
-    case Alternative::kLibTorch:
-      return lowering.leave_to_torch("chosen as the faster one here");
-    case Alternative::kBlocked:
-      lower_blocked(lowering, c);
-      return true;
-    case Alternative::kProduct:
-      lower_product(lowering, c);
-      return true;
-    case Alternative::kTurned:
-      lower_images(lowering, c, true);
-      return true;
-    case Alternative::kWinograd2:
-    case Alternative::kWinograd4:
-    case Alternative::kWinograd6:
-      if (lower_winograd(lowering, c, tile_of(alternative))) return true;
-      break;
-    case Alternative::kChannelsLast:
-      break;
+  if (alternative == Alternative::kLibTorch) {
+    return lowering.leave_to_torch("chosen as the faster one here");
   }
-  if (!lower_by_rows(lowering, c)) lower_images(lowering, c, false);
+  if (tile_of(alternative) > 0 && lower_winograd(lowering, c, tile_of(alternative))) return true;
+  with_activation_apart(lowering, c,
+                        [&](const Convolution& one) { lower_as(lowering, one, alternative); });
   return true;
 }
 
 bool lower_linear(Lowering& lowering, const Convolution& c) {
   const Slot x =
       lowering.as(c.input, row_strides(lowering.sizes(c.input)), lowering.memory().dtype());
-  lower_rows(lowering, c, x, row_strides(lowering.sizes(c.output)),
-             Lowering::explanation_of(Step(c), x));
+  with_activation_apart(lowering, c, [&](const Convolution& one) {
+    lower_rows(lowering, one, x, row_strides(lowering.sizes(c.output)),
+               Lowering::explanation_of(Step(one), x));
+  });
   return true;
 }
 

@@ -21,15 +21,16 @@ bool lower_with_depthwise(Lowering& lowering, const Convolution& convolution);
 /// has to: see planes.h.
 bool lower_planar(Lowering& lowering, const Convolution& convolution);
 
-/// An activation as our own loops have it; nothing for another one.
-std::optional<lanes::LaneActivation> activation_of(const std::optional<Operation>& operation);
-
 /// Whether the transform of the result has what follows the convolution, in float32 and on the plan's
 /// threads.
 bool can_winograd(Lowering& lowering, const Convolution& convolution);
 
 /// By tiles of so many rows and columns of the result, of what can_winograd().
 bool lower_winograd(Lowering& lowering, const Convolution& convolution, int64_t tile);
+
+/// What follows a convolution and is faster as a loop of our own after it.
+std::optional<lanes::LaneActivation> activation_apart(Lowering& lowering,
+                                                      const Convolution& convolution);
 
 /// In a layout of oneDNN's own.
 void lower_blocked(Lowering& lowering, const Convolution& convolution);

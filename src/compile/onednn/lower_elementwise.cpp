@@ -1,5 +1,7 @@
 #include "compile/onednn/lower_elementwise.h"
 
+#include "compile/engines/activations.h"
+#include "compile/engines/transpose.h"
 #include "compile/onednn/packed_weights.h"
 
 #include <limits>
@@ -62,6 +64,43 @@ std::optional<Eltwise> eltwise_of(const Operation& operation) {
   return std::nullopt;
 }
 
+std::optional<lanes::LaneActivation> activation_of(const std::optional<Operation>& operation) {
+  using Kind = lanes::LaneActivation::Kind;
+  if (!operation) return lanes::LaneActivation{};
+  const auto eltwise = eltwise_of(*operation);
+  if (!eltwise) return std::nullopt;
+  const auto [algorithm, a, b] = *eltwise;
+  if (algorithm == dnnl::algorithm::eltwise_relu && a != 0) {
+    return lanes::LaneActivation{Kind::kLeakyRelu, a};
+  }
+  if (algorithm == dnnl::algorithm::eltwise_relu) return lanes::LaneActivation{Kind::kClip};
+  if (algorithm == dnnl::algorithm::eltwise_clip) return lanes::LaneActivation{Kind::kClip, a, b};
+  if (algorithm == dnnl::algorithm::eltwise_hardswish)
+    return lanes::LaneActivation{Kind::kHardswish};
+  if (algorithm == dnnl::algorithm::eltwise_swish) return lanes::LaneActivation{Kind::kSilu};
+  if (algorithm == dnnl::algorithm::eltwise_logistic) return lanes::LaneActivation{Kind::kSigmoid};
+  if (algorithm == dnnl::algorithm::eltwise_tanh) return lanes::LaneActivation{Kind::kTanh};
+  if (algorithm == dnnl::algorithm::eltwise_gelu_tanh)
+    return lanes::LaneActivation{Kind::kGeluTanh};
+  return std::nullopt;
+}
+
+std::optional<lanes::LaneActivation> faster_activation(Lowering& lowering,
+                                                       const Operation& operation, int64_t value) {
+  if (lowering.memory().dtype() != torch::kFloat32 || !transposes_on(lowering.threads())) {
+    return std::nullopt;
+  }
+  const auto activation = activation_of(operation);
+  const int64_t count = element_count(lowering.sizes(value));
+  return activation && activates_faster(*activation, count) ? activation : std::nullopt;
+}
+
+void add_activation(Lowering& lowering, const lanes::LaneActivation& activation, const Slot& from,
+                    const Slot& to, StepExplanation explanation) {
+  lowering.add_command(ActivationCommand{from, to, activation, lowering.threads()},
+                       std::move(explanation));
+}
+
 bool lower_activation(Lowering& lowering, const Operation& operation) {
   const int64_t x = tensor_argument(operation, 0);
   const int64_t y = operation.outputs[0];
@@ -70,6 +109,14 @@ bool lower_activation(Lowering& lowering, const Operation& operation) {
   if (!eltwise) return false;
   const Slot from = lowering.dense(x);
   const Slot to = lowering.may_overwrite(from, from.strides) ? from : lowering.memory().new_slot(y);
+  if (const auto activation = faster_activation(lowering, operation, y)) {
+    StepExplanation explanation = Lowering::explanation_of(plain_name(operation), to);
+    explanation.by = "convkit";
+    explanation.how = "own loop";
+    add_activation(lowering, *activation, from, to, std::move(explanation));
+    lowering.memory().set_slot(y, to);
+    return true;
+  }
   const dnnl::eltwise_forward::primitive_desc descriptor(
       cpu_engine(), dnnl::prop_kind::forward_inference, eltwise->algorithm, desc_of(from),
       desc_of(to), eltwise->alpha, eltwise->beta, attributes());

@@ -99,23 +99,6 @@ int64_t group_of(const Geometry& g, const Form& form, int threads) {
 
 }  // namespace
 
-std::optional<lanes::LaneActivation> activation_of(const std::optional<Operation>& operation) {
-  using Kind = lanes::LaneActivation::Kind;
-  if (!operation) return lanes::LaneActivation{};
-  const auto eltwise = eltwise_of(*operation);
-  if (!eltwise) return std::nullopt;
-  const auto [algorithm, a, b] = *eltwise;
-  if (algorithm == dnnl::algorithm::eltwise_relu && a != 0) {
-    return lanes::LaneActivation{Kind::kLeakyRelu, a};
-  }
-  if (algorithm == dnnl::algorithm::eltwise_relu) return lanes::LaneActivation{Kind::kClip};
-  if (algorithm == dnnl::algorithm::eltwise_clip) return lanes::LaneActivation{Kind::kClip, a, b};
-  if (algorithm == dnnl::algorithm::eltwise_hardswish)
-    return lanes::LaneActivation{Kind::kHardswish};
-  if (algorithm == dnnl::algorithm::eltwise_swish) return lanes::LaneActivation{Kind::kSilu};
-  return std::nullopt;
-}
-
 bool can_winograd(Lowering& lowering, const Convolution& c) {
   const bool more = c.slope.defined() || c.scale.defined() || c.shift.defined();
   return activation_of(c.activation) && !more && lowering.memory().dtype() == torch::kFloat32 &&

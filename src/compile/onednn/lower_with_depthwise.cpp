@@ -47,6 +47,7 @@ const Convolution* depthwise_after(Lowering& lowering, const Convolution& c) {
   const auto* next = std::get_if<Convolution>(step);
   if (next == nullptr || next->input != c.output || next->linear || next->transposed ||
       !is_plain(*next) || (next->activation && !eltwise_of(*next->activation)) ||
+      activation_apart(lowering, c) || activation_apart(lowering, *next) ||
       !lowering.plan().is_pure(next->output)) {
     return nullptr;
   }

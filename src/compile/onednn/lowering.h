@@ -77,6 +77,12 @@ class Lowering {
     next.explanation = std::move(explanation);
   }
 
+  [[nodiscard]] std::size_t command_count() const { return program_.commands.size(); }
+  /// The explanation of a command that there is.
+  [[nodiscard]] StepExplanation& explanation_at(std::size_t command) {
+    return program_.commands.at(command).explanation;
+  }
+
   // ---- Choices.
 
   /// The name of the alternative that was chosen for a geometry; nothing before it was.

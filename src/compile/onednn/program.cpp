@@ -41,6 +41,9 @@ std::vector<int64_t> buffers_of(const Command& command) {
     add(planar->from.buffer);
     add(planar->to.buffer);
     add(planar->work.buffer);
+  } else if (const auto* activation = std::get_if<ActivationCommand>(&command.what)) {
+    add(activation->from.buffer);
+    add(activation->to.buffer);
   } else {
     add(std::get<TransposeCommand>(command.what).from.buffer);
     add(std::get<TransposeCommand>(command.what).to.buffer);

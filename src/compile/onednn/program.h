@@ -113,6 +113,14 @@ struct PlanarCommand {
   int64_t rows = 1;  ///< that a thread takes at once
 };
 
+/// An activation of dense memory, which may be in place.
+struct ActivationCommand {
+  Slot from;
+  Slot to;
+  lanes::LaneActivation activation;
+  int threads = 1;
+};
+
 /// A copy by LibTorch, which knows all types and strides.
 struct CopyCommand {
   Slot from;
@@ -121,7 +129,7 @@ struct CopyCommand {
 
 struct Command {
   std::variant<PrimitiveCommand, StepCommand, TransposeCommand, WinogradCommand, PlanarCommand,
-               CopyCommand>
+               ActivationCommand, CopyCommand>
       what;
   StepExplanation explanation;  ///< without `what` where the command before stands for it too
   std::vector<int64_t> drops;   ///< values of LibTorch's that nothing uses any more

@@ -127,7 +127,8 @@ TimedAlternative timed_alternative_of(const Trial& trial, const EngineOptions& o
     return std::any_of(plan.steps.begin(), plan.steps.end(), of);
   };
   const bool by_torch = has([](const auto& step) { return step.by == "LibTorch"; });
-  const bool blocked = has([](const auto& step) { return step.how.ends_with(", blocked"); });
+  const bool blocked =
+      has([](const auto& step) { return step.how.find(", blocked") != std::string::npos; });
   // oneDNN may have no kernel for it, or the same one as for channels_last.
   const bool none = by_torch != (alternative == Alternative::kLibTorch) ||
                     (alternative == Alternative::kBlocked && !blocked);
