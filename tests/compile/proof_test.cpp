@@ -59,6 +59,22 @@ TEST_CASE("a plan that is wrong for some scale of its inputs is found", "[compil
   CHECK(is_found([](const Tensor& x) { return x.masked_fill(x > 2, NAN); }));
 }
 
+TEST_CASE("where an average decides, its rounding is allowed", "[compile][proof]") {
+  const torch::NoGradGuard no_grad;
+  const torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 4, 3).bias(false));
+  const Forward forward = [&](const Tensors& x) {  // its phase is 80,000 for numbers up to 100
+    return Tensors{conv.ptr()->forward(x[0]) * (x[0].abs().mean() * 1e3).sin()};
+  };
+  const Proof proof(*conv.ptr(), forward, {randn({1, 3, 64, 64})});
+  const auto error_of = [&](double factor) {
+    HandEngine engine([&](const Tensors& x) { return forward({x[0] * factor}); });
+    return support::error([&] { proof.check(engine, {1e-3, 1e-6}); });
+  };
+  CHECK(error_of(1 + 3e-7) == "no error");
+  CHECK(error_of(1 - 3e-7) == "no error");
+  CHECK(error_of(1 + 5e-4) != "no error");
+}
+
 TEST_CASE("an exact plan is held to the order of its sums", "[compile][proof]") {
   const torch::NoGradGuard no_grad;
   const torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 4, 3));
