@@ -37,7 +37,7 @@ class Proof {
   struct Accuracy {
     double tolerance =
         0;  ///< the difference that is allowed, in parts of the largest number of each result
-    /// Where that is not enough: ten times what the module itself makes of this part of its inputs, as noise, more or less.
+    /// Where that is not enough: ten times what the module itself makes of this part of its inputs, as noise or of all alike.
     double rounding = 0;  ///< none for an exact plan
   };
 
