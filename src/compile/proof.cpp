@@ -12,8 +12,6 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <limits>
-#include <optional>
 #include <utility>
 
 namespace convkit::detail {
@@ -78,13 +76,10 @@ Tensors with_noise(const Tensors& inputs, double part) {
   at::Generator generator = at::detail::createCPUGenerator(20'240'301);
   Tensors results;
   for (const torch::Tensor& x : inputs) {
-    if (!is_float(x)) {
-      results.push_back(x);
-      continue;
-    }
-    const torch::Tensor noise =
-        at::randn(x.sizes(), generator, x.options().device(torch::kCPU)).to(x.device());
-    results.push_back(at::empty_like(x).copy_(x * (1 + part * noise)));
+    const auto noise = [&] {
+      return at::randn(x.sizes(), generator, x.options().device(torch::kCPU)).to(x.device());
+    };
+    results.push_back(is_float(x) ? at::empty_like(x).copy_(x * (1 + part * noise())) : x);
   }
   return results;
 }
@@ -286,12 +281,10 @@ std::optional<std::string> Proof::difference_by_parts(const Tensors& inputs, con
   if (!first_difference(found, expected, accuracy.tolerance, {})) return std::nullopt;
   // An average takes noise out again, but not the rounding of its own sum, which is as if all numbers were larger.
   const double part = accuracy.rounding;
-  std::vector<Tensors> disturbed;
-  for (const Tensors& others :
-       {with_noise(inputs, part), scaled(inputs, 1 + part), scaled(inputs, 1 - part)}) {
-    disturbed.push_back(reference(others, taps));
-  }
-  return first_difference(found, expected, accuracy.tolerance, disturbed);
+  return first_difference(
+      found, expected, accuracy.tolerance,
+      {reference(with_noise(inputs, part), taps), reference(scaled(inputs, 1 + part), taps),
+       reference(scaled(inputs, 1 - part), taps)});
 }
 
 double Proof::distance(Engine& engine) const {
