@@ -54,6 +54,8 @@ void activate_on_one_thread(const lanes::LaneActivation& activation, int64_t cou
       return activate_as<Kind::kTanh>(activation, count, from, to);
     case Kind::kGeluTanh:
       return activate_as<Kind::kGeluTanh>(activation, count, from, to);
+    case Kind::kMish:
+      return activate_as<Kind::kMish>(activation, count, from, to);
   }
 }
 
@@ -70,9 +72,11 @@ void activate(const lanes::LaneActivation& activation, int threads, int64_t coun
   });
 }
 
-bool activates_faster(const lanes::LaneActivation& activation, int64_t count) {
+bool activates_better(const lanes::LaneActivation& activation, int64_t count) {
   constexpr int64_t kLeast = 4096;      // that are worth a loop on all threads
   constexpr int64_t kCached = 1 << 21;  // that are still in a cache after the kernel
+  // oneDNN's loses what is far below 0: half of it at -17.
+  if (activation.kind == Kind::kMish) return true;
   if (lanes::processor() != lanes::Processor::kAvx2 || count < kLeast) return false;
   switch (activation.kind) {
     case Kind::kSilu:

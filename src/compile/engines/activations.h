@@ -10,8 +10,8 @@ namespace convkit::detail {
 void activate(const lanes::LaneActivation& activation, int threads, int64_t count,
               const float* from, float* to);
 
-/// Whether oneDNN's kernels take longer for an activation of so many numbers, on this processor, than activate() does
-/// after them, by measurement.
-bool activates_faster(const lanes::LaneActivation& activation, int64_t count);
+/// Whether activate(), after oneDNN's kernels, is better for so many numbers than what they have for it: faster on this
+/// processor, by measurement, or nearer.
+bool activates_better(const lanes::LaneActivation& activation, int64_t count);
 
 }  // namespace convkit::detail

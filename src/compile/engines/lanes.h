@@ -104,6 +104,7 @@ struct LaneActivation {
     kSigmoid,    ///< 1 / (1 + exp(-y))
     kTanh,
     kGeluTanh,  ///< y / (1 + exp(-2 sqrt(2 / pi) (y + 0.044715 y^3))), which LibTorch writes with a tanh
+    kMish,  ///< y tanh(log(1 + exp(y)))
   };
   Kind kind = Kind::kNone;
   float a = 0;
@@ -161,6 +162,17 @@ CONVKIT_INLINE void hyperbolic_tangent(typename V::Register& y) {
   y = less_1 / (less_1 + 2);
 }
 
+/// y (e^2 + 2 e) / (e^2 + 2 e + 2), where e = exp(y). It is 0 below -88, where e would be no normal number.
+template <typename V>
+CONVKIT_INLINE void mish(typename V::Register& y) {
+  typename V::Register e = y;
+  clip<V>(e, -87, 20);  // from 9 on the quotient is 1
+  exponential<V>(e);
+  const typename V::Register sum = e * (e + 2);
+  const typename V::Register quotient = sum / (sum + 2);
+  y *= y < -88 ? typename V::Register{} : quotient;
+}
+
 template <typename V>
 CONVKIT_INLINE void activate(typename V::Register& y, const LaneActivation& activation) {
   using Kind = LaneActivation::Kind;
@@ -186,6 +198,8 @@ CONVKIT_INLINE void activate(typename V::Register& y, const LaneActivation& acti
     typename V::Register power = y * (y * y * -0.0713548163F - 1.59576912F);
     exponential<V>(power);
     y /= 1 + power;
+  } else if (activation.kind == Kind::kMish) {
+    mish<V>(y);
   }
 }
 

@@ -288,7 +288,7 @@ void with_activation_apart(Lowering& lowering, const Convolution& c, const Lower
 std::optional<lanes::LaneActivation> activation_apart(Lowering& lowering, const Convolution& c) {
   const bool more = c.slope.defined() || c.scale.defined() || c.shift.defined();
   if (!c.activation || more) return std::nullopt;
-  return faster_activation(lowering, *c.activation, c.output);
+  return own_activation(lowering, *c.activation, c.output);
 }
 
 bool lower_convolution(Lowering& lowering, const Convolution& c) {

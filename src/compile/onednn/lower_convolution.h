@@ -28,7 +28,7 @@ bool can_winograd(Lowering& lowering, const Convolution& convolution);
 /// By tiles of so many rows and columns of the result, of what can_winograd().
 bool lower_winograd(Lowering& lowering, const Convolution& convolution, int64_t tile);
 
-/// What follows a convolution and is faster as a loop of our own after it.
+/// What follows a convolution and is better as a loop of our own after it.
 std::optional<lanes::LaneActivation> activation_apart(Lowering& lowering,
                                                       const Convolution& convolution);
 

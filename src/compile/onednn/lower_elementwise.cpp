@@ -8,18 +8,9 @@
 
 namespace convkit::detail {
 
-namespace {
-
-/// Where LibTorch's gives x itself, from x * beta = 20 on, log(1 + exp(x)) differs in no bit.
-std::optional<Eltwise> softplus_of(float beta, float threshold) {
-  if (beta <= 0 || threshold < 20) return std::nullopt;
-  return Eltwise{dnnl::algorithm::eltwise_soft_relu, beta};
-}
-
-}  // namespace
-
 // Quotients, roots and logarithms stay LibTorch's: where small differences become large ones, a plan is
-// proven by what it gives LibTorch's operators. oneDNN's exponential makes infinity of NaN.
+// proven by what it gives LibTorch's operators. oneDNN's exponential makes infinity of NaN, and its softplus a number
+// below 0 of -20.
 std::optional<Eltwise> eltwise_of(const Operation& operation) {
   using dnnl::algorithm;
   const std::string name = plain_name(operation);
@@ -53,7 +44,6 @@ std::optional<Eltwise> eltwise_of(const Operation& operation) {
   if (name == "tanh") return Eltwise{algorithm::eltwise_tanh};
   if (name == "hardswish") return Eltwise{algorithm::eltwise_hardswish, 1.0F / 6, 0.5F};
   if (name == "hardsigmoid") return Eltwise{algorithm::eltwise_hardsigmoid, 1.0F / 6, 0.5F};
-  if (name == "softplus") return softplus_of(number(1), number(2));
   if (name == "abs") return Eltwise{algorithm::eltwise_abs};
   if (name == "square") return Eltwise{algorithm::eltwise_square};
   if (name == "leaky_relu") return Eltwise{algorithm::eltwise_relu, number(1)};
@@ -82,17 +72,18 @@ std::optional<lanes::LaneActivation> activation_of(const std::optional<Operation
   if (algorithm == dnnl::algorithm::eltwise_tanh) return lanes::LaneActivation{Kind::kTanh};
   if (algorithm == dnnl::algorithm::eltwise_gelu_tanh)
     return lanes::LaneActivation{Kind::kGeluTanh};
+  if (algorithm == dnnl::algorithm::eltwise_mish) return lanes::LaneActivation{Kind::kMish};
   return std::nullopt;
 }
 
-std::optional<lanes::LaneActivation> faster_activation(Lowering& lowering,
-                                                       const Operation& operation, int64_t value) {
+std::optional<lanes::LaneActivation> own_activation(Lowering& lowering, const Operation& operation,
+                                                    int64_t value) {
   if (lowering.memory().dtype() != torch::kFloat32 || !transposes_on(lowering.threads())) {
     return std::nullopt;
   }
   const auto activation = activation_of(operation);
   const int64_t count = element_count(lowering.sizes(value));
-  return activation && activates_faster(*activation, count) ? activation : std::nullopt;
+  return activation && activates_better(*activation, count) ? activation : std::nullopt;
 }
 
 void add_activation(Lowering& lowering, const lanes::LaneActivation& activation, const Slot& from,
@@ -109,7 +100,7 @@ bool lower_activation(Lowering& lowering, const Operation& operation) {
   if (!eltwise) return false;
   const Slot from = lowering.dense(x);
   const Slot to = lowering.may_overwrite(from, from.strides) ? from : lowering.memory().new_slot(y);
-  if (const auto activation = faster_activation(lowering, operation, y)) {
+  if (const auto activation = own_activation(lowering, operation, y)) {
     StepExplanation explanation = Lowering::explanation_of(plain_name(operation), to);
     explanation.by = "convkit";
     explanation.how = "own loop";

@@ -19,9 +19,9 @@ std::optional<Eltwise> eltwise_of(const Operation& operation);
 /// An activation as our own loops have it; nothing for another one.
 std::optional<lanes::LaneActivation> activation_of(const std::optional<Operation>& operation);
 
-/// The same where our own loop over this value is faster than oneDNN's kernels.
-std::optional<lanes::LaneActivation> faster_activation(Lowering& lowering,
-                                                       const Operation& operation, int64_t value);
+/// The same where our own loop over this value is better than oneDNN's kernels.
+std::optional<lanes::LaneActivation> own_activation(Lowering& lowering, const Operation& operation,
+                                                    int64_t value);
 
 /// Lets our own loop follow: it may write where it reads.
 void add_activation(Lowering& lowering, const lanes::LaneActivation& activation, const Slot& from,
