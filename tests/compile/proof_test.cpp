@@ -70,8 +70,8 @@ TEST_CASE("where an average decides, its rounding is allowed", "[compile][proof]
     HandEngine engine([&](const Tensors& x) { return forward({x[0] * factor}); });
     return support::error([&] { proof.check(engine, {1e-3, 1e-6}); });
   };
-  CHECK(error_of(1 + 3e-7) == "no error");
-  CHECK(error_of(1 - 3e-7) == "no error");
+  CHECK(error_of(1 + 2.4e-6) == "no error");
+  CHECK(error_of(1 - 2.4e-6) == "no error");
   CHECK(error_of(1 + 5e-4) != "no error");
 }
 
